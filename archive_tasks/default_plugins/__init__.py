@@ -1,0 +1,1 @@
+"""The built-in plugins, one behaviour a file, registered by dotted name as a third party's would be."""

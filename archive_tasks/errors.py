@@ -1,0 +1,113 @@
+"""Everything that archive_tasks raises on purpose.
+
+A message says what happened, where, and what to do; it is shown as it is.
+
+```
+ArchiveTasksError                exit code 1
+├── UsageError                   exit code 2: a flag, a root, a target URL
+│   ├── SettingsError            an unknown or impossible setting
+│   └── PluginError              a plugin that cannot load or answers nonsense
+├── ItemError                    one item cannot be archived now; the others go on
+│   ├── ItemChanged              it changed while it was read
+│   └── ItemUnreadable           something in it cannot be read or stored
+├── StoreError                   the target
+│   ├── StoreUnusable            no retry will help: credentials, bucket, full disk; stops the run
+│   ├── StoreBusy                worth another try: timeouts, 5xx, SlowDown
+│   ├── ObjectExists             create-only met an object with other contents
+│   ├── ObjectMissing            no such object
+│   └── IntegrityError           the bytes that the store has are not ours
+├── ManifestError                a manifest that cannot be read
+├── CatalogueError               the local catalogue cannot be used
+└── Interrupted                  the user stopped the run
+```
+"""
+
+from __future__ import annotations
+
+
+class ArchiveTasksError(Exception):
+    """Base of all errors of this package; `exit_code` is what a command ends with."""
+
+    exit_code = 1
+
+
+class UsageError(ArchiveTasksError):
+    """The command or its settings are wrong; nothing was touched."""
+
+    exit_code = 2
+
+
+class SettingsError(UsageError):
+    """A setting is unknown, or its value is impossible."""
+
+
+class PluginError(UsageError):
+    """A plugin cannot be loaded, or answered something that makes no sense."""
+
+
+class ItemError(ArchiveTasksError):
+    """One item cannot be archived in this run. Its message becomes the item's reason."""
+
+
+class ItemChanged(ItemError):
+    """Something in the item changed while it was being archived."""
+
+
+class ItemUnreadable(ItemError):
+    """Something in the item cannot be read, or is of a kind that cannot be stored."""
+
+
+class StoreError(ArchiveTasksError):
+    """Something about the target."""
+
+
+class StoreUnusable(StoreError):
+    """No retry will help (credentials, missing bucket, full disk): the run stops."""
+
+
+class StoreBusy(StoreError):
+    """A passing fault: worth another try.
+
+    Args:
+        message: what the store answered.
+        slow_down: True when the store asked for fewer requests (503 SlowDown, 429).
+        retry_after: seconds that the store asked us to wait, if it said so.
+        start_over: True when a multipart upload is void and all its parts must be sent again.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        slow_down: bool = False,
+        retry_after: float | None = None,
+        start_over: bool = False,
+    ) -> None:
+        super().__init__(message)
+        self.slow_down = slow_down
+        self.retry_after = retry_after
+        self.start_over = start_over
+
+
+class ObjectExists(StoreError):
+    """A create-only write met an object that is not the one being written."""
+
+
+class ObjectMissing(StoreError):
+    """There is no object of that key."""
+
+
+class IntegrityError(StoreError):
+    """The store has, or returned, other bytes than it was given."""
+
+
+class ManifestError(ArchiveTasksError):
+    """A manifest is damaged, cut short, or newer than this version can read."""
+
+
+class CatalogueError(ArchiveTasksError):
+    """The local catalogue cannot be opened or belongs to another target."""
+
+
+class Interrupted(ArchiveTasksError):
+    """The user stopped the run; everything committed so far stays."""
