@@ -7,15 +7,17 @@ Nothing is ever loaded from the root, the current folder or the target.
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.metadata
 import importlib.util
 import inspect
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from types import ModuleType
+from typing import Any
 
 import pluggy
 
@@ -92,6 +94,16 @@ def origin_of(manager: pluggy.PluginManager, plugin_name: str) -> str:
     """`name (origin)`, for messages."""
     found = _registered(manager).get(plugin_name)
     return f"{plugin_name} ({found.origin})" if found else plugin_name
+
+
+def answers(manager: pluggy.PluginManager, hook: str, **arguments: Any) -> Iterator[tuple[str, Callable[[], Any]]]:
+    """One call a plugin, in pluggy's order, unmade: (plugin name, function without arguments).
+
+    The caller makes the call, so that what one plugin raises can be told from what another answers.
+    """
+    for implementation in reversed(getattr(manager.hook, hook).get_hookimpls()):
+        wanted = {name: arguments[name] for name in implementation.argnames}
+        yield implementation.plugin_name, functools.partial(implementation.function, **wanted)
 
 
 def _registered(manager: pluggy.PluginManager) -> dict[str, _Found]:

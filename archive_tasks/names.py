@@ -1,0 +1,53 @@
+"""Names made harmless: on a terminal, and in a key of the target."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import unicodedata
+
+_UNSAFE_ON_TERMINAL = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+_UNSAFE_IN_KEY = re.compile(r"[^A-Za-z0-9._-]")
+_LONGEST_SEGMENT = 120
+_HASH_DIGITS = 10
+
+
+def display(text: str) -> str:
+    """`text` as it may be shown: what is no plain printable character becomes an escape.
+
+    Controls, escape sequences, line breaks, bidirectional marks and bytes that are no UTF-8 come out as
+    `\\\\n`, `\\\\x1b`, `\\\\u202e`, so that a name can neither break a line nor pass for another.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(_escaped(character) for character in text)
+
+
+def _escaped(character: str) -> str:
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:
+        return f"\\x{code - 0xDC00:02x}"
+    if unicodedata.category(character) not in _UNSAFE_ON_TERMINAL:
+        return character
+    return {"\n": "\\n", "\r": "\\r", "\t": "\\t"}.get(character) or character.encode("unicode_escape").decode("ascii")
+
+
+def key_segment(name: str) -> str:
+    """One segment of a key for a file's name: readable, safe on every store, and never shared by two names.
+
+    Letters, digits and `._-` stay. A name with anything else, or a long one, gets a hash of its bytes
+    behind a `~`, before its ending; no name that stays as it is holds a `~`.
+    """
+    safe = _UNSAFE_IN_KEY.sub("_", name)
+    if safe == name and len(name) <= _LONGEST_SEGMENT and name.strip("."):
+        return name
+    stem, dot, ending = safe.rpartition(".")
+    if not stem or len(ending) > 10:
+        stem, dot, ending = safe, "", ""
+    return f"{stem[: _LONGEST_SEGMENT - 30]}~{short_hash(os.fsencode(name))}{dot}{ending}"
+
+
+def short_hash(data: bytes) -> str:
+    """The first 40 bits of SHA-256, in hex: tells apart what already looks alike, proves nothing."""
+    return hashlib.sha256(data).hexdigest()[:_HASH_DIGITS]

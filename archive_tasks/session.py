@@ -1,0 +1,218 @@
+"""One run: its settings, its plugins, its `now`; and what they resolve to for one root."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import socket
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from archive_tasks.errors import ArchiveTasksError, PluginError, SettingsError, UsageError
+from archive_tasks.model import Clock, Event, Excluder, FolderExcluder, Item, NoiseFilter, Store
+from archive_tasks.names import display, key_segment
+from archive_tasks.plugins import answers, origin_of
+from archive_tasks.settings import Settings
+from archive_tasks.staleness import Limits
+from archive_tasks.walk import mounts_below
+
+if TYPE_CHECKING:
+    import pluggy
+
+_log = logging.getLogger("archive_tasks")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """How one root is judged, resolved once so that nothing is looked up for an entry.
+
+    Attributes:
+        excluders: asked for every entry; `folder_excluders` for folders only.
+        mounts: paths, relative to the root, on which something is mounted.
+    """
+
+    root: str
+    clock_name: str
+    clock: Clock
+    limits: Limits
+    excluders: tuple[Excluder, ...]
+    folder_excluders: tuple[Callable[[str], str | None], ...]
+    is_noise: NoiseFilter
+    mounts: frozenset[str]
+
+    def left_out(self, path: str, *, is_folder: bool) -> str | None:
+        """Why the entry is left out, or None."""
+        for excludes in self.excluders:
+            if reason := excludes(path, is_folder):
+                return reason
+        for excludes_folder in self.folder_excluders if is_folder else ():
+            if reason := excludes_folder(path):
+                return reason
+        return None
+
+
+class Session:
+    """What a run knows before it begins. `data` is the folder of the user's catalogues and default target."""
+
+    def __init__(self, settings: Settings, manager: pluggy.PluginManager, *, now: datetime, data: str) -> None:
+        self.settings = settings
+        self.manager = manager
+        self.now = now
+        self.data = data
+        self._complained: set[str] = set()
+
+    def resolve_root(self) -> str:
+        """The root as an absolute path without links.
+
+        Raises:
+            UsageError: none is named, it is missing, or it is no folder.
+        """
+        named = self.settings.root
+        if not named:
+            raise UsageError("which folder? Give --root FOLDER, or set archive.root in invoke.yaml")
+        root = os.path.realpath(os.path.expanduser(named))
+        if not os.path.lexists(root):
+            raise UsageError(f"the root {display(named)} does not exist; give another --root")
+        if not os.path.isdir(root):
+            raise UsageError(f"the root {display(named)} is a file, not a folder; give the folder that it lies in")
+        return root
+
+    def rules(self, root: str) -> Rules:
+        """Ask the plugins how `root` is judged.
+
+        Raises:
+            SettingsError: the clock is unknown.
+            PluginError: a plugin failed, or two name the same clock.
+        """
+        name, clock = self._clock(root)
+        made = list(self._collect("make_excluder", root=root))
+        return Rules(
+            root=root,
+            clock_name=name,
+            clock=clock,
+            limits=Limits(now_ns=_nanoseconds(self.now), days=self.settings.days),
+            excluders=tuple(one for one in made if not isinstance(one, FolderExcluder)),
+            folder_excluders=tuple(one.excludes for one in made if isinstance(one, FolderExcluder)),
+            is_noise=_any_of(list(self._collect("make_noise_filter", root=root))),
+            mounts=mounts_below(root),
+        )
+
+    def reasons_to_keep(self, item: Item) -> list[str]:
+        """Every plugin's reasons; a plugin that fails is a reason by itself."""
+        reasons: list[str] = []
+        for plugin, ask in answers(self.manager, "reasons_to_keep", item=item, settings=self.settings):
+            try:
+                answer = ask()
+                reasons += [answer] if isinstance(answer, str) else [str(reason) for reason in answer or ()]
+            except Exception as error:
+                _log.debug("reasons_to_keep of %s failed", plugin, exc_info=True)
+                reasons.append(f"the plugin {plugin} could not judge it: {type(error).__name__}: {error}")
+        return reasons
+
+    def target_for(self, root: str) -> str:
+        """URL of the target: of the settings, else of a plugin, else the folder store in the user's data."""
+        if self.settings.target:
+            return self.settings.target
+        chosen = self._first("choose_target", root=root)
+        return chosen or self.default_target
+
+    @property
+    def default_target(self) -> str:
+        from urllib.parse import quote
+
+        return "file://" + quote(os.fsencode(os.path.join(self.data, "vault")))
+
+    def open_store(self, url: str) -> Store:
+        """Open a target; nothing is asked of it yet.
+
+        Raises:
+            UsageError: the URL has no scheme, or one that no plugin opens.
+        """
+        scheme, separator, _ = url.partition("://")
+        factories = self._named("register_stores")
+        if not separator:
+            hint = "file:///" + url.lstrip("/") if url.startswith("/") else f"s3://{url}"
+            raise UsageError(f"the target {display(url)} is no URL; did you mean {display(hint)}?")
+        if scheme not in factories:
+            known = ", ".join(f"{name}://" for name in sorted(factories))
+            raise UsageError(f"no plugin opens {display(scheme)}:// targets; known are {known}")
+        store: Store = factories[scheme](url, self.settings)
+        return store
+
+    def scope_for(self, root: str) -> str:
+        """Whose archives these are: the setting, else host and root name; safe as a part of a key."""
+        named = self.settings.scope or f"{socket.gethostname() or 'host'}/{os.path.basename(root) or 'root'}"
+        segments = [segment for segment in re.split(r"/+", named) if segment not in {"", ".", ".."}]
+        if not segments:
+            raise SettingsError(f"archive.scope is {named!r}, but must hold a name, e.g. laptop/Documents")
+        return "/".join(key_segment(segment) for segment in segments)
+
+    def notify(self, event: Event) -> None:
+        """Tell the observers; what one of them raises is logged once and changes nothing."""
+        for plugin, tell in answers(self.manager, "on_event", event=event, settings=self.settings):
+            try:
+                tell()
+            except Exception as error:
+                if plugin not in self._complained:
+                    self._complained.add(plugin)
+                    _log.warning("the plugin %s failed in on_event: %s: %s", plugin, type(error).__name__, error)
+
+    def _clock(self, root: str) -> tuple[str, Clock]:
+        clocks = self._named("register_clocks")
+        chosen = None if "clock" in self.settings.flagged else self._first("choose_clock", root=root)
+        name = chosen or self.settings.clock
+        if name not in clocks:
+            raise SettingsError(f"there is no clock {name!r}; known are {', '.join(sorted(clocks))}")
+        return name, clocks[name]
+
+    def _named(self, hook: str) -> dict[str, Any]:
+        named: dict[str, Any] = {}
+        owners: dict[str, str] = {}
+        for plugin, things in self._asked(hook):
+            for name, thing in dict(things or {}).items():
+                if name in named:
+                    both = f"{origin_of(self.manager, owners[name])} and {origin_of(self.manager, plugin)}"
+                    raise PluginError(
+                        f"{hook}: {both} both bring {name!r}; leave one of them out (archive.plugins_off)"
+                    )
+                named[name], owners[name] = thing, plugin
+        return named
+
+    def _first(self, hook: str, **arguments: Any) -> str | None:
+        for plugin, answer in self._asked(hook, **arguments):
+            if answer is not None:
+                if not isinstance(answer, str):
+                    raise PluginError(f"{hook} of {origin_of(self.manager, plugin)} answered {answer!r}, not a name")
+                return answer
+        return None
+
+    def _collect(self, hook: str, **arguments: Any) -> Iterator[Any]:
+        for plugin, answer in self._asked(hook, **arguments):
+            if answer is None:
+                continue
+            if not callable(answer) and not isinstance(answer, FolderExcluder):
+                raise PluginError(f"{hook} of {origin_of(self.manager, plugin)} answered {answer!r}, not a function")
+            yield answer
+
+    def _asked(self, hook: str, **arguments: Any) -> Iterator[tuple[str, Any]]:
+        for plugin, ask in answers(self.manager, hook, settings=self.settings, **arguments):
+            try:
+                yield plugin, ask()
+            except ArchiveTasksError:
+                raise
+            except Exception as error:
+                origin = origin_of(self.manager, plugin)
+                raise PluginError(f"{hook} of {origin} failed: {type(error).__name__}: {error}") from error
+
+
+def _nanoseconds(moment: datetime) -> int:
+    return int(moment.timestamp()) * 10**9 + moment.microsecond * 1000
+
+
+def _any_of(filters: list[NoiseFilter]) -> NoiseFilter:
+    if len(filters) == 1:
+        return filters[0]
+    return lambda name: any(is_noise(name) for is_noise in filters)

@@ -1,0 +1,165 @@
+"""A walk that follows nothing and swallows nothing.
+
+Folders are opened one below the other by handle, without following links, so that a folder swapped for a
+link in mid-walk leads nowhere, and so that neither depth nor length of a path matters. What cannot be read,
+is of a kind that cannot be stored, or lies on another mount ends the walk with ItemUnreadable.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections import deque
+from collections.abc import Iterator
+from types import TracebackType
+
+from archive_tasks.errors import ItemUnreadable
+from archive_tasks.names import display
+
+_OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_NO_ATIME = getattr(os, "O_NOATIME", 0)
+_SPECIAL = {
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFIFO: "a fifo",
+    stat.S_IFBLK: "a block device",
+    stat.S_IFCHR: "a character device",
+}
+
+
+def open_quietly(name: str, flags: int, *, dir_fd: int | None = None) -> int:
+    """Open without leaving an access time behind, where the system allows that (it asks for ownership)."""
+    try:
+        return os.open(name, flags | _NO_ATIME, dir_fd=dir_fd)
+    except PermissionError:
+        return os.open(name, flags, dir_fd=dir_fd)
+
+
+def special_kind(mode: int) -> str | None:
+    """What a mode's file type is called when it cannot be archived; None for files, folders and symlinks."""
+    return _SPECIAL.get(stat.S_IFMT(mode))
+
+
+class Folder:
+    """An open folder inside an item. `path` is relative to the root; `device` the filesystem's number."""
+
+    __slots__ = ("_waiting", "device", "fd", "path")
+
+    def __init__(self, path: str, fd: int) -> None:
+        self.path = path
+        self.fd = fd
+        self.device = os.fstat(fd).st_dev
+        self._waiting: deque[str] = deque()
+
+    def scan(self) -> Iterator[os.DirEntry[str]]:
+        """The entries, in the filesystem's order. Raises ItemUnreadable."""
+        try:
+            with os.scandir(self.fd) as entries:
+                yield from entries
+        except OSError as error:
+            raise unreadable(self.path, error) from error
+
+    def names(self) -> list[str]:
+        """The names of the entries, sorted by their bytes. Raises ItemUnreadable."""
+        try:
+            return sorted(os.listdir(self.fd), key=os.fsencode)
+        except OSError as error:
+            raise unreadable(self.path, error) from error
+
+    def stat(self, name: str) -> os.stat_result:
+        """The entry's own stat, links not followed. Raises ItemUnreadable."""
+        try:
+            return os.stat(name, dir_fd=self.fd, follow_symlinks=False)
+        except OSError as error:
+            raise unreadable(f"{self.path}/{name}", error) from error
+
+    def descend(self, name: str) -> None:
+        """Have the subfolder `name` walked after this folder's own entries."""
+        self._waiting.append(name)
+
+    def _next(self) -> str | None:
+        return self._waiting.popleft() if self._waiting else None
+
+    def _close(self) -> None:
+        os.close(self.fd)
+
+
+class FolderWalk:
+    """Walks an item's folders: each comes before those in it, which its reader chose by `descend`.
+
+    Args:
+        root_fd: handle of the root.
+        name: the item's name.
+        mounts: paths, relative to the root, on which something is mounted.
+    """
+
+    def __init__(self, root_fd: int, name: str, *, mounts: frozenset[str] = frozenset()) -> None:
+        self._mounts = mounts
+        self._open: list[Folder] = []
+        self._device = os.fstat(root_fd).st_dev
+        self._enter(name, name, root_fd)
+
+    def __enter__(self) -> FolderWalk:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        while self._open:
+            self._open.pop()._close()
+
+    def __iter__(self) -> Iterator[Folder]:
+        """Raises ItemUnreadable for a folder that cannot be opened or lies on another mount."""
+        yield self._open[-1]
+        while self._open:
+            parent = self._open[-1]
+            name = parent._next()
+            if name is None:
+                self._open.pop()._close()
+                continue
+            yield self._enter(f"{parent.path}/{name}", name, parent.fd)
+
+    def _enter(self, path: str, name: str, parent_fd: int) -> Folder:
+        try:
+            fd = open_quietly(name, _OPEN_FOLDER, dir_fd=parent_fd)
+        except OSError as error:
+            raise unreadable(path, error) from error
+        folder = Folder(path, fd)
+        self._forget_finished()
+        self._open.append(folder)
+        if folder.device != self._device or path in self._mounts:
+            raise ItemUnreadable(f"another filesystem is mounted at {display(path)}")
+        return folder
+
+    def _forget_finished(self) -> None:
+        """A folder with nothing left to descend into need not stay open: a deep chain costs one handle."""
+        while self._open and not self._open[-1]._waiting:
+            self._open.pop()._close()
+
+
+def unreadable(path: str, error: OSError) -> ItemUnreadable:
+    """The reason that an OSError at `path` makes."""
+    if isinstance(error, FileNotFoundError):
+        return ItemUnreadable(f"{display(path)} vanished while it was looked at")
+    what = (error.strerror or str(error)).lower()
+    return ItemUnreadable(f"{display(path)} cannot be read: {what}")
+
+
+def mounts_below(root: str, table: str = "/proc/self/mountinfo") -> frozenset[str]:
+    """Paths below `root`, relative to it, that are mount points, bind mounts too, by Linux's mount table.
+
+    Elsewhere the set is empty and a mount shows by its other device number alone. (proc(5), mountinfo)
+    """
+    try:
+        with open(table, "rb") as lines:
+            points = [line.split(b" ")[4] for line in lines]
+    except (OSError, IndexError):
+        return frozenset()
+    prefix = root.rstrip("/") + "/"
+    below = (os.fsdecode(_unescaped(point)) for point in points)
+    return frozenset(path.removeprefix(prefix) for path in below if path.startswith(prefix))
+
+
+def _unescaped(point: bytes) -> bytes:
+    for code, character in ((b"\\040", b" "), (b"\\011", b"\t"), (b"\\012", b"\n"), (b"\\134", b"\\")):
+        point = point.replace(code, character)
+    return point
