@@ -114,14 +114,14 @@ def _registered(manager: pluggy.PluginManager) -> dict[str, _Found]:
 def _find_plugins(folder: str | None, blocked: frozenset[str]) -> Iterator[_Found]:
     for dotted in DEFAULT_PLUGINS:
         module = importlib.import_module(dotted)
-        yield _Found(name=dotted.rpartition(".")[2], origin="built-in", version=_own_version(), module=module)
+        yield _Found(name=dotted.rpartition(".")[2], origin="built-in", version=own_version(), module=module)
     for point in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP):
         yield _load_entry_point(point, blocked)
     for path in _plugin_files(folder):
         yield _load_file(path, blocked)
 
 
-def _own_version() -> str:
+def own_version() -> str:
     try:
         return importlib.metadata.version("archive-tasks")
     except importlib.metadata.PackageNotFoundError:

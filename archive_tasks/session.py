@@ -10,13 +10,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, unquote_to_bytes
 
 from archive_tasks.errors import ArchiveTasksError, PluginError, SettingsError, UsageError
 from archive_tasks.model import Clock, Event, Excluder, FolderExcluder, Item, NoiseFilter, Store
 from archive_tasks.names import display, key_segment
 from archive_tasks.plugins import answers, origin_of
 from archive_tasks.settings import Settings
-from archive_tasks.staleness import Limits
+from archive_tasks.staleness import Limits, nanoseconds
 from archive_tasks.walk import mounts_below
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ class Session:
             root=root,
             clock_name=name,
             clock=clock,
-            limits=Limits(now_ns=_nanoseconds(self.now), days=self.settings.days),
+            limits=Limits(now_ns=nanoseconds(self.now), days=self.settings.days),
             excluders=tuple(one for one in made if not isinstance(one, FolderExcluder)),
             folder_excluders=tuple(one.excludes for one in made if isinstance(one, FolderExcluder)),
             is_noise=_any_of(list(self._collect("make_noise_filter", root=root))),
@@ -107,7 +108,7 @@ class Session:
             try:
                 answer = ask()
                 reasons += [answer] if isinstance(answer, str) else [str(reason) for reason in answer or ()]
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - whatever a guard raises keeps the item
                 _log.debug("reasons_to_keep of %s failed", plugin, exc_info=True)
                 reasons.append(f"the plugin {plugin} could not judge it: {type(error).__name__}: {error}")
         return reasons
@@ -121,9 +122,13 @@ class Session:
 
     @property
     def default_target(self) -> str:
-        from urllib.parse import quote
-
+        """The folder store in the user's data directory."""
         return "file://" + quote(os.fsencode(os.path.join(self.data, "vault")))
+
+    def private_paths(self, target: str) -> tuple[str, ...]:
+        """Folders that must never be archived: the catalogues', and a target that is a folder."""
+        folder = os.fsdecode(unquote_to_bytes(target.removeprefix("file://"))) if target.startswith("file://") else ""
+        return tuple(os.path.realpath(path) for path in (self.data, folder) if path)
 
     def open_store(self, url: str) -> Store:
         """Open a target; nothing is asked of it yet.
@@ -155,7 +160,7 @@ class Session:
         for plugin, tell in answers(self.manager, "on_event", event=event, settings=self.settings):
             try:
                 tell()
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - an observer changes nothing
                 if plugin not in self._complained:
                     self._complained.add(plugin)
                     _log.warning("the plugin %s failed in on_event: %s: %s", plugin, type(error).__name__, error)
@@ -206,10 +211,6 @@ class Session:
             except Exception as error:
                 origin = origin_of(self.manager, plugin)
                 raise PluginError(f"{hook} of {origin} failed: {type(error).__name__}: {error}") from error
-
-
-def _nanoseconds(moment: datetime) -> int:
-    return int(moment.timestamp()) * 10**9 + moment.microsecond * 1000
 
 
 def _any_of(filters: list[NoiseFilter]) -> NoiseFilter:

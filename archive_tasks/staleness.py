@@ -101,6 +101,11 @@ def _days(number: int) -> str:
     return "1 day" if number == 1 else f"{number} days"
 
 
+def nanoseconds(moment: datetime) -> int:
+    """A moment as nanoseconds since the epoch, without a float in between."""
+    return int(moment.timestamp()) * 10**9 + moment.microsecond * 1000
+
+
 def as_day(nanoseconds: int) -> str:
     """The UTC day of an instant, for messages; far-off years are said as such."""
     try:

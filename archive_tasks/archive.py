@@ -1,0 +1,185 @@
+"""Plan -> archives. Several items at a time; each is surveyed, sent, proven, looked at again and committed.
+
+An item is committed by its manifest, written last and read back. Whatever goes wrong before that leaves no
+archive: objects without a manifest are no archive, and the next run goes on with them.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+
+from archive_tasks import layout
+from archive_tasks.errors import ArchiveTasksError, CatalogueError, Interrupted, StoreUnusable
+from archive_tasks.item_archive import Work, archive_item
+from archive_tasks.model import (
+    Archive,
+    Decision,
+    Event,
+    Failure,
+    Item,
+    ItemAlreadyThere,
+    ItemArchived,
+    ItemFailed,
+    ItemKept,
+    ItemStarted,
+    Outcome,
+    Plan,
+    Progress,
+    Retrying,
+    RunFinished,
+    RunStarted,
+    Store,
+)
+from archive_tasks.pace import Pace, Patience
+from archive_tasks.session import Session
+from archive_tasks.target import Target
+
+
+def archive(plan: Plan, session: Session, target: Target, *, progress: Progress) -> Outcome:
+    """Carry the plan out.
+
+    Returns:
+        What was done; an item that failed is in `failed` and did not stop the others.
+
+    Raises:
+        StoreUnusable: the target cannot be used any more. What is committed stays.
+        Interrupted: the user stopped the run.
+    """
+    return _Run(plan, session, target, progress).carry_out()
+
+
+def committed_manifests(store: Store) -> dict[str, str]:
+    """Key of each manifest in the target, by archive id: what is archived, by whichever device.
+
+    One LIST request for each thousand archives.
+    """
+    listed = ((layout.archive_id_in(info.key), info.key) for info in store.list(layout.MANIFESTS))
+    return {archive_id: key for archive_id, key in listed if archive_id is not None}
+
+
+@dataclass(slots=True)
+class _Results:
+    archives: list[Archive] = field(default_factory=list)
+    already: list[Archive] = field(default_factory=list)
+    kept: list[Failure] = field(default_factory=list)
+    failed: list[Failure] = field(default_factory=list)
+
+
+class _Run:
+    def __init__(self, plan: Plan, session: Session, target: Target, progress: Progress) -> None:
+        self._plan = plan
+        self._session = session
+        self._target = target
+        self._progress = progress
+        self._settings = session.settings
+        self._rules = session.rules(plan.root)
+        self._results = _Results(kept=[Failure(one.item.name, one.reason) for one in plan.to_keep])
+        self._lock = threading.Lock()
+        self._pace = Pace(
+            concurrency=self._settings.concurrency, bandwidth=self._settings.bandwidth, memory=self._settings.memory
+        )
+
+    def carry_out(self) -> Outcome:
+        chosen = self._plan.to_archive
+        self._tell(
+            RunStarted(
+                target=self._target.store.url,
+                items=len(chosen),
+                files=sum(one.files or 0 for one in chosen),
+                bytes=sum(one.bytes or 0 for one in chosen),
+            )
+        )
+        run = self._target.catalogue.begin_run(root=self._plan.root, now=self._session.now)
+        committed = committed_manifests(self._target.store)
+        root_fd = os.open(self._plan.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            with ThreadPoolExecutor(self._settings.concurrency, thread_name_prefix="send") as workers:
+                work = Work(
+                    session=self._session,
+                    target=self._target,
+                    rules=self._rules,
+                    pace=self._pace,
+                    workers=workers,
+                    root_fd=root_fd,
+                    committed=committed,
+                    run=run,
+                )
+                self._work_through(list(chosen), work)
+        finally:
+            os.close(root_fd)
+        outcome = self._outcome()
+        counts = {name: len(getattr(outcome, name)) for name in ("archives", "already", "kept", "failed")}
+        self._target.catalogue.end_run(run, now=self._session.now, outcome=counts)
+        self._tell(RunFinished(outcome=outcome))
+        return outcome
+
+    def _work_through(self, decisions: list[Decision], work: Work) -> None:
+        """Run the items' threads; the first error that concerns the whole run stops them all."""
+        items = ThreadPoolExecutor(self._settings.items_at_once, thread_name_prefix="item")
+        running = {items.submit(self._work_on, decision, work) for decision in decisions}
+        try:
+            while running:
+                done, running = wait(running, return_when=FIRST_COMPLETED)
+                for one in done:
+                    one.result()
+        except KeyboardInterrupt:
+            raise Interrupted(
+                "stopped. What is archived is safe, nothing is half done; run the same again to go on"
+            ) from None
+        finally:
+            if running:
+                self._pace.stop()
+            items.shutdown(wait=True, cancel_futures=True)
+
+    def _work_on(self, decision: Decision, work: Work) -> None:
+        """One item, to its end. Only what concerns the whole run is raised."""
+        item = decision.item
+        try:
+            self._tell(ItemStarted(item=item.name, files=decision.files or 0, bytes=decision.bytes or 0))
+            self._note(item, self._archive_item(item, work))
+        except (StoreUnusable, CatalogueError, Interrupted):
+            raise
+        except ArchiveTasksError as error:
+            self._fail(item, str(error))
+        except OSError as error:
+            self._fail(item, f"the system refused: {error}")
+
+    def _archive_item(self, item: Item, work: Work) -> ItemArchived | ItemAlreadyThere | ItemKept:
+        patience = Patience(
+            pace=self._pace,
+            seconds=self._settings.retry_minutes * 60,
+            on_retry=lambda problem, seconds: self._tell(Retrying(item=item.name, problem=problem, seconds=seconds)),
+        )
+        return archive_item(item, work, patience=patience, tell=self._progress.stored)
+
+    def _note(self, item: Item, event: ItemArchived | ItemAlreadyThere | ItemKept) -> None:
+        with self._lock:
+            if isinstance(event, ItemArchived):
+                self._results.archives.append(event.archive)
+            elif isinstance(event, ItemAlreadyThere):
+                self._results.already.append(event.archive)
+            else:
+                self._results.kept.append(Failure(item.name, event.reason))
+        self._tell(event)
+
+    def _fail(self, item: Item, reason: str) -> None:
+        with self._lock:
+            self._results.failed.append(Failure(item.name, reason))
+        self._tell(ItemFailed(item=item.name, reason=reason))
+
+    def _outcome(self) -> Outcome:
+        results = self._results
+        return Outcome(
+            target=self._target.store.url,
+            archives=tuple(sorted(results.archives, key=lambda one: one.item)),
+            already=tuple(sorted(results.already, key=lambda one: one.item)),
+            kept=tuple(sorted(results.kept)),
+            failed=tuple(sorted(results.failed)),
+        )
+
+    def _tell(self, event: Event) -> None:
+        self._progress.event(event)
+        self._session.notify(event)

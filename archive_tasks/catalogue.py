@@ -1,0 +1,276 @@
+"""The catalogue: a local SQLite file for each target, with what this device knows and did.
+
+It speeds things up and reports; it never proves anything. Losing it loses nothing: what is archived is in the
+target's manifests. It is private (0600), and every change is on the disk before the next step is taken
+(`synchronous=FULL`: with less, a power cut could undo a step that others were built on).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from archive_tasks.errors import CatalogueError
+from archive_tasks.model import Archive, Receipt
+from archive_tasks.names import display, short_hash
+
+SCHEMA_VERSION = 1
+_BUSY_SECONDS = 30
+
+_SCHEMA = """
+create table facts (name text primary key, value text not null) without rowid;
+create table runs (
+    id integer primary key, started text not null, ended text, root blob not null, outcome text);
+create table archives (
+    id text primary key, run integer references runs, item blob not null, root blob not null,
+    scope text not null, manifest text not null, files integer not null, bytes integer not null,
+    created text not null, newest_change_ns integer) without rowid;
+create table receipts (
+    archive_id text primary key references archives, manifest_sha256 text not null,
+    proven_by text not null, proven_at text not null) without rowid;
+create table attempts (archive_id text primary key, prefix text not null, started text not null) without rowid;
+create table journal (number integer primary key, at text not null, what text not null, details text not null);
+"""
+
+
+class Run(NamedTuple):
+    """One archive run; `ended` is None when it was cut off."""
+
+    number: int
+    started: datetime
+    ended: datetime | None
+    root: str
+
+
+class Known(NamedTuple):
+    """An archive in the catalogue, with the run that made it and what is proven about it, if anything is."""
+
+    archive: Archive
+    run: int | None
+    newest_change_ns: int | None
+    receipt: Receipt | None
+
+
+def catalogue_path(data: str, target: str) -> str:
+    """File of the catalogue of a target, in the folder `data`."""
+    readable = re.sub(r"[^A-Za-z0-9.-]+", "_", target).strip("_")[-60:]
+    return os.path.join(data, "catalogues", f"{readable}~{short_hash(os.fsencode(target))}.sqlite")
+
+
+def list_catalogues(data: str) -> list[str]:
+    """Files of all catalogues in `data`."""
+    folder = os.path.join(data, "catalogues")
+    try:
+        return sorted(os.path.join(folder, name) for name in os.listdir(folder) if name.endswith(".sqlite"))
+    except FileNotFoundError:
+        return []
+
+
+class Catalogue:
+    """An open catalogue; safe to use from several threads.
+
+    Args:
+        path: its file, made when it is missing (with its folder, private).
+        target: URL of the target that it belongs to; None takes the one that it names.
+
+    Raises:
+        CatalogueError: it cannot be opened, is damaged, or is of a newer version.
+    """
+
+    def __init__(self, path: str, *, target: str | None = None) -> None:
+        self.path = path
+        self._lock = threading.RLock()
+        try:
+            _create_private(path)
+            self._connection = sqlite3.connect(
+                path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+            )
+            self._prepare()
+        except (OSError, sqlite3.Error) as error:
+            raise self._unusable(error) from error
+        if target is not None:
+            self.set_fact("target", target)
+        self.target = target or self.fact("target") or ""
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def __enter__(self) -> Catalogue:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # -- facts about the target ---------------------------------------------------------------------
+
+    def fact(self, name: str) -> str | None:
+        rows = self._all("select value from facts where name = ?", name)
+        return str(rows[0][0]) if rows else None
+
+    def set_fact(self, name: str, value: str) -> None:
+        if self.fact(name) != value:
+            with self._writing() as write:
+                write("insert or replace into facts values (?, ?)", (name, value))
+
+    # -- runs and their attempts --------------------------------------------------------------------
+
+    def begin_run(self, *, root: str, now: datetime) -> int:
+        with self._writing() as write:
+            cursor = write("insert into runs (started, root) values (?, ?)", (now.isoformat(), os.fsencode(root)))
+            return int(cursor.lastrowid or 0)
+
+    def end_run(self, run: int, *, now: datetime, outcome: dict[str, int]) -> None:
+        with self._writing() as write:
+            write("update runs set ended = ?, outcome = ? where id = ?", (now.isoformat(), json.dumps(outcome), run))
+
+    def attempt(self, archive_id: str) -> str | None:
+        """Prefix of the objects of an attempt at this archive that did not finish, if there was one."""
+        rows = self._all("select prefix from attempts where archive_id = ?", archive_id)
+        return str(rows[0][0]) if rows else None
+
+    def begin_attempt(self, archive_id: str, *, prefix: str, now: datetime) -> None:
+        """Remember the attempt, before its first object is written."""
+        with self._writing() as write:
+            write("insert or replace into attempts values (?, ?, ?)", (archive_id, prefix, now.isoformat()))
+            _journal(write, now, "attempt", archive=archive_id, prefix=prefix)
+
+    def forget_attempt(self, archive_id: str, *, now: datetime, why: str) -> None:
+        with self._writing() as write:
+            write("delete from attempts where archive_id = ?", (archive_id,))
+            _journal(write, now, "attempt given up", archive=archive_id, why=why)
+
+    # -- archives -----------------------------------------------------------------------------------
+
+    def record(
+        self,
+        archive: Archive,
+        *,
+        run: int | None,
+        newest_change_ns: int,
+        receipt: Receipt | None,
+        now: datetime,
+    ) -> None:
+        """Note an archive that the target holds; its attempt is over."""
+        with self._writing() as write:
+            what = (os.fsencode(archive.item), os.fsencode(archive.root), archive.scope, archive.manifest)
+            size = (archive.files, archive.bytes, archive.created.isoformat(), newest_change_ns)
+            write("insert or replace into archives values (?,?,?,?,?,?,?,?,?,?)", (archive.id, run, *what, *size))
+            if receipt:
+                proof = (archive.id, receipt.manifest_sha256, receipt.proven_by, receipt.proven_at.isoformat())
+                write("insert or replace into receipts values (?,?,?,?)", proof)
+            write("delete from attempts where archive_id = ?", (archive.id,))
+            _journal(write, now, "archived" if receipt else "found archived", archive=archive.id)
+
+    def known(self, archive_id: str) -> Known | None:
+        return next(iter(self._known("where a.id = ?", archive_id)), None)
+
+    def archives(self) -> list[Known]:
+        """All archives, oldest first."""
+        return list(self._known("order by a.created, a.item"))
+
+    def runs(self) -> list[Run]:
+        """All runs, oldest first."""
+        rows = self._all("select id, started, ended, root from runs order by id")
+        return [
+            Run(
+                number,
+                datetime.fromisoformat(began),
+                datetime.fromisoformat(ended) if ended else None,
+                os.fsdecode(root),
+            )
+            for number, began, ended, root in rows
+        ]
+
+    # -- below --------------------------------------------------------------------------------------
+
+    def _known(self, condition: str, *values: object) -> Iterator[Known]:
+        query = (
+            "select a.id, a.item, a.root, a.scope, a.manifest, a.files, a.bytes, a.created, a.run, "  # noqa: S608 - a constant of this file
+            "a.newest_change_ns, r.manifest_sha256, r.proven_by, r.proven_at "
+            f"from archives a left join receipts r on r.archive_id = a.id {condition}"
+        )
+        for row in self._all(query, *values):
+            yield _known_from(row, self.target)
+
+    def _prepare(self) -> None:
+        for pragma in ("journal_mode = wal", "synchronous = full", "foreign_keys = on"):
+            self._connection.execute(f"pragma {pragma}")
+        with self._writing() as write:
+            version = write("pragma user_version").fetchone()[0]
+            if version > SCHEMA_VERSION:
+                raise CatalogueError(
+                    f"the catalogue {display(self.path)} was written by a newer archive-tasks: upgrade this one"
+                )
+            if version == 0:
+                for statement in _SCHEMA.split(";"):
+                    write(statement)
+                write(f"pragma user_version = {SCHEMA_VERSION}")
+
+    @contextmanager
+    def _writing(self) -> Iterator[Any]:
+        with self._lock:
+            try:
+                self._connection.execute("begin immediate")
+                try:
+                    yield self._connection.execute
+                except BaseException:
+                    self._connection.execute("rollback")
+                    raise
+                self._connection.execute("commit")
+            except sqlite3.Error as error:
+                raise self._unusable(error) from error
+
+    def _all(self, query: str, *values: object) -> list[Any]:
+        with self._lock:
+            try:
+                return self._connection.execute(query, values).fetchall()
+            except sqlite3.Error as error:
+                raise self._unusable(error) from error
+
+    def _unusable(self, error: Exception) -> CatalogueError:
+        return CatalogueError(
+            f"the catalogue {display(self.path)} cannot be used: {error}; it can be moved away without losing "
+            "anything that is archived"
+        )
+
+
+def _create_private(path: str) -> None:
+    """SQLite makes its files 0644; its -wal and -shm take over the rights of a file that is there already."""
+    os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+
+
+def _journal(write: Any, now: datetime, what: str, **details: str) -> None:
+    write("insert into journal (at, what, details) values (?, ?, ?)", (now.isoformat(), what, json.dumps(details)))
+
+
+def _known_from(row: Any, target: str) -> Known:
+    archive_id, item, root, scope, manifest, files, size, created, run, change, sha256, proven_by, proven_at = row
+    archive = Archive(
+        id=archive_id,
+        item=os.fsdecode(item),
+        root=os.fsdecode(root),
+        scope=scope,
+        target=target,
+        manifest=manifest,
+        files=files,
+        bytes=size,
+        created=datetime.fromisoformat(created),
+    )
+    receipt = None
+    if sha256:
+        receipt = Receipt(
+            archive_id=archive_id,
+            manifest_sha256=sha256,
+            proven_by=proven_by,
+            proven_at=datetime.fromisoformat(proven_at),
+            newest_change_ns=change,
+        )
+    return Known(archive, run, change, receipt)

@@ -1,0 +1,116 @@
+"""What one invocation of Invoke knows: settings as its configuration has them, and what its tasks hand on.
+
+`invoke scan archive report` runs three tasks in one process; the plan that `scan` made is archived by `archive`
+without another walk. It travels in Invoke's configuration, in an object that survives its copying.
+"""
+
+from __future__ import annotations
+
+import atexit
+import dataclasses
+import os
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import platformdirs
+
+from archive_tasks.errors import ArchiveTasksError
+from archive_tasks.model import Plan
+from archive_tasks.plugins import make_plugin_manager
+from archive_tasks.session import Session
+from archive_tasks.settings import Settings, make_settings
+
+CONFIG_KEY = "archive"
+_CHAIN_KEY = "archive_tasks_chain"
+PARTLY_FAILED = 3
+
+
+class PartlyFailed(ArchiveTasksError):
+    """The run is done, but an item failed. Its message is the sum of the run."""
+
+    exit_code = PARTLY_FAILED
+
+
+class Chain:
+    """Handed from task to task. Invoke copies its configuration for every task; this stays one object."""
+
+    def __init__(self) -> None:
+        self._plan: Plan | None = None
+        self._settings: Settings | None = None
+
+    def __copy__(self) -> Chain:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Chain:
+        return self
+
+    def remember(self, settings: Settings, plan: Plan) -> None:
+        self._settings, self._plan = _judging(settings), plan
+
+    def plan_for(self, settings: Settings) -> Plan | None:
+        """The plan that a task before this one made, if its settings judged the same way."""
+        return self._plan if self._settings == _judging(settings) else None
+
+
+def _judging(settings: Settings) -> Settings:
+    flagged = settings.flagged & {"clock"}
+    return dataclasses.replace(settings, flagged=flagged, target="", scope="", full=False)
+
+
+def chain_of(c: Any) -> Chain:
+    """The chain that the task's context belongs to."""
+    if _CHAIN_KEY not in c.config:
+        c.config[_CHAIN_KEY] = Chain()
+    chain: Chain = c.config[_CHAIN_KEY]
+    return chain
+
+
+def settings_of(c: Any, flags: Mapping[str, Any]) -> Settings:
+    """Merge the task's flags with its configuration and the environment. Raises SettingsError."""
+    configured = c.config.get(CONFIG_KEY, None)
+    return make_settings(configured or {}, os.environ, flags)
+
+
+def session_of(c: Any, flags: Mapping[str, Any]) -> Session:
+    """A session for one task. Raises SettingsError, PluginError."""
+    settings = settings_of(c, flags)
+    manager = make_plugin_manager(plugins_folder(c), off=settings.plugins_off)
+    return Session(settings, manager, now=datetime.now(UTC), data=data_folder())
+
+
+def data_folder() -> str:
+    """Where catalogues and the default target live: the user's data directory of this system."""
+    return platformdirs.user_data_dir("archive_tasks", appauthor=False)
+
+
+def config_folder() -> str:
+    """Where `archive-tasks`, the program, has its invoke.yaml and plugins."""
+    return platformdirs.user_config_dir("archive_tasks", appauthor=False)
+
+
+def project_folder(c: Any) -> str | None:
+    """The folder of the tasks.py in use, as Invoke found it; None for a caller that has none."""
+    prefix = getattr(c.config, "_project_prefix", None)
+    return os.path.dirname(prefix) if prefix else None
+
+
+def plugins_folder(c: Any) -> str | None:
+    """The drop-in folder: `plugins` next to the tasks.py in use, never next to the current folder or the root."""
+    project = project_folder(c)
+    return os.path.join(project, "plugins") if project else None
+
+
+def end_with(code: int) -> None:
+    """Let the chain go on, and the process end with `code` all the same.
+
+    Invoke ends with 0 when its tasks raise nothing, and has no other way to be told.
+    """
+    atexit.register(_exit_now, code)
+
+
+def _exit_now(code: int) -> None:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

@@ -1,0 +1,163 @@
+"""An item's entries in one fixed order, and what follows from them: its id, and whether it has changed.
+
+An item is listed three times: before the upload for its id, during it, and after it. Each listing must show
+the same entries; sixteen bytes an entry are kept of the first to tell which one differs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from archive_tasks.errors import ItemChanged, ItemUnreadable
+from archive_tasks.model import Entry, EntryKind, Item
+from archive_tasks.names import display
+from archive_tasks.scan import NO_ARCHIVE, left_out
+from archive_tasks.session import Rules
+from archive_tasks.walk import FolderWalk, special_kind, unreadable
+
+_MARK_BYTES = 16
+_KINDS: dict[int, EntryKind] = {stat.S_IFREG: "file", stat.S_IFDIR: "folder", stat.S_IFLNK: "link"}
+_CTIME_IS_OURS_TO_COMPARE = hasattr(os, "O_NOATIME")
+"""Without O_NOATIME, access times are put back after reading, which moves the ctime."""
+
+
+class Listed(NamedTuple):
+    """One entry, or something left out (`why` tells), with the open folder that it was seen in.
+
+    `dir_fd` is open until the next one is asked for.
+    """
+
+    entry: Entry
+    dir_fd: int
+    name: str
+    why: str | None = None
+
+
+@dataclass(slots=True)
+class Survey:
+    """What one listing of an item showed.
+
+    Attributes:
+        id: 32 hex digits that follow from paths, types, sizes and modification times (of folders: no time).
+        newest: path of the entry used last among those that count as use; None when none does.
+        newest_change_ns: the latest ctime of any entry.
+        marks: sixteen bytes an entry.
+    """
+
+    id: str = ""
+    files: int = 0
+    folders: int = 0
+    bytes: int = 0
+    newest: str | None = None
+    newest_ns: int = 0
+    newest_change_ns: int = 0
+    marks: bytearray = field(default_factory=bytearray)
+
+
+def list_entries(item: Item, rules: Rules, root_fd: int) -> Iterator[Listed]:
+    """The item itself, then what is in it: a folder's entries by name, then its subfolders.
+
+    Raises:
+        ItemUnreadable: an entry cannot be read or stored, or a marker asks to keep the item.
+    """
+    try:
+        facts = os.stat(item.name, dir_fd=root_fd, follow_symlinks=False)
+    except OSError as error:
+        raise unreadable(item.name, error) from error
+    entry = _entry(item.name, facts)
+    yield Listed(entry, root_fd, item.name)
+    if entry.kind == "folder":
+        with FolderWalk(root_fd, item.name, mounts=rules.mounts) as walk:
+            for folder in walk:
+                for name in folder.names():
+                    listed = _look(folder.path, name, folder.stat(name), folder.fd, rules)
+                    yield listed
+                    if listed.entry.kind == "folder" and listed.why is None:
+                        folder.descend(name)
+
+
+def _look(folder: str, name: str, facts: os.stat_result, dir_fd: int, rules: Rules) -> Listed:
+    path = f"{folder}/{name}"
+    if name == NO_ARCHIVE:
+        raise ItemUnreadable(f"{display(path)} asks to keep it")
+    why = left_out(rules, path, is_folder=stat.S_ISDIR(facts.st_mode))
+    if why:
+        return Listed(Entry(path, _KINDS.get(stat.S_IFMT(facts.st_mode), "file"), facts), dir_fd, name, why)
+    return Listed(_entry(path, facts), dir_fd, name)
+
+
+def _entry(path: str, facts: os.stat_result) -> Entry:
+    kind = _KINDS.get(stat.S_IFMT(facts.st_mode))
+    if kind is None:
+        raise ItemUnreadable(f"{display(path)} is {special_kind(facts.st_mode)}, which cannot be archived")
+    return Entry(path, kind, facts)
+
+
+def survey_item(item: Item, rules: Rules, root_fd: int) -> Survey:
+    """List the item once and sum it up. Raises ItemUnreadable."""
+    survey = Survey()
+    identity = hashlib.sha256(b"archive_tasks id 1\0")
+    for listed in list_entries(item, rules, root_fd):
+        if listed.why is None:
+            identity.update(_identity(listed.entry))
+            _add(survey, listed, rules)
+        survey.marks += _mark(listed)
+    survey.id = identity.hexdigest()[:32]
+    return survey
+
+
+def check_unchanged(survey: Survey, item: Item, rules: Rules, root_fd: int) -> None:
+    """List the item once more. Raises ItemChanged, naming the first entry that is not as it was surveyed."""
+    for _ in watched(list_entries(item, rules, root_fd), survey):
+        pass
+
+
+def watched(listing: Iterator[Listed], survey: Survey) -> Iterator[Listed]:
+    """Pass a listing on while it shows what was surveyed. Raises ItemChanged where it does not."""
+    position = 0
+    for listed in listing:
+        expected = survey.marks[position : position + _MARK_BYTES]
+        position += _MARK_BYTES
+        if _mark(listed) != expected:
+            raise ItemChanged(f"{display(listed.entry.path)} changed, appeared, or follows something that vanished")
+        yield listed
+    if position != len(survey.marks):
+        raise ItemChanged("something in it vanished while it was archived")
+
+
+def _add(survey: Survey, listed: Listed, rules: Rules) -> None:
+    path, kind, facts = listed.entry
+    survey.newest_change_ns = max(survey.newest_change_ns, facts.st_ctime_ns)
+    if kind == "folder":
+        survey.folders += 1
+        return
+    survey.files += 1
+    survey.bytes += facts.st_size
+    try:
+        used = rules.clock(os.path.join(rules.root, path), facts)
+        if (survey.newest is None or used > survey.newest_ns) and not rules.is_noise(listed.name):
+            survey.newest, survey.newest_ns = path, used
+    except Exception as error:
+        raise ItemUnreadable(f"{display(path)} could not be judged: {type(error).__name__}: {error}") from error
+
+
+def _identity(entry: Entry) -> bytes:
+    """A line of what the id follows from. A folder's own time is not in it: merely listing tools change it."""
+    path, kind, facts = entry
+    what = "" if kind == "folder" else f" {facts.st_size} {facts.st_mtime_ns}"
+    return f"{kind}{what} ".encode() + os.fsencode(path) + b"\0"
+
+
+def _mark(listed: Listed) -> bytes:
+    path, kind, facts = listed.entry
+    if listed.why is not None:
+        return hashlib.blake2b(f"{kind} {listed.why} ".encode() + os.fsencode(path), digest_size=_MARK_BYTES).digest()
+    seen = f"{kind} {facts.st_dev} {facts.st_ino} {facts.st_mode} "
+    if kind != "folder":
+        seen += f"{facts.st_size} {facts.st_mtime_ns} {facts.st_ctime_ns if _CTIME_IS_OURS_TO_COMPARE else 0} "
+    return hashlib.blake2b(seen.encode() + os.fsencode(path), digest_size=_MARK_BYTES).digest()

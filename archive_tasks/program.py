@@ -1,0 +1,25 @@
+"""`archive-tasks`: the same tasks as a program of their own, for machines without a tasks.py.
+
+Its invoke.yaml and its plugins folder lie in the user's configuration directory, not in the current folder:
+a cron job has no current folder to speak of, and a folder being scanned must not configure its own archiving.
+"""
+
+from __future__ import annotations
+
+from invoke.program import Program
+
+from archive_tasks.chain import config_folder
+from archive_tasks.plugins import own_version
+from archive_tasks.tasks import ns
+
+
+class _ArchiveProgram(Program):
+    def parse_collection(self) -> None:
+        self.config.set_project_location(config_folder())
+        self.config.load_project()
+        super().parse_collection()
+
+
+def main() -> None:
+    """Run the program with the arguments of the command line."""
+    _ArchiveProgram(name="archive-tasks", binary="archive-tasks", namespace=ns, version=own_version()).run()

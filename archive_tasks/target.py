@@ -1,0 +1,146 @@
+"""Opening a target: that it is there, that it is the one it was, and how far its word can be believed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from archive_tasks import doctor, layout
+from archive_tasks.catalogue import Catalogue
+from archive_tasks.errors import ObjectExists, StoreUnusable
+from archive_tasks.model import Answer, Probe, Store, Verdict
+from archive_tasks.names import display
+
+_LARGEST_VAULT_FILE = 4096
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """A target that is ready to be written to.
+
+    Attributes:
+        vault: its random id.
+        verdict: what the doctor found out about it.
+    """
+
+    store: Store
+    catalogue: Catalogue
+    vault: str
+    verdict: Verdict
+
+
+def open_target(
+    store: Store,
+    catalogue: Catalogue,
+    *,
+    now: datetime,
+    may_create: Callable[[Store], bool],
+    on_answer: Callable[[Probe, Answer], None] = lambda _probe, _answer: None,
+) -> Target:
+    """Make sure of the bucket or folder, of the target's id, and of the doctor's verdict.
+
+    Args:
+        may_create: asked when the bucket or folder is missing.
+        on_answer: told of each probe when the doctor has to look.
+
+    Raises:
+        StoreUnusable: it is missing and may not be made, or it is not the target that it was.
+        StoreError: what the store answered.
+    """
+    known = catalogue.fact("vault")
+    if not store.exists():
+        if known:
+            raise StoreUnusable(
+                f"the target {display(store.url)} is gone, though archives were written to it: is its disk mounted, "
+                "are these the right credentials? Nothing was written"
+            )
+        if not may_create(store):
+            raise StoreUnusable(
+                f"the target {display(store.url)} does not exist and was not created; run setup, or name another"
+            )
+        store.create()
+    vault = _check_vault(store, known)
+    catalogue.set_fact("vault", vault)
+    return Target(
+        store=store,
+        catalogue=catalogue,
+        vault=vault,
+        verdict=current_verdict(store, catalogue, now=now, on_answer=on_answer),
+    )
+
+
+def current_verdict(
+    store: Store,
+    catalogue: Catalogue,
+    *,
+    now: datetime,
+    on_answer: Callable[[Probe, Answer], None],
+) -> Verdict:
+    """The remembered verdict while it is good, else a new one, which is remembered."""
+    remembered = catalogue.fact("verdict")
+    verdict: Verdict | None = doctor.verdict_from_json(json.loads(remembered)) if remembered else None
+    if verdict is not None and doctor.is_current(verdict, store, now=now):
+        return verdict
+    return examine(store, catalogue, now=now, on_answer=on_answer)
+
+
+def examine(
+    store: Store,
+    catalogue: Catalogue,
+    *,
+    now: datetime,
+    on_answer: Callable[[Probe, Answer], None],
+) -> Verdict:
+    """Have the doctor look, and remember what it found."""
+    verdict: Verdict = doctor.examine(store, now=now, prefix=f"doctor/{secrets.token_hex(8)}/", on_answer=on_answer)
+    catalogue.set_fact("verdict", json.dumps(doctor.verdict_to_json(verdict)))
+    return verdict
+
+
+def _check_vault(store: Store, known: str | None) -> str:
+    found = _read_vault(store)
+    if found is None and known:
+        raise StoreUnusable(
+            f"the target {display(store.url)} has lost its {layout.VAULT_KEY}: another disk or bucket may stand in its "
+            "place. Nothing was written; look there, or name another target"
+        )
+    if found is None:
+        return _found_vault(store)
+    if known and found != known:
+        raise StoreUnusable(
+            f"the target {display(store.url)} is not the one that it was: its id is {display(found[:16])}, "
+            f"and was {known[:16]}. Nothing was written; look there, or name another target"
+        )
+    return found
+
+
+def _found_vault(store: Store) -> str:
+    """Give a new target its id and its README; of two runs that do so at once, one wins."""
+    vault = secrets.token_hex(16)
+    try:
+        _put(store, layout.VAULT_KEY, json.dumps({"archive_tasks": "vault", "format": 1, "id": vault}).encode())
+    except ObjectExists:
+        vault = _read_vault(store) or vault
+    if store.describe(layout.README_KEY) is None:
+        _put(store, layout.README_KEY, layout.README.encode())
+    return vault
+
+
+def _put(store: Store, key: str, data: bytes) -> None:
+    store.put(key, data, sha256=hashlib.sha256(data).digest(), hot=True)
+
+
+def _read_vault(store: Store) -> str | None:
+    if store.describe(layout.VAULT_KEY) is None:
+        return None
+    data = b"".join(store.read(layout.VAULT_KEY, length=_LARGEST_VAULT_FILE))
+    try:
+        return str(json.loads(data)["id"])
+    except (ValueError, KeyError, TypeError):
+        raise StoreUnusable(
+            f"{layout.VAULT_KEY} in {display(store.url)} is not one of archive_tasks: choose an empty prefix or folder"
+        ) from None
