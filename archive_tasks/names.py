@@ -17,7 +17,7 @@ def display(text: str) -> str:
     r"""`text` as it may be shown: what is no plain printable character becomes an escape.
 
     Controls, escape sequences, line breaks, bidirectional marks and bytes that are no UTF-8 come out as
-    `\\\\n`, `\\\\x1b`, `\\\\u202e`, so that a name can neither break a line nor pass for another.
+    `\\n`, `\\x1b`, `\\u202e`, so that a name can neither break a line nor pass for another.
     """
     if text.isascii() and text.isprintable():
         return text

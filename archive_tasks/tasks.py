@@ -74,11 +74,11 @@ def archive(
     json: bool = False,
 ) -> Document:
     """Archive what is stale: show the plan, ask, upload, prove, commit."""
-    from archive_tasks import verbs
+    from archive_tasks import verbs_writing
 
     flags = {"root": root, "target": target, "days": days, "clock": clock, "hidden": hidden, "exclude": exclude}
     dry_run = dry_run or bool(c.config.run.dry)
-    return verbs.archive(c, {**flags, "scope": scope}, yes=yes, dry_run=dry_run, json_document=json)
+    return verbs_writing.archive(c, {**flags, "scope": scope}, yes=yes, dry_run=dry_run, json_document=json)
 
 
 @archive_task(
@@ -94,17 +94,17 @@ def report(c: Context, target: str | None = None, json: bool = False, csv: bool 
 @archive_task(help={"target": _TARGET, "json": _JSON})
 def doctor(c: Context, target: str | None = None, json: bool = False) -> Document:
     """Find out what a target really does with what it is given, and remember it."""
-    from archive_tasks import verbs
+    from archive_tasks import verbs_writing
 
-    return verbs.doctor(c, {"target": target}, json_document=json)
+    return verbs_writing.doctor(c, {"target": target}, json_document=json)
 
 
 @archive_task(help={"target": _TARGET + "; asked for when it is not given", "yes": "do not ask"})
 def setup(c: Context, target: str | None = None, yes: bool = False) -> Document:
     """Choose a target, create it where it is missing, examine it, and write invoke.yaml."""
-    from archive_tasks import verbs
+    from archive_tasks import verbs_writing
 
-    return verbs.setup(c, {"target": target}, yes=yes)
+    return verbs_writing.setup(c, {"target": target}, yes=yes)
 
 
 @archive_task(help={"json": _JSON})

@@ -1,37 +1,31 @@
-"""What each task does: settings to session, workflow to console, and the document that is returned."""
+"""What the tasks that only look do: scan, report, plugins. They load no more than looking needs."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime
+from collections.abc import Mapping
+from contextlib import ExitStack
 from typing import Any
 
-import filelock
-
-from archive_tasks import archive as archiving
-from archive_tasks import doctor as doctoring
 from archive_tasks import report as reporting
 from archive_tasks import scan as scanning
 from archive_tasks.catalogue import Catalogue, catalogue_path, list_catalogues
-from archive_tasks.chain import PartlyFailed, chain_of, end_with, session_of
+from archive_tasks.chain import chain_of, session_of
 from archive_tasks.console import Console
-from archive_tasks.errors import ArchiveTasksError, UsageError
-from archive_tasks.model import Answer, Outcome, Plan, Probe, Store
+from archive_tasks.errors import UsageError
+from archive_tasks.model import Plan
 from archive_tasks.names import display
 from archive_tasks.plugins import list_plugins
 from archive_tasks.report import Document
 from archive_tasks.session import Session
-from archive_tasks.target import Target, examine, open_target
 
 
 def scan(c: Any, flags: Mapping[str, Any], *, json_document: bool) -> Document:
     """Judge the root and show the plan."""
     console = Console(json_document=json_document)
-    _mention_host(c, console)
+    mention_host(c, console)
     session = session_of(c, flags)
-    plan = _make_plan(session)
+    plan = make_plan(session)
     chain_of(c).remember(session.settings, plan)
     document = reporting.plan_document(plan)
     if json_document:
@@ -39,28 +33,6 @@ def scan(c: Any, flags: Mapping[str, Any], *, json_document: bool) -> Document:
     else:
         console.show_plan(plan)
         _hint_at_full(session, plan, console)
-    return document
-
-
-def archive(c: Any, flags: Mapping[str, Any], *, yes: bool, dry_run: bool, json_document: bool) -> Document:
-    """Show the plan, ask, carry it out, say what is true now."""
-    console = Console(json_document=json_document)
-    _mention_host(c, console)
-    session = session_of(c, flags)
-    plan = _plan_to_archive(c, session, console)
-    target = session.target_for(plan.root)
-    store = session.open_store(target)
-    _say_where(session, target, console)
-    if dry_run or not plan.to_archive:
-        return _archive_nothing(plan, target, console, dry_run=dry_run, json_document=json_document)
-    if not yes:
-        _ask_to_go_on(plan, console)
-    outcome = _carry_out(session, plan, store, console, yes=yes)
-    document = reporting.outcome_document(outcome)
-    if json_document:
-        console.document(document)
-    console.show_outcome(outcome)
-    _end(outcome, session)
     return document
 
 
@@ -82,27 +54,6 @@ def report(c: Any, flags: Mapping[str, Any], *, json_document: bool, csv_text: b
     return document
 
 
-def doctor(c: Any, flags: Mapping[str, Any], *, json_document: bool) -> Document:
-    """Examine the target now, whatever is remembered of it."""
-    console = Console(json_document=json_document)
-    session = session_of(c, flags)
-    target = session.target_for(session.settings.root and session.resolve_root())
-    store = session.open_store(target)
-    if not store.exists():
-        raise UsageError(
-            f"the target {display(target)} does not exist yet; create it with setup --target {display(target)}"
-        )
-    console.say(f"examining {display(target)}")
-    with Catalogue(catalogue_path(session.data, target), target=target) as catalogue:
-        verdict = examine(store, catalogue, now=session.now, on_answer=console.show_answer)
-    for line in doctoring.summary(verdict, store.probes()):
-        console.say(line, style="bold")
-    document = doctoring.verdict_to_json(verdict)
-    if json_document:
-        console.document(document)
-    return document
-
-
 def plugins(c: Any, *, json_document: bool) -> Document:
     """List the plugins in the order in which they are asked."""
     console = Console(json_document=json_document)
@@ -115,17 +66,11 @@ def plugins(c: Any, *, json_document: bool) -> Document:
     return document
 
 
-def setup(c: Any, flags: Mapping[str, Any], *, yes: bool) -> Document:
-    """Settle on a target and remember it."""
-    from archive_tasks import setup_target
-
-    return setup_target.run(c, session_of(c, flags), Console(), yes=yes)
-
-
 # -- the plan -----------------------------------------------------------------------------------------
 
 
-def _make_plan(session: Session) -> Plan:
+def make_plan(session: Session) -> Plan:
+    """Scan the root of the session. Raises UsageError, also for a root inside the target."""
     root = session.resolve_root()
     private = session.private_paths(session.target_for(root))
     for path in private:
@@ -136,117 +81,11 @@ def _make_plan(session: Session) -> Plan:
     return scanning.scan(session, private=private)
 
 
-def _plan_to_archive(c: Any, session: Session, console: Console) -> Plan:
-    """The plan of a `scan` before this task, if it was made by the same settings; else a new one, shown."""
-    plan = chain_of(c).plan_for(session.settings)
-    if plan is None:
-        plan = _make_plan(session)
-        console.show_plan(plan)
-    return plan
-
-
 def _hint_at_full(session: Session, plan: Plan, console: Console) -> None:
     if not session.settings.full and any(one.files is None and one.newest for one in plan.to_keep):
         console.say(
             "kept folders were looked at up to their first fresh file; --full tells how near they are", style="dim"
         )
-
-
-def _say_where(session: Session, target: str, console: Console) -> None:
-    if target == session.default_target:
-        folder = session.private_paths(target)[1]
-        console.say(
-            f"no target is configured: archives go to the folder {display(folder)} on this machine; "
-            "run setup, or give --target s3://bucket/prefix, to send them to S3"
-        )
-
-
-def _archive_nothing(plan: Plan, target: str, console: Console, *, dry_run: bool, json_document: bool) -> Document:
-    document = (
-        reporting.dry_run_document(plan, target)
-        if dry_run
-        else reporting.outcome_document(Outcome(target=target, kept=_kept(plan)))
-    )
-    if json_document:
-        console.document(document)
-    console.say("a dry run: nothing was written" if dry_run else "nothing to archive")
-    return document
-
-
-def _kept(plan: Plan) -> Any:
-    from archive_tasks.model import Failure
-
-    return tuple(Failure(one.item.name, one.reason) for one in plan.to_keep)
-
-
-def _ask_to_go_on(plan: Plan, console: Console) -> None:
-    if not console.can_ask:
-        raise UsageError("archive asks before it uploads, and there is no terminal to ask on: add --yes")
-    number = reporting.count_text(len(plan.to_archive), "item")
-    if not console.ask(f"Archive {number}? The originals stay where they are.", default=True):
-        raise UsageError("nothing was archived")
-
-
-# -- carrying it out ----------------------------------------------------------------------------------
-
-
-def _carry_out(session: Session, plan: Plan, store: Store, console: Console, *, yes: bool) -> Outcome:
-    path = catalogue_path(session.data, store.url)
-    with _one_run_at_a_time(path), Catalogue(path, target=store.url) as catalogue:
-        target = open_target(
-            store,
-            catalogue,
-            now=session.now,
-            may_create=lambda missing: yes or _may_create(missing, session, console),
-            on_answer=lambda _probe, _answer: None,
-        )
-        _say_how_proven(target, console)
-        with console.progress() as progress:
-            return archiving.archive(plan, session, target, progress=progress)
-
-
-def _may_create(store: Store, session: Session, console: Console) -> bool:
-    return store.url == session.default_target or console.ask(
-        f"{display(store.url)} does not exist. Create it, private to you?", default=True
-    )
-
-
-def _say_how_proven(target: Target, console: Console) -> None:
-    if not target.verdict.trusted:
-        console.say("this target's own checksums are no proof: everything is read back and compared", style="dim")
-
-
-@contextmanager
-def _one_run_at_a_time(path: str) -> Iterator[None]:
-    """The kernel lets go of the lock when a process dies, however it dies."""
-    os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-    holder = f"{path}.holder"
-    try:
-        with filelock.FileLock(f"{path}.lock", timeout=0, mode=0o600):
-            with open(holder, "w", encoding="utf-8") as file:
-                file.write(f"process {os.getpid()} since {datetime.now(UTC):%Y-%m-%d %H:%M} UTC")
-            yield
-    except filelock.Timeout:
-        raise ArchiveTasksError(
-            f"another run is archiving to this target ({_read(holder)}); wait for it to end"
-        ) from None
-
-
-def _read(path: str) -> str:
-    try:
-        with open(path, encoding="utf-8") as file:
-            return display(file.read(200))
-    except OSError:
-        return "it does not say which"
-
-
-def _end(outcome: Outcome, session: Session) -> None:
-    if not outcome.failed:
-        return
-    if session.settings.stop_chain:
-        number = reporting.count_text(len(outcome.failed), "item was", "items were")
-        raise PartlyFailed(f"{number} not archived, see above; the others are safe")
-    end_with(PartlyFailed.exit_code)
 
 
 # -- showing ------------------------------------------------------------------------------------------
@@ -263,10 +102,8 @@ def _show_report(document: Document, console: Console) -> None:
     console.say(f"{number}, {files}, {reporting.size_text(document['bytes'])}", style="bold")
 
 
-def _mention_host(c: Any, console: Console) -> None:
+def mention_host(c: Any, console: Console) -> None:
+    """Under `fab -H` a task runs once for each host, and always here: say so."""
     host = getattr(c, "host", None)
     if host:
         console.warn(f"this runs on the local machine, once for each host of fab -H ({display(str(host))})")
-
-
-__all__ = ["Answer", "Probe", "archive", "doctor", "plugins", "report", "scan", "setup"]

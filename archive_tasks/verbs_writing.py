@@ -1,0 +1,181 @@
+"""What the tasks that write to a target do: archive, doctor, setup."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import filelock
+
+from archive_tasks import archive as archiving
+from archive_tasks import doctor as doctoring
+from archive_tasks import report as reporting
+from archive_tasks import setup_target
+from archive_tasks.catalogue import Catalogue, catalogue_path
+from archive_tasks.chain import PartlyFailed, chain_of, end_with, session_of
+from archive_tasks.console import Console
+from archive_tasks.errors import ArchiveTasksError, UsageError
+from archive_tasks.model import Failure, Outcome, Plan, Store
+from archive_tasks.names import display
+from archive_tasks.report import Document
+from archive_tasks.session import Session
+from archive_tasks.target import Target, examine, open_target
+from archive_tasks.verbs import make_plan, mention_host
+
+
+def archive(c: Any, flags: Mapping[str, Any], *, yes: bool, dry_run: bool, json_document: bool) -> Document:
+    """Show the plan, ask, carry it out, say what is true now."""
+    console = Console(json_document=json_document)
+    mention_host(c, console)
+    session = session_of(c, flags)
+    plan = _plan_to_archive(c, session, console)
+    target = session.target_for(plan.root)
+    store = session.open_store(target)
+    _say_where(session, target, console)
+    if dry_run or not plan.to_archive:
+        return _archive_nothing(plan, target, console, dry_run=dry_run, json_document=json_document)
+    if not yes:
+        _ask_to_go_on(plan, console)
+    outcome = _carry_out(session, plan, store, console, yes=yes)
+    document = reporting.outcome_document(outcome)
+    if json_document:
+        console.document(document)
+    console.show_outcome(outcome)
+    _end(outcome, session)
+    return document
+
+
+def doctor(c: Any, flags: Mapping[str, Any], *, json_document: bool) -> Document:
+    """Examine the target now, whatever is remembered of it."""
+    console = Console(json_document=json_document)
+    session = session_of(c, flags)
+    target = session.target_for(session.settings.root and session.resolve_root())
+    store = session.open_store(target)
+    if not store.exists():
+        raise UsageError(
+            f"the target {display(target)} does not exist yet; create it with setup --target {display(target)}"
+        )
+    console.say(f"examining {display(target)}")
+    with Catalogue(catalogue_path(session.data, target), target=target) as catalogue:
+        verdict = examine(store, catalogue, now=session.now, on_answer=console.show_answer)
+    for line in doctoring.summary(verdict, store.probes()):
+        console.say(line, style="bold")
+    document = doctoring.verdict_to_json(verdict)
+    if json_document:
+        console.document(document)
+    return document
+
+
+def setup(c: Any, flags: Mapping[str, Any], *, yes: bool) -> Document:
+    """Settle on a target and remember it."""
+    return setup_target.run(c, session_of(c, flags), Console(), yes=yes)
+
+
+# -- before anything is written ----------------------------------------------------------------------
+
+
+def _plan_to_archive(c: Any, session: Session, console: Console) -> Plan:
+    """The plan of a `scan` before this task, if it was made by the same settings; else a new one, shown."""
+    plan = chain_of(c).plan_for(session.settings)
+    if plan is None:
+        plan = make_plan(session)
+        console.show_plan(plan)
+    return plan
+
+
+def _say_where(session: Session, target: str, console: Console) -> None:
+    if target == session.default_target:
+        folder = session.private_paths(target)[1]
+        console.say(
+            f"no target is configured: archives go to the folder {display(folder)} on this machine; "
+            "run setup, or give --target s3://bucket/prefix, to send them to S3"
+        )
+
+
+def _archive_nothing(plan: Plan, target: str, console: Console, *, dry_run: bool, json_document: bool) -> Document:
+    document = (
+        reporting.dry_run_document(plan, target)
+        if dry_run
+        else reporting.outcome_document(Outcome(target=target, kept=_kept(plan)))
+    )
+    if json_document:
+        console.document(document)
+    console.say("a dry run: nothing was written" if dry_run else "nothing to archive")
+    return document
+
+
+def _kept(plan: Plan) -> tuple[Failure, ...]:
+    return tuple(Failure(one.item.name, one.reason) for one in plan.to_keep)
+
+
+def _ask_to_go_on(plan: Plan, console: Console) -> None:
+    if not console.can_ask:
+        raise UsageError("archive asks before it uploads, and there is no terminal to ask on: add --yes")
+    number = reporting.count_text(len(plan.to_archive), "item")
+    if not console.ask(f"Archive {number}? The originals stay where they are.", default=True):
+        raise UsageError("nothing was archived")
+
+
+# -- carrying it out ----------------------------------------------------------------------------------
+
+
+def _carry_out(session: Session, plan: Plan, store: Store, console: Console, *, yes: bool) -> Outcome:
+    path = catalogue_path(session.data, store.url)
+    with _one_run_at_a_time(path), Catalogue(path, target=store.url) as catalogue:
+        target = open_target(
+            store,
+            catalogue,
+            now=session.now,
+            may_create=lambda missing: yes or _may_create(missing, session, console),
+            on_answer=lambda _probe, _answer: None,
+        )
+        _say_how_proven(target, console)
+        with console.progress() as progress:
+            return archiving.archive(plan, session, target, progress=progress)
+
+
+def _may_create(store: Store, session: Session, console: Console) -> bool:
+    return store.url == session.default_target or console.ask(
+        f"{display(store.url)} does not exist. Create it, private to you?", default=True
+    )
+
+
+def _say_how_proven(target: Target, console: Console) -> None:
+    if not target.verdict.trusted:
+        console.say("this target's own checksums are no proof: everything is read back and compared", style="dim")
+
+
+@contextmanager
+def _one_run_at_a_time(path: str) -> Iterator[None]:
+    """The kernel lets go of the lock when a process dies, however it dies."""
+    os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+    holder = f"{path}.holder"
+    try:
+        with filelock.FileLock(f"{path}.lock", timeout=0, mode=0o600):
+            with open(holder, "w", encoding="utf-8") as file:
+                file.write(f"process {os.getpid()} since {datetime.now(UTC):%Y-%m-%d %H:%M} UTC")
+            yield
+    except filelock.Timeout:
+        raise ArchiveTasksError(
+            f"another run is archiving to this target ({_read(holder)}); wait for it to end"
+        ) from None
+
+
+def _read(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8") as file:
+            return display(file.read(200))
+    except OSError:
+        return "it does not say which"
+
+
+def _end(outcome: Outcome, session: Session) -> None:
+    if not outcome.failed:
+        return
+    if session.settings.stop_chain:
+        number = reporting.count_text(len(outcome.failed), "item was", "items were")
+        raise PartlyFailed(f"{number} not archived, see above; the others are safe")
+    end_with(PartlyFailed.exit_code)
