@@ -100,8 +100,8 @@ class Console:
         if self.is_terminal and rows:
             self._plan_table(rows)
         for row in [] if self.is_terminal else rows:
-            what = " ".join(part for part in (row.files and f"{row.files} files", row.size) if part)
-            self.say(f"{row.decision:<7}  {row.item}  {what + ': ' if what else ''}{row.reason}")
+            what = ", ".join(part for part in (row.files and f"files {row.files}", row.size) if part)
+            self.say(f"{row.decision:<7}  {row.item}: {row.reason}{f' ({what})' if what else ''}")
         for warning in plan.warnings:
             self.warn(warning)
         self.say(report.plan_summary(plan), style="bold")
@@ -121,7 +121,7 @@ class Console:
         """The table of a report."""
         if not self.is_terminal:
             for row in rows:
-                self.say(f"{row.when}  {row.item}  {row.files} files {row.size}  {row.proven}  {row.where}")
+                self.say(f"{row.when}  {row.item}  files {row.files}, {row.size}  {row.proven}  {row.where}")
             return
         table = _table(
             ("archived (UTC)", "left"),

@@ -186,9 +186,10 @@ class _ItemArchiver:
 
     def _attempt(self, archive_id: str) -> tuple[str, dict[str, int]]:
         """Where the objects go, and the sizes of those that an attempt that was cut off has left there."""
-        if prefix := self._work.catalogue.attempt(archive_id):
-            listed = self._patience.ask(lambda: list(self._work.store.list(prefix)))
-            return prefix, {info.key: info.size for info in listed}
+        earlier = self._work.catalogue.attempt(archive_id)
+        if earlier:
+            listed = self._patience.ask(lambda: list(self._work.store.list(earlier)))
+            return earlier, {info.key: info.size for info in listed}
         prefix = layout.attempt_prefix(
             scope=self._scope,
             day=self._work.now,

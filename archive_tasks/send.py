@@ -7,6 +7,7 @@ memory that work queued behind it holds.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import threading
 from collections import deque
@@ -196,11 +197,11 @@ class Sender:
         digest = hashlib.sha256()
         for offset in range(0, stored.size, _READ_BACK_BYTES):
             self._check_wanted()
-            digest = self._patience.ask(lambda at=offset, so_far=digest: self._hashed_on(stored, at, so_far))
+            digest = self._patience.ask(functools.partial(self._hashed_on, digest, stored, offset))
         if digest.hexdigest() != stored.sha256:
             raise IntegrityError(f"the target returns other bytes than were sent as {display(stored.key)}")
 
-    def _hashed_on(self, stored: Stored, offset: int, so_far: hashlib._Hash) -> hashlib._Hash:
+    def _hashed_on(self, so_far: hashlib._Hash, stored: Stored, offset: int) -> hashlib._Hash:
         """The digest, moved on by one range; a copy, so that a range that fails half-way can be read again."""
         digest = so_far.copy()
         length = min(_READ_BACK_BYTES, stored.size - offset)

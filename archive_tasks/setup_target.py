@@ -8,10 +8,10 @@ import secrets
 import socket
 from typing import Any
 
-from archive_tasks import doctor
 from archive_tasks.catalogue import Catalogue, catalogue_path
 from archive_tasks.chain import config_folder, project_folder
 from archive_tasks.console import Console
+from archive_tasks.doctor import summary
 from archive_tasks.errors import SettingsError, UsageError
 from archive_tasks.names import display, key_segment
 from archive_tasks.report import Document
@@ -38,7 +38,7 @@ def run(c: Any, session: Session, console: Console, *, yes: bool) -> Document:
             may_create=lambda _: yes or console.ask(f"{display(target)} does not exist. Create it?", default=True),
             on_answer=console.show_answer,
         )
-    for line in doctor.summary(opened.verdict, store.probes()):
+    for line in summary(opened.verdict, store.probes()):
         console.say(line, style="bold")
     path = os.path.join(project_folder(c) or config_folder(), SETTINGS_FILE)
     console.say(remember_target(path, target))

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from archive_tasks import doctor, layout
+from archive_tasks import doctor as doctors
+from archive_tasks import layout
 from archive_tasks.catalogue import Catalogue
 from archive_tasks.errors import ObjectExists, StoreUnusable
 from archive_tasks.model import Answer, Probe, Store, Verdict
@@ -82,8 +83,8 @@ def current_verdict(
 ) -> Verdict:
     """The remembered verdict while it is good, else a new one, which is remembered."""
     remembered = catalogue.fact("verdict")
-    verdict: Verdict | None = doctor.verdict_from_json(json.loads(remembered)) if remembered else None
-    if verdict is not None and doctor.is_current(verdict, store, now=now):
+    verdict: Verdict | None = doctors.verdict_from_json(json.loads(remembered)) if remembered else None
+    if verdict is not None and doctors.is_current(verdict, store, now=now):
         return verdict
     return examine(store, catalogue, now=now, on_answer=on_answer)
 
@@ -96,8 +97,8 @@ def examine(
     on_answer: Callable[[Probe, Answer], None],
 ) -> Verdict:
     """Have the doctor look, and remember what it found."""
-    verdict: Verdict = doctor.examine(store, now=now, prefix=f"doctor/{secrets.token_hex(8)}/", on_answer=on_answer)
-    catalogue.set_fact("verdict", json.dumps(doctor.verdict_to_json(verdict)))
+    verdict: Verdict = doctors.examine(store, now=now, prefix=f"doctor/{secrets.token_hex(8)}/", on_answer=on_answer)
+    catalogue.set_fact("verdict", json.dumps(doctors.verdict_to_json(verdict)))
     return verdict
 
 

@@ -11,12 +11,12 @@ from typing import Any
 import filelock
 
 from archive_tasks import archive as archiving
-from archive_tasks import doctor as doctoring
 from archive_tasks import report as reporting
 from archive_tasks import setup_target
 from archive_tasks.catalogue import Catalogue, catalogue_path
 from archive_tasks.chain import PartlyFailed, chain_of, end_with, session_of
 from archive_tasks.console import Console
+from archive_tasks.doctor import summary, verdict_to_json
 from archive_tasks.errors import ArchiveTasksError, UsageError
 from archive_tasks.model import Failure, Outcome, Plan, Store
 from archive_tasks.names import display
@@ -61,9 +61,9 @@ def doctor(c: Any, flags: Mapping[str, Any], *, json_document: bool) -> Document
     console.say(f"examining {display(target)}")
     with Catalogue(catalogue_path(session.data, target), target=target) as catalogue:
         verdict = examine(store, catalogue, now=session.now, on_answer=console.show_answer)
-    for line in doctoring.summary(verdict, store.probes()):
+    for line in summary(verdict, store.probes()):
         console.say(line, style="bold")
-    document = doctoring.verdict_to_json(verdict)
+    document = verdict_to_json(verdict)
     if json_document:
         console.document(document)
     return document

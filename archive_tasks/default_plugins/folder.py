@@ -1,0 +1,321 @@
+"""The store for `file:///folder`: a disk, a NAS, and the place archives go before a target is configured.
+
+Every object is written beside its place, synced to the disk, and appears under its key by one hard link: whole,
+or not at all, and never over another.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import re
+import secrets
+import stat
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from urllib.parse import unquote_to_bytes, urlsplit
+
+from archive_tasks import hookimpl
+from archive_tasks.default_plugins.folder_probes import folder_probes
+from archive_tasks.errors import (
+    IntegrityError,
+    ObjectExists,
+    ObjectMissing,
+    StoreBusy,
+    StoreError,
+    StoreUnusable,
+    UsageError,
+)
+from archive_tasks.model import ObjectInfo, Probe, StoreFactory
+from archive_tasks.names import display
+from archive_tasks.settings import Settings
+
+INCOMING = ".incoming"
+_KEY = re.compile(r"[A-Za-z0-9._~-]+(/[A-Za-z0-9._~-]+)*")
+_CHUNK = 1024 * 1024
+_ABANDONED_AFTER_SECONDS = 7 * 86_400
+_BUSY = frozenset({errno.ESTALE, errno.EAGAIN, errno.ETIMEDOUT, errno.EINTR, errno.EBUSY})
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
+
+
+class FolderStore:
+    """A folder as a target. See `archive_tasks.model.Store` for what its methods promise.
+
+    Args:
+        url: `file:///absolute/path`, percent-encoded.
+
+    Raises:
+        UsageError: the URL names no absolute path on this machine.
+    """
+
+    def __init__(self, url: str, settings: Settings) -> None:
+        self.url = url
+        self.path = _path_of(url)
+        self.identity = f"folder {self.path}"
+        self.largest_put = settings.part_size
+        self._swept = False
+
+    def exists(self) -> bool:
+        try:
+            mode = os.stat(self.path).st_mode
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except OSError as error:
+            raise self.refused(error, "looking at") from error
+        if not stat.S_ISDIR(mode):
+            raise StoreUnusable(f"the target {display(self.path)} is a file, not a folder; name a folder")
+        return True
+
+    def create(self) -> None:
+        try:
+            os.makedirs(self.path, mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise self.refused(error, "creating") from error
+
+    def put(self, key: str, data: bytes, *, sha256: bytes, hot: bool = False) -> None:
+        _check_digest(data, sha256)
+        upload = FolderUpload(self, key, len(data))
+        try:
+            if data:
+                upload.write(0, data)
+            upload.complete()
+        except BaseException:
+            upload.abort()
+            raise
+
+    def upload(self, key: str, size: int) -> FolderUpload:
+        return FolderUpload(self, key, size)
+
+    def read(self, key: str, *, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
+        try:
+            with open(self.place(key), "rb", buffering=0) as file:
+                wanted = os.fstat(file.fileno()).st_size - offset
+                wanted = wanted if length is None else min(length, wanted)
+                while wanted > 0:
+                    chunk = os.pread(file.fileno(), min(_CHUNK, wanted), offset)
+                    if not chunk:
+                        raise IntegrityError(f"{display(key)} ended {wanted} bytes early in {display(self.path)}")
+                    yield chunk
+                    offset += len(chunk)
+                    wanted -= len(chunk)
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            raise ObjectMissing(f"there is no {display(key)} in {display(self.path)}") from None
+        except OSError as error:
+            raise self.refused(error, "reading") from error
+
+    def describe(self, key: str) -> ObjectInfo | None:
+        try:
+            facts = os.lstat(self.place(key))
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise self.refused(error, "looking at") from error
+        return ObjectInfo(key, facts.st_size) if stat.S_ISREG(facts.st_mode) else None
+
+    def list(self, prefix: str) -> Iterator[ObjectInfo]:
+        folder = prefix.rpartition("/")[0]
+        try:
+            yield from (info for info in self._walk(folder) if info.key.startswith(prefix))
+        except OSError as error:
+            raise self.refused(error, "listing") from error
+
+    def delete(self, key: str) -> None:
+        try:
+            os.unlink(self.place(key))
+            self._remove_empty(os.path.dirname(self.place(key)))
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        except OSError as error:
+            raise self.refused(error, "removing from") from error
+
+    def probes(self) -> Sequence[Probe]:
+        return folder_probes(self, self.path)
+
+    def place(self, key: str) -> str:
+        """Path of an object. Raises ValueError for what is no key."""
+        segments = key.split("/")
+        if not _KEY.fullmatch(key) or any(segment.strip(".") == "" for segment in segments) or segments[0] == INCOMING:
+            raise ValueError(f"{key!r} is no key")
+        return os.path.join(self.path, *segments)
+
+    def refused(self, error: OSError, doing: str) -> StoreError:
+        """What an OSError at the target means for the run."""
+        where = display(self.path)
+        if error.errno in _FULL:
+            return StoreUnusable(f"the disk that holds {where} is full: free space there or name another target")
+        if error.errno in _BUSY:
+            return StoreBusy(f"{doing} {where}: {error.strerror}")
+        if isinstance(error, FileNotFoundError | NotADirectoryError):
+            return StoreUnusable(f"the target {where} is gone: is its disk still mounted?")
+        reason = (error.strerror or str(error)).lower()
+        return StoreUnusable(f"{doing} {where} failed: {reason}; check its disk and who may write there")
+
+    def incoming(self) -> str:
+        """The folder in which objects are written before they appear; leftovers of dead runs are swept once."""
+        path = os.path.join(self.path, INCOMING)
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(path, 0o700)
+        if not self._swept:
+            self._swept = True
+            _sweep(path)
+        return path
+
+    def _remove_empty(self, folder: str) -> None:
+        with contextlib.suppress(OSError):
+            while folder != self.path:
+                os.rmdir(folder)
+                folder = os.path.dirname(folder)
+
+    def _walk(self, folder: str) -> Iterator[ObjectInfo]:
+        try:
+            entries = sorted(os.scandir(os.path.join(self.path, folder)), key=lambda entry: entry.name)
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        for entry in entries:
+            key = f"{folder}/{entry.name}" if folder else entry.name
+            if entry.is_dir(follow_symlinks=False):
+                if key != INCOMING:
+                    yield from self._walk(key)
+            elif entry.is_file(follow_symlinks=False):
+                yield ObjectInfo(key, entry.stat(follow_symlinks=False).st_size)
+
+
+class FolderUpload:
+    """An object being written. Parts go to their places in any order and from any thread."""
+
+    def __init__(self, store: FolderStore, key: str, size: int) -> None:
+        self.part_size = store.largest_put
+        self._store = store
+        self._key = key
+        self._place = store.place(key)
+        self._size = size
+        self._lock = threading.Lock()
+        self._written: dict[int, int] = {}
+        try:
+            self._path = os.path.join(store.incoming(), secrets.token_hex(12))
+            self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise store.refused(error, "writing to") from error
+        self._open = True
+
+    def put_part(self, number: int, data: bytes, *, sha256: bytes) -> None:
+        _check_digest(data, sha256)
+        self.write((number - 1) * self.part_size, data)
+
+    def write(self, offset: int, data: bytes) -> None:
+        """Put bytes in their place."""
+        try:
+            view, position = memoryview(data), offset
+            while view:
+                count = os.pwrite(self._fd, view, position)
+                view, position = view[count:], position + count
+        except OSError as error:
+            raise self._store.refused(error, "writing to") from error
+        with self._lock:
+            self._written[offset] = len(data)
+
+    def complete(self) -> None:
+        if sum(self._written.values()) != self._size:
+            raise IntegrityError(f"{display(self._key)} has {sum(self._written.values())} of {self._size} bytes")
+        try:
+            os.fsync(self._fd)
+            self._publish()
+        except OSError as error:
+            raise self._store.refused(error, "writing to") from error
+        self.abort()
+
+    def abort(self) -> None:
+        if self._open:
+            self._open = False
+            os.close(self._fd)
+            with contextlib.suppress(OSError):
+                os.unlink(self._path)
+
+    def _publish(self) -> None:
+        """Give the object its name, which must be free, and see that the name is on the disk too."""
+        _make_folders(self._store.path, os.path.dirname(self._place))
+        try:
+            _link(self._path, self._place)
+        except FileExistsError:
+            if not self._is_there_already():
+                raise ObjectExists(
+                    f"{display(self._key)} is in {display(self._store.path)} with other contents"
+                ) from None
+        _sync_folder(os.path.dirname(self._place))
+
+    def _is_there_already(self) -> bool:
+        with open(self._path, "rb") as mine, open(self._place, "rb") as theirs:
+            if os.fstat(theirs.fileno()).st_size != self._size:
+                return False
+            return all(mine.read(_CHUNK) == theirs.read(_CHUNK) for _ in range(0, self._size + 1, _CHUNK))
+
+
+def _link(source: str, place: str) -> None:
+    """Raises FileExistsError when the place is taken.
+
+    exFAT and some network shares have no hard links: there the place is first taken, create-only, by an empty
+    file, and the object renamed over it. A crash between the two leaves an empty object, which no manifest
+    speaks of, and which the next attempt at the same key meets as ObjectExists.
+    """
+    try:
+        os.link(source, place)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        os.close(os.open(place, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+        os.replace(source, place)
+
+
+def _make_folders(root: str, folder: str) -> None:
+    """Make the folders below the root that are missing, never the root: a disk that went away stays away."""
+    made: list[str] = []
+    while folder != root and not os.path.isdir(folder):
+        made.append(folder)
+        folder = os.path.dirname(folder)
+    for path in reversed(made):
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(path, 0o700)
+        _sync_folder(os.path.dirname(path))
+
+
+def _sync_folder(path: str) -> None:
+    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in {errno.EINVAL, errno.ENOTSUP}:  # filesystems that cannot sync a folder
+            raise
+    finally:
+        os.close(handle)
+
+
+def _sweep(incoming: str) -> None:
+    limit = time.time() - _ABANDONED_AFTER_SECONDS
+    with contextlib.suppress(OSError):
+        for entry in os.scandir(incoming):
+            if entry.stat(follow_symlinks=False).st_mtime < limit:
+                os.unlink(entry.path)
+
+
+def _check_digest(data: bytes, sha256: bytes) -> None:
+    if hashlib.sha256(data).digest() != sha256:
+        raise IntegrityError("the data does not have the checksum that it was given with")
+
+
+def _path_of(url: str) -> str:
+    parts = urlsplit(url)
+    path = os.fsdecode(unquote_to_bytes(parts.path))
+    if parts.netloc not in {"", "localhost"} or not path.startswith("/") or parts.query or parts.fragment:
+        raise UsageError(f"the target {display(url)} names no folder here; write file:///absolute/path")
+    if "\0" in path or os.path.normpath(path) == "/":
+        raise UsageError(f"the target {display(url)} cannot be a target; write file:///absolute/path of a folder")
+    return os.path.normpath(path)
+
+
+@hookimpl
+def register_stores(settings: Settings) -> Mapping[str, StoreFactory]:
+    return {"file": FolderStore}

@@ -1,0 +1,93 @@
+"""The bucket itself: is it there, is it ours to use, and making it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from archive_tasks.default_plugins.s3_errors import code_of, of_answer, status_of, translated
+from archive_tasks.errors import StoreUnusable
+
+S3Client = Any
+"""boto3 makes its clients at run time; its stubs cannot follow arguments that are put together."""
+
+ABORT_UNFINISHED_AFTER_DAYS = 7
+"""Parts of unfinished uploads cost storage, and show in no listing, until something removes them."""
+
+
+def bucket_exists(client: S3Client, bucket: str, owner: Mapping[str, str], *, where: str) -> bool:
+    """Raises StoreUnusable when the bucket is somebody else's, or elsewhere."""
+    from botocore.exceptions import ClientError
+
+    with translated(where, "opening"):
+        try:
+            client.head_bucket(Bucket=bucket, **owner)
+        except ClientError as error:
+            return _judge(error.response, client.meta.region_name, where)
+    return True
+
+
+def create_bucket(client: S3Client, bucket: str, owner: Mapping[str, str], *, where: str) -> None:
+    """Make the bucket in the client's region: no public access, unfinished uploads expiring after 7 days.
+
+    The two extras are refused by servers that do not know them; those have no public access to block either.
+    """
+    region = client.meta.region_name
+    # us-east-1 must not be named, any other must be. (S3 API reference, CreateBucket)
+    place = (
+        {} if region in {"us-east-1", "aws-global"} else {"CreateBucketConfiguration": {"LocationConstraint": region}}
+    )
+    with translated(where, "creating"):
+        try:
+            client.create_bucket(Bucket=bucket, **place)
+        except client.exceptions.BucketAlreadyOwnedByYou:
+            return
+    _try(client.put_public_access_block, Bucket=bucket, PublicAccessBlockConfiguration=_NOTHING_PUBLIC, **owner)
+    _try(client.put_bucket_lifecycle_configuration, Bucket=bucket, LifecycleConfiguration=_EXPIRY, **owner)
+
+
+_NOTHING_PUBLIC = {
+    "BlockPublicAcls": True,
+    "IgnorePublicAcls": True,
+    "BlockPublicPolicy": True,
+    "RestrictPublicBuckets": True,
+}
+_EXPIRY = {
+    "Rules": [
+        {
+            "ID": "archive-tasks-abort-unfinished-uploads",
+            "Status": "Enabled",
+            "Filter": {"Prefix": ""},
+            "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": ABORT_UNFINISHED_AFTER_DAYS},
+        }
+    ]
+}
+
+
+def _judge(answer: Mapping[str, Any], region: str, where: str) -> bool:
+    if code_of(answer) in {"404", "NoSuchBucket", "NotFound"}:
+        return False
+    actual = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("x-amz-bucket-region")
+    if actual and actual != region:
+        raise StoreUnusable(
+            f"opening {where}: the bucket is in {actual}, but {region} is set; set archive.s3.region or AWS_REGION to "
+            f"{actual}"
+        )
+    if status_of(answer) == 403:
+        raise StoreUnusable(
+            f"opening {where}: these credentials may not use this bucket, or it is somebody else's; check the name, "
+            "the profile and archive.s3.bucket_owner"
+        )
+    raise of_answer(answer, where=where, doing="opening")
+
+
+def _try(request: Any, **arguments: Any) -> None:
+    from botocore.exceptions import ClientError
+
+    try:
+        request(**arguments)
+    except ClientError as error:
+        logging.getLogger("archive_tasks").warning(
+            "the store refused %s (%s): see to it by hand where it matters", request.__name__, code_of(error.response)
+        )

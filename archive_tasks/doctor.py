@@ -1,0 +1,105 @@
+"""What a store really does: its probes asked, a verdict, and how long it is good for.
+
+A stored checksum is no evidence until the server has refused a wrong one: some store whatever they are told
+and hand it back. So only a store whose every needed probe was answered with yes is believed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from archive_tasks.errors import StoreError, StoreUnusable
+from archive_tasks.model import Answer, Probe, Store, Verdict
+
+VALID_FOR = timedelta(days=30)
+
+
+def examine(
+    store: Store,
+    *,
+    now: datetime,
+    prefix: str,
+    on_answer: Callable[[Probe, Answer], None] = lambda _probe, _answer: None,
+) -> Verdict:
+    """Ask every probe, each below a prefix of its own.
+
+    Args:
+        prefix: a throw-away key prefix that ends with `/`.
+
+    Raises:
+        StoreUnusable: the very first probe found the store unusable.
+    """
+    probes = store.probes()
+    answers: dict[str, Answer] = {}
+    for number, probe in enumerate(probes):
+        try:
+            answers[probe.name] = probe.ask(f"{prefix}{probe.name}/")
+        except StoreError as error:
+            if number == 0 and isinstance(error, StoreUnusable):
+                raise
+            answers[probe.name] = Answer(None, f"could not be found out: {error}")
+        on_answer(probe, answers[probe.name])
+    needed = [answers[probe.name].ok for probe in probes if probe.needed_for_trust]
+    return Verdict(
+        target=store.url,
+        identity=store.identity,
+        checked_at=now,
+        answers=answers,
+        trusted=bool(needed) and all(ok is True for ok in needed),
+    )
+
+
+def is_current(verdict: Verdict | None, store: Store, *, now: datetime) -> bool:
+    """Is it about this store, and neither too old nor from the future?"""
+    if verdict is None or verdict.identity != store.identity:
+        return False
+    return timedelta(0) <= now - verdict.checked_at < VALID_FOR
+
+
+def verdict_to_json(verdict: Verdict) -> dict[str, Any]:
+    """The document of `doctor`, and what the catalogue remembers."""
+    return {
+        "target": verdict.target,
+        "identity": verdict.identity,
+        "checked_at": verdict.checked_at.isoformat(),
+        "trusted": verdict.trusted,
+        "answers": {name: {"ok": answer.ok, "detail": answer.detail} for name, answer in verdict.answers.items()},
+    }
+
+
+def verdict_from_json(document: Any) -> Verdict | None:
+    """The verdict of a document; None when it is none: unknown is not trusted."""
+    try:
+        answers = {str(name): Answer(one["ok"], str(one["detail"])) for name, one in document["answers"].items()}
+        return Verdict(
+            target=str(document["target"]),
+            identity=str(document["identity"]),
+            checked_at=_moment(document["checked_at"]),
+            answers=answers,
+            trusted=document["trusted"] is True,
+        )
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return None
+
+
+def summary(verdict: Verdict, probes: Sequence[Probe]) -> list[str]:
+    """What the verdict means, in plain sentences."""
+    if verdict.trusted:
+        lines = ["Its checksums are proof: it refused wrong ones and returned right ones."]
+    else:
+        lines = ["Its checksums are no proof: everything written is read back and compared."]
+    for probe in probes:
+        answer = verdict.answers.get(probe.name)
+        if probe.serious and not probe.needed_for_trust and answer is not None and answer.ok is False:
+            lines.append(f"Take care: {answer.detail}")
+    lines.append(f"Good until {verdict.checked_at + VALID_FOR:%Y-%m-%d}; the task doctor looks again.")
+    return lines
+
+
+def _moment(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError("a moment without its zone")
+    return moment
