@@ -322,6 +322,9 @@ class Store(Protocol):
     def create(self) -> None:
         """Make the bucket (or folder), private and with unfinished uploads expiring. The user was asked."""
 
+    def free_bytes(self) -> int | None:
+        """Room that is left, where it is limited and known; else None."""
+
     def put(self, key: str, data: bytes, *, sha256: bytes, hot: bool = False) -> None:
         """Create an object. `sha256` is the raw digest of `data`, given to the server to check.
 

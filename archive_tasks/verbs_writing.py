@@ -17,7 +17,7 @@ from archive_tasks.catalogue import Catalogue, catalogue_path
 from archive_tasks.chain import PartlyFailed, chain_of, end_with, session_of
 from archive_tasks.console import Console
 from archive_tasks.doctor import summary, verdict_to_json
-from archive_tasks.errors import ArchiveTasksError, UsageError
+from archive_tasks.errors import ArchiveTasksError, StoreUnusable, UsageError
 from archive_tasks.model import Failure, Outcome, Plan, Store
 from archive_tasks.names import display
 from archive_tasks.report import Document
@@ -132,9 +132,23 @@ def _carry_out(session: Session, plan: Plan, store: Store, console: Console, *, 
             may_create=lambda missing: yes or _may_create(missing, session, console),
             on_answer=lambda _probe, _answer: None,
         )
+        _check_room(plan, target)
         _say_how_proven(target, console)
         with console.progress() as progress:
             return archiving.archive(plan, session, target, progress=progress)
+
+
+def _check_room(plan: Plan, target: Target) -> None:
+    """A target on this machine could otherwise fill the very disk that was to be freed."""
+    free = target.store.free_bytes()
+    there = {(one.archive.root, one.archive.item, one.archive.bytes) for one in target.catalogue.archives()}
+    new = (one for one in plan.to_archive if (plan.root, one.item.name, one.bytes) not in there)
+    needed = sum(decision.bytes or 0 for decision in new)
+    if free is not None and needed > free:
+        raise StoreUnusable(
+            f"{reporting.size_text(needed)} would be archived, and {display(target.store.url)} has room for "
+            f"{reporting.size_text(free)}: name another target, or archive less with a higher --days"
+        )
 
 
 def _may_create(store: Store, session: Session, console: Console) -> bool:

@@ -76,6 +76,13 @@ class FolderStore:
         except OSError as error:
             raise self.refused(error, "creating") from error
 
+    def free_bytes(self) -> int | None:
+        try:
+            room = os.statvfs(self.path)
+        except OSError as error:
+            raise self.refused(error, "looking at") from error
+        return room.f_bavail * room.f_frsize
+
     def put(self, key: str, data: bytes, *, sha256: bytes, hot: bool = False) -> None:
         _check_digest(data, sha256)
         upload = FolderUpload(self, key, len(data))

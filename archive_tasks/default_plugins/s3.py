@@ -86,6 +86,9 @@ class S3Store:
     def create(self) -> None:
         create_bucket(self.client, self.bucket, self.owner, where=self.url)
 
+    def free_bytes(self) -> int | None:
+        return None
+
     def put(self, key: str, data: bytes, *, sha256: bytes, hot: bool = False) -> None:
         from botocore.exceptions import ClientError
 
