@@ -1,0 +1,121 @@
+"""Fixtures for all tests: a user of their own, so that nothing of the machine's leaks in or out."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from archive_tasks.plugins import make_plugin_manager
+from archive_tasks.session import Session
+from archive_tasks.settings import make_settings
+
+pytest_plugins = ["tests.s3_fixtures"]
+
+NOW = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def _own_user(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test sees the user's own settings, credentials or catalogues."""
+    home = tmp_path_factory.mktemp("home")
+    for variable in [name for name in os.environ if name.startswith(("AWS_", "ARCHIVE_TASKS_", "INVOKE_", "XDG_"))]:
+        monkeypatch.delenv(variable)
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("XDG_DATA_HOME", str(home / "data"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(home / "config"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    folder = tmp_path / "root"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def make_session(tmp_path: Path) -> Callable[..., Session]:
+    """A session at NOW with the built-in plugins: `make_session(root, days=30, plugins=[...])`."""
+
+    def make(root: Path | str, *, plugins: Any = (), now: datetime = NOW, **settings: Any) -> Session:
+        made = make_settings({"root": str(root), **settings}, {}, {})
+        return Session(made, make_plugin_manager(extra=list(plugins)), now=now, data=str(tmp_path / "data"))
+
+    return make
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A finished command."""
+
+    code: int
+    out: str
+    err: str
+
+
+class CommandLine:
+    """Runs `invoke` as a user does: a process of its own, in a folder with a tasks.py."""
+
+    def __init__(self, project: Path) -> None:
+        self.project = project
+        self.environment: dict[str, str] = {}
+
+    def command(self, *arguments: str) -> list[str]:
+        return [sys.executable, "-m", "invoke", *arguments]
+
+    def env(self) -> dict[str, str]:
+        return {**os.environ, **self.environment}
+
+    def run(self, *arguments: str, stdin: str | None = None, timeout: float = 120) -> Ran:
+        done = subprocess.run(
+            self.command(*arguments),
+            cwd=self.project,
+            env=self.env(),
+            input=stdin,
+            stdin=subprocess.DEVNULL if stdin is None else None,
+            capture_output=True,
+            text=True,
+            errors="surrogateescape",
+            timeout=timeout,
+            check=False,
+        )
+        return Ran(done.returncode, done.stdout, done.stderr)
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            self.command(*arguments),
+            cwd=self.project,
+            env=self.env(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+
+@pytest.fixture
+def cli(tmp_path: Path) -> CommandLine:
+    """A project of a user's: a folder with a tasks.py that loads ours."""
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "tasks.py").write_text("from archive_tasks import ns\n")
+    return CommandLine(project)
+
+
+@pytest.fixture
+def use_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Mapping[str, str]], None]]:
+    """Point AWS's own variables at a test server."""
+
+    def use(environment: Mapping[str, str]) -> None:
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+
+    yield use

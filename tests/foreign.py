@@ -1,0 +1,92 @@
+"""Reading a target as its README tells, with none of our own reading code: what a stranger would get back."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+Fetch = Callable[[str], bytes]
+
+
+def folder_fetch(target: Path) -> Fetch:
+    return lambda key: (target / key).read_bytes()
+
+
+def folder_keys(target: Path, below: str = "") -> list[str]:
+    """Every object's key, without what is being written."""
+    keys = (str(path.relative_to(target)) for path in target.rglob("*") if path.is_file())
+    return sorted(key for key in keys if key.startswith(below) and not key.startswith(".incoming"))
+
+
+def manifest_lines(data: bytes) -> list[dict[str, Any]]:
+    """All lines, checked against the last one as the format says."""
+    text = zstd.decompress(data)
+    lines = text.splitlines(keepends=True)
+    end = json.loads(lines[-1])
+    assert end["end"] == len(lines) - 1
+    assert end["sha256"] == hashlib.sha256(b"".join(lines[:-1])).hexdigest()
+    return [json.loads(line) for line in lines[:-1]]
+
+
+def exact(record: dict[str, Any], field: str) -> str:
+    raw = record.get(f"{field}_bytes")
+    return os.fsdecode(base64.b64decode(raw)) if raw else record[field]
+
+
+def restore_by_hand(manifest: bytes, fetch: Fetch, destination: Path) -> None:
+    """Write back what a manifest speaks of: contents, rights, times, links."""
+    for record in _entries(manifest):
+        path = destination / exact(record, "path")
+        if record["type"] == "folder":
+            path.mkdir(parents=True)
+        elif record["type"] == "link":
+            path.symlink_to(exact(record, "target"))
+            os.utime(path, ns=(record["mtime_ns"], record["mtime_ns"]), follow_symlinks=False)
+        else:
+            _restore_file(record, fetch, path, destination)
+
+
+def _restore_file(record: dict[str, Any], fetch: Fetch, path: Path, destination: Path) -> None:
+    if "hardlink" in record:
+        os.link(destination / exact(record, "hardlink"), path)
+        return
+    data = fetch(record["key"]) if "key" in record else b""
+    assert len(data) == record["size"]
+    assert hashlib.sha256(data).hexdigest() == record["sha256"]
+    path.write_bytes(data)
+    path.chmod(int(record["mode"], 8))
+    os.utime(path, ns=(record["mtime_ns"], record["mtime_ns"]))
+
+
+def _entries(manifest: bytes) -> Iterator[dict[str, Any]]:
+    return (record for record in manifest_lines(manifest)[1:] if "left_out" not in record)
+
+
+def objects_of(manifest: bytes) -> list[str]:
+    """Keys of the objects that a manifest speaks of."""
+    return [record["key"] for record in _entries(manifest) if "key" in record]
+
+
+def check_target(keys: list[str], fetch: Fetch) -> dict[str, str]:
+    """No manifest speaks of what is not there or is not as it says. Returns manifest key by item."""
+    items: dict[str, str] = {}
+    for key in (key for key in keys if key.startswith("manifests/")):
+        lines = manifest_lines(fetch(key))
+        for record in lines[1:]:
+            if "key" in record:
+                assert hashlib.sha256(fetch(record["key"])).hexdigest() == record["sha256"]
+        item = exact(lines[0], "item")
+        assert item not in items, f"{item!r} is archived twice"
+        items[item] = key
+    return items

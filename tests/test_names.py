@@ -1,0 +1,79 @@
+"""Names that are harmless on a terminal and in a key."""
+
+from __future__ import annotations
+
+import os
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from archive_tasks import layout
+from archive_tasks.names import display, key_segment
+
+any_name = (
+    st.binary(min_size=1, max_size=255).map(lambda raw: raw.replace(b"/", b"_").replace(b"\0", b"_")).map(os.fsdecode)
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("plain name.txt", "plain name.txt"),
+        ("Ünïcödé 写真 📷", "Ünïcödé 写真 📷"),
+        ("two\nlines\r\t", "two\\nlines\\r\\t"),
+        ("\x1b[31mred", "\\x1b[31mred"),
+        ("\u202egpj.exe", "\\u202egpj.exe"),
+        (os.fsdecode(b"caf\xe9"), "caf\\xe9"),
+        ("\x7f\x9b", "\\x7f\\x9b"),
+    ],
+)
+def test_a_name_is_shown_without_what_could_harm(name: str, shown: str) -> None:
+    assert display(name) == shown
+
+
+@given(any_name)
+def test_what_is_shown_is_printable_whatever_the_name(name: str) -> None:
+    assert display(name).isprintable()
+    display(name).encode()
+
+
+@given(any_name)
+def test_a_key_segment_holds_only_what_every_store_takes(name: str) -> None:
+    segment = key_segment(name)
+    assert re.fullmatch(r"[A-Za-z0-9._~-]{1,130}", segment)
+    assert segment not in {".", ".."}
+
+
+@given(any_name, any_name)
+def test_two_names_never_share_a_key_segment(one: str, other: str) -> None:
+    assert (key_segment(one) == key_segment(other)) == (one == other)
+
+
+@pytest.mark.parametrize("name", ["thesis", "IMG_0001.JPG", "v1.2-final.tar.gz", "x" * 120, ".bashrc"])
+def test_a_plain_name_stays_as_it_is(name: str) -> None:
+    assert key_segment(name) == name
+
+
+def test_a_replaced_name_keeps_its_ending() -> None:
+    assert re.fullmatch(r"Rechnung_M_rz~[0-9a-f]{10}\.pdf", key_segment("Rechnung März.pdf"))
+
+
+def test_keys_stay_short_however_deep_the_path() -> None:
+    deep = "/".join(["item", *["d" * 200] * 40, "file.txt"])
+    key = layout.file_key("data/host/Documents/2026-01-01/item~0/abc/", deep)
+    assert len(key) <= 900
+    assert key.endswith("/file.txt")
+    assert key != layout.file_key("data/host/Documents/2026-01-01/item~0/abc/", deep.replace("d", "e"))
+
+
+def test_the_id_is_found_in_a_manifests_key_and_in_no_other() -> None:
+    from datetime import UTC, datetime
+
+    archive_id = "0123456789abcdef" * 2
+    key = layout.manifest_key(scope="h/r", day=datetime(2026, 1, 2, tzinfo=UTC), item="a b", archive_id=archive_id)
+    assert key.startswith("manifests/h/r/2026-01-02/a_b~")
+    assert layout.archive_id_in(key) == archive_id
+    assert layout.archive_id_in(key.replace("manifests/", "data/")) is None
+    assert layout.archive_id_in("manifests/h/r/README.txt") is None
