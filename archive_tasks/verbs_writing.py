@@ -169,13 +169,17 @@ def _one_run_at_a_time(path: str) -> Iterator[None]:
     holder = f"{path}.holder"
     try:
         with filelock.FileLock(f"{path}.lock", timeout=0, mode=0o600):
-            with open(holder, "w", encoding="utf-8") as file:
+            with open(holder, "w", encoding="utf-8", opener=_privately) as file:
                 file.write(f"process {os.getpid()} since {datetime.now(UTC):%Y-%m-%d %H:%M} UTC")
             yield
     except filelock.Timeout:
         raise ArchiveTasksError(
             f"another run is archiving to this target ({_read(holder)}); wait for it to end"
         ) from None
+
+
+def _privately(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def _read(path: str) -> str:

@@ -27,7 +27,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import subprocess  # noqa: S404 - git is asked as a program; its library bindings would be one more dependency
+import subprocess
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice

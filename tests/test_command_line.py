@@ -22,7 +22,7 @@ from tests.foreign import check_target, folder_fetch, folder_keys
 
 OLD = File("old", age_days=400)
 NEW = File("new", age_days=1)
-HOSTILE = "a\n\x1b[31m[b]'\"=1"
+HOSTILE = "a\n\x1b[7;5m[b]'\"=1"
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def test_scan_for_people_is_plain_and_harmless_without_a_terminal(cli: CommandLi
     assert "archive  thesis/: not used for 400 days (files 2, 6 B)" in ran.out.splitlines()
     assert "keep     fresh/: fresh/new was used 1 day ago" in ran.out.splitlines()
     assert "\x1b" not in ran.out
-    assert "a\\n\\x1b[31m[b]'\"=1" in ran.out
+    assert "a\\n\\x1b[7;5m[b]'\"=1" in ran.out
 
 
 def test_archive_prints_exactly_one_json_document(cli: CommandLine, tree: Path) -> None:
@@ -96,7 +96,7 @@ def test_report_tells_what_was_archived_as_text_json_and_csv(cli: CommandLine, t
     assert {archive["target"] for archive in only["archives"]} == {url}
     rows = list(csv.DictReader(io.StringIO(cli.run("report", "--csv").out)))
     assert len(rows) == 4
-    assert {row["item"] for row in rows} == {"thesis", "a\\n\\x1b[31m[b]'\"=1"}
+    assert {row["item"] for row in rows} == {"thesis", "a\\n\\x1b[7;5m[b]'\"=1"}
 
 
 def test_a_spreadsheet_takes_no_name_for_a_formula(cli: CommandLine, root: Path) -> None:
@@ -174,7 +174,7 @@ def test_on_a_terminal_the_plan_is_shown_and_one_question_asked(
     assert shown.count("[Y/n]") == 1
     assert "thesis/" in shown
     assert "fresh/new was used 1 day ago" in shown
-    assert "\x1b[31m" not in shown.replace("\x1b[1;31m", ""), "a name's escape sequence must not reach the terminal"
+    assert "\x1b[7;5m" not in shown, "a name's escape sequence must not reach the terminal"
     assert bool(folder_keys(target_of(cli), "manifests/")) is archived
 
 
@@ -421,7 +421,8 @@ def test_two_runs_on_one_target_do_not_mix(cli: CommandLine, root: Path) -> None
     assert re.search(
         r"another run is archiving to this target \(process \d+ since .* UTC\); wait for it to end", second.err
     )
-    assert first.wait(60) == 0
+    first.communicate(timeout=60)
+    assert first.returncode == 0
     assert len(check_target(folder_keys(target_of(cli)), folder_fetch(target_of(cli)))) == 8
 
 
@@ -478,7 +479,7 @@ def test_doctor_says_what_a_folder_does_and_remembers_it(cli: CommandLine) -> No
 def test_a_full_disk_is_refused_before_anything_is_written(cli: CommandLine, root: Path, tmp_path: Path) -> None:
     make_tree(root, {"huge": {}})
     with (root / "huge" / "sparse").open("wb") as file:
-        file.truncate(1 << 50 if hasattr(os, "statvfs") else 1)
+        file.truncate(1 << 43)
     os.utime(root / "huge" / "sparse", (0, 0))
     ran = cli.run("archive", "--root", str(root), "--target", target_of(cli).as_uri(), "--yes")
     assert ran.code == 1
