@@ -1,0 +1,129 @@
+"""kill -9 at every kind of moment: no half archive, nothing lost, nothing twice, and the next run finishes it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from archive_tasks.testing import File, Link, make_tree, read_tree
+from tests.conftest import NOW, CommandLine
+from tests.foreign import check_target, folder_fetch, folder_keys, objects_of
+from tests.test_archive import Bench
+
+MIB = 1024 * 1024
+ITEMS = {"papers", "film", "note"}
+STEPS = frozenset({"open", "os.link", "os.mkdir", "os.remove", "os.rename", "os.listdir", "os.scandir"})
+
+
+@pytest.fixture
+def bench(root: Path, tmp_path: Path, make_session: Any) -> Bench:
+    make_tree(
+        root,
+        {
+            "papers": {f"p{number}": File(f"paper {number}", age_days=400) for number in range(6)}
+            | {"link": Link("p1", age_days=400), "empty": File("", age_days=400)},
+            "film": {"reel": File(os.urandom(6 * MIB), age_days=400)},
+            "note": File("note", age_days=400),
+        },
+        now=NOW,
+    )
+    return Bench(root, tmp_path / "target", make_session, tmp_path / "data" / "catalogue.sqlite")
+
+
+def run_and_die(bench: Bench, step: int) -> bool:
+    """Run in a child that kills itself at its `step`-th look or write; False when it ended before that."""
+    child = os.fork()
+    if child == 0:
+        _count_down(step)
+        try:
+            bench.run(items_at_once=2, concurrency=2)
+        finally:
+            os._exit(0)
+    _, status = os.waitpid(child, 0)
+    return os.WIFSIGNALED(status)
+
+
+def _count_down(step: int) -> None:
+    left = [step]
+
+    def hook(event: str, _arguments: Any) -> None:
+        if event in STEPS:
+            left[0] -= 1
+            if left[0] == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(hook)
+
+
+def check_no_half(bench: Bench) -> None:
+    if bench.target.exists():
+        assert set(check_target(bench.keys(), folder_fetch(bench.target))) <= ITEMS
+
+
+def check_complete(bench: Bench) -> None:
+    """Every item once, every object spoken of, and none beside."""
+    items = bench.items()
+    assert set(items) == ITEMS
+    spoken_of = [key for item in items.values() for key in objects_of((bench.target / item).read_bytes())]
+    assert sorted(spoken_of) == bench.keys("data/")
+    assert len(bench.keys("manifests/")) == len(ITEMS)
+
+
+@pytest.mark.parametrize("part", range(4))
+def test_a_run_killed_at_any_step_leaves_no_half_archive_and_is_finished_by_the_next(bench: Bench, part: int) -> None:
+    before = read_tree(bench.root)
+    fresh = bench.target, bench.catalogue
+    points = 0
+    for step in range(1 + part, 2000, 4 * 3):
+        bench.target = fresh[0].with_name(f"target{step}")
+        bench.catalogue = fresh[1].with_name(f"catalogue{step}.sqlite")
+        if not run_and_die(bench, step):
+            break
+        points += 1
+        check_no_half(bench)
+        assert not bench.run().failed
+        check_complete(bench)
+    assert points >= 10
+    assert read_tree(bench.root) == before
+
+
+def test_a_run_killed_again_and_again_still_ends(bench: Bench) -> None:
+    for step in range(40, 400, 23):
+        run_and_die(bench, step)
+        check_no_half(bench)
+    assert not bench.run().failed
+    check_complete(bench)
+
+
+def test_a_real_process_killed_while_it_uploads_is_finished_by_the_next(cli: CommandLine, root: Path) -> None:
+    make_tree(
+        root,
+        {f"item{number}": {f"f{n}": File(os.urandom(100_000), age_days=90) for n in range(9)} for number in range(9)},
+    )
+    target = cli.project / "target"
+    arguments = ("archive", "--root", str(root), "--target", target.as_uri(), "--yes")
+    cli.environment["ARCHIVE_TASKS_BANDWIDTH"] = "6M"
+    for objects in (1, 30, 60):
+        process = cli.start(*arguments)
+        _wait_for_objects(target, objects)
+        process.kill()
+        process.communicate()
+        check_target(folder_keys(target), folder_fetch(target))
+    cli.environment.clear()
+    ran = cli.run(*arguments)
+    assert ran.code == 0, ran.err
+    items = check_target(folder_keys(target), folder_fetch(target))
+    assert len(items) == 9
+    assert len(folder_keys(target, "data/")) == 81
+
+
+def _wait_for_objects(target: Path, number: int) -> None:
+    deadline = time.monotonic() + 30
+    while len(folder_keys(target, "data/")) < number and time.monotonic() < deadline:
+        time.sleep(0.01)
