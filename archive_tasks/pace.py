@@ -9,9 +9,10 @@ from __future__ import annotations
 import random as random_module
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 from archive_tasks.errors import IntegrityError, Interrupted, StoreBusy
 
@@ -19,7 +20,74 @@ T = TypeVar("T")
 
 FIRST_WAIT = 0.5
 LONGEST_WAIT = 60.0
+_SHORTEST_WAIT = 0.01
 _SECONDS_BETWEEN_CUTS = 1.0
+
+
+class _Waiter:
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.called = threading.Event()
+        self.admitted = False
+
+
+class _Gate:
+    """Room for so many units, given first come, first served; what is larger than all of it goes alone.
+
+    Whoever leaves hands the room to those whose turn it is and wakes nobody else, so a large request is not
+    overtaken by small ones for ever, and a hundred waiting threads cost nothing.
+    """
+
+    def __init__(self, room: int) -> None:
+        self.used = 0
+        self._room = room
+        self._closed = False
+        self._lock = threading.Lock()
+        self._queue: deque[_Waiter] = deque()
+
+    def enter(self, size: int) -> None:
+        """Wait until there is room. Raises Interrupted when the gate is closed."""
+        with self._lock:
+            if not self._queue and not self._closed and self._fits(size):
+                self.used += size
+                return
+            waiter = self._queued(size)
+        waiter.called.wait()
+        if not waiter.admitted:
+            raise Interrupted("stopped")
+
+    def leave(self, size: int) -> None:
+        with self._lock:
+            self.used -= size
+            self._admit()
+
+    def resize(self, room: int) -> None:
+        with self._lock:
+            self._room = room
+            self._admit()
+
+    def close(self) -> None:
+        with self._lock:
+            self._closed = True
+            while self._queue:
+                self._queue.popleft().called.set()
+
+    def _fits(self, size: int) -> bool:
+        return not self.used or self.used + size <= self._room
+
+    def _queued(self, size: int) -> _Waiter:
+        if self._closed:
+            raise Interrupted("stopped")
+        waiter = _Waiter(size)
+        self._queue.append(waiter)
+        return waiter
+
+    def _admit(self) -> None:
+        while self._queue and self._fits(self._queue[0].size):
+            waiter = self._queue.popleft()
+            self.used += waiter.size
+            waiter.admitted = True
+            waiter.called.set()
 
 
 class Pace:
@@ -33,20 +101,27 @@ class Pace:
         bandwidth: bytes sent a second, at most; 0 is unlimited.
         memory: bytes of file contents held at the same time, at most.
         monotonic: seconds of a clock that never goes back.
+        sleep: waits so many seconds; the default ends at once when the run is stopped.
     """
 
     def __init__(
-        self, *, concurrency: int, bandwidth: int = 0, memory: int, monotonic: Callable[[], float] = time.monotonic
+        self,
+        *,
+        concurrency: int,
+        bandwidth: int = 0,
+        memory: int,
+        monotonic: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], object] | None = None,
     ) -> None:
-        self._most = concurrency
-        self._limit = float(concurrency)
+        self._most = float(concurrency)
+        self._limit = self._most
         self._bandwidth = bandwidth
-        self._memory = memory
         self._monotonic = monotonic
-        self._changed = threading.Condition()
         self._stop = threading.Event()
-        self._under_way = 0
-        self._held = 0
+        self._sleep = sleep or self._stop.wait
+        self._slots = _Gate(concurrency)
+        self._memory = _Gate(memory)
+        self._lock = threading.Lock()
         self._may_send_at = monotonic()
         self._cut_at = float("-inf")
 
@@ -57,74 +132,80 @@ class Pace:
     @property
     def limit(self) -> int:
         """Requests that may be under way now."""
-        return max(1, int(self._limit))
+        return int(self._limit)
+
+    @property
+    def _held(self) -> int:
+        return self._memory.used
 
     def stop(self) -> None:
-        """Wake everyone who waits here: they raise Interrupted."""
+        """Wake everyone who waits here: they raise Interrupted. Not to be called from a signal handler."""
         self._stop.set()
-        with self._changed:
-            self._changed.notify_all()
+        self._slots.close()
+        self._memory.close()
 
     @contextmanager
-    def request(self, *, sending: int = 0) -> Iterator[None]:
-        """Around one request; waits for its turn, and for the bandwidth to send `sending` bytes."""
-        self._wait_for(lambda: self._under_way < self.limit, self._begin)
+    def request(self, sending: int = 0) -> Iterator[None]:
+        """Around one request; waits for the bandwidth to send `sending` bytes, then for its turn.
+
+        In that order, so that what waits for bandwidth keeps no turn from requests that send nothing.
+        """
+        if sending and self._bandwidth:
+            self.sleep(self._wait_to_send(sending))
+        self._slots.enter(1)
         try:
-            if self._bandwidth and sending:
-                self.sleep(self._wait_to_send(sending))
             yield
         finally:
-            with self._changed:
-                self._under_way -= 1
-                self._changed.notify_all()
+            self._slots.leave(1)
 
     def slow_down(self) -> None:
         """The store asked for fewer requests: halve the limit, once a second at most."""
-        with self._changed:
+        with self._lock:
             now = self._monotonic()
             if now - self._cut_at >= _SECONDS_BETWEEN_CUTS:
                 self._cut_at = now
-                self._limit = max(1.0, self._limit / 2)
+                self._set_limit(max(1.0, self._limit / 2))
 
     def succeeded(self) -> None:
         """A request was answered."""
-        if self._limit < self._most:
-            with self._changed:
-                self._limit = min(float(self._most), self._limit + 1 / self._limit)
-                self._changed.notify_all()
+        if self._limit >= self._most:  # nearly always; worth no lock
+            return
+        with self._lock:
+            self._set_limit(min(self._most, self._limit + 1 / self._limit))
+
+    @contextmanager
+    def hold(self, size: int) -> Iterator[None]:
+        """Hold `size` bytes of memory; see `take`."""
+        self.take(size)
+        try:
+            yield
+        finally:
+            self.give_back(size)
 
     def take(self, size: int) -> None:
-        """Wait until `size` bytes fit into the memory; something larger than all of it is let through alone."""
+        """Wait until `size` bytes fit into the memory; something larger than all of it is let through alone.
 
-        def begin() -> None:
-            self._held += size
-
-        self._wait_for(lambda: not self._held or self._held + size <= self._memory, begin)
+        `give_back` may be called by another thread. Who holds memory must not wait for more of it.
+        """
+        self._memory.enter(size)
 
     def give_back(self, size: int) -> None:
-        with self._changed:
-            self._held -= size
-            self._changed.notify_all()
+        self._memory.leave(size)
 
     def sleep(self, seconds: float) -> None:
         """Wait, unless the run is stopped. Raises Interrupted then."""
-        if self._stop.wait(max(seconds, 0)):
+        if seconds > 0:
+            self._sleep(seconds)
+        if self.stopped:
             raise Interrupted("stopped")
 
-    def _begin(self) -> None:
-        self._under_way += 1
-
-    def _wait_for(self, is_possible: Callable[[], bool], begin: Callable[[], None]) -> None:
-        with self._changed:
-            while not self.stopped and not is_possible():
-                self._changed.wait()
-            if self.stopped:
-                raise Interrupted("stopped")
-            begin()
+    def _set_limit(self, limit: float) -> None:
+        self._limit = limit
+        self._slots.resize(int(limit))
 
     def _wait_to_send(self, size: int) -> float:
         """Reserve the line for `size` bytes; seconds until it is free."""
-        with self._changed:
+        with self._lock:
             now = self._monotonic()
             begins = max(now, self._may_send_at)
             self._may_send_at = begins + size / self._bandwidth
@@ -135,8 +216,9 @@ class Patience:
     """How long one item waits for the target. Used by all threads that work on the item.
 
     Args:
-        seconds: of faults without one success, after which the item is given up.
-        sleep: waits, and raises Interrupted when the run is stopped.
+        seconds: of faults without one success, after which the item is given up. Time in the queue of
+            `pace`, which is of our own making, does not count.
+        sleep: waits so many seconds; the default ends at once when the run is stopped.
         random: a number from 0 to 1, for the jitter.
         on_retry: told of each fault and how many seconds it is waited.
     """
@@ -157,7 +239,7 @@ class Patience:
         self._monotonic = monotonic
         self._sleep = sleep or pace.sleep
         self._random = random
-        self._succeeded_at = monotonic()
+        self._succeeded_at = float("-inf")
 
     def ask(self, operation: Callable[[], T], *, sending: int = 0) -> T:
         """Make a request until it is answered.
@@ -168,32 +250,44 @@ class Patience:
             Interrupted: the run was stopped.
             StoreError: whatever else the operation raises, at once.
         """
-        began, tries, doubts = self._monotonic(), 0, 0
+        since = queued = self._monotonic()
+        tries, doubted = 0, False
         while True:
             try:
-                with self._pace.request(sending=sending):
+                with self._pace.request(sending):
+                    since += self._monotonic() - queued
                     answer = operation()
             except StoreBusy as error:
                 if error.start_over:
                     raise
                 tries += 1
-                self._wait(error, tries, began)
+                since = max(since, self._succeeded_at)
+                self._wait(error, tries, since)
             except IntegrityError:
-                doubts += 1
-                if doubts > 1:
+                if doubted:
                     raise
+                doubted = True
             else:
                 self._succeeded_at = self._monotonic()
                 self._pace.succeeded()
                 return answer
+            queued = self._monotonic()
 
-    def _wait(self, error: StoreBusy, tries: int, began: float) -> None:
+    def _wait(self, error: StoreBusy, tries: int, since: float) -> None:
         if error.slow_down:
             self._pace.slow_down()
+        waited = self._monotonic() - since
+        left = self._seconds - waited
+        asked_for = error.retry_after or 0.0
+        if left < _SHORTEST_WAIT or asked_for > left:
+            _give_up(error, waited)
         ceiling = min(LONGEST_WAIT, FIRST_WAIT * 2 ** min(tries - 1, 16))
-        seconds = max(self._random() * ceiling, error.retry_after or 0.0)
-        waited = self._monotonic() - max(began, self._succeeded_at)
-        if waited + seconds > self._seconds:
-            raise StoreBusy(f"given up after {waited / 60:.0f} min: {error}", slow_down=error.slow_down) from error
+        seconds = min(left, max(self._random() * ceiling, asked_for))
         self._on_retry(str(error), seconds)
         self._sleep(seconds)
+
+
+def _give_up(error: StoreBusy, waited: float) -> NoReturn:
+    spoken = f"{waited / 60:.0f} minutes" if waited >= 90 else f"{waited:.0f} seconds"
+    message = f"gave up after {spoken}: {error}"
+    raise StoreBusy(message, slow_down=error.slow_down, retry_after=error.retry_after) from error

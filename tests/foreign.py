@@ -46,6 +46,7 @@ def exact(record: dict[str, Any], field: str) -> str:
 
 def restore_by_hand(manifest: bytes, fetch: Fetch, destination: Path) -> None:
     """Write back what a manifest speaks of: contents, rights, times, links."""
+    destination.mkdir(parents=True, exist_ok=True)
     for record in _entries(manifest):
         path = destination / exact(record, "path")
         if record["type"] == "folder":

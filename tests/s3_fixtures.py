@@ -1,0 +1,41 @@
+"""The S3 servers as fixtures: started once a session, each test in a bucket of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.servers import S3Server, StrictMiddleware, moto_server, rclone_server
+
+
+@pytest.fixture(scope="session")
+def moto_s3() -> Iterator[S3Server]:
+    with moto_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def strict_s3() -> Iterator[S3Server]:
+    """Checks checksums as S3 does, so that its word is proof."""
+    with moto_server(StrictMiddleware, kind="strict") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def rclone_s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    with rclone_server(tmp_path_factory.mktemp("rclone")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def rclone_tls_s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    with rclone_server(tmp_path_factory.mktemp("rclone-tls"), tls=True) as server:
+        yield server
+
+
+@pytest.fixture(params=["moto_s3", "strict_s3", "rclone_s3", "rclone_tls_s3"])
+def s3(request: pytest.FixtureRequest) -> S3Server:
+    """Each of the servers in turn."""
+    server: S3Server = request.getfixturevalue(request.param)
+    return server

@@ -24,8 +24,21 @@ def bucket_exists(client: S3Client, bucket: str, owner: Mapping[str, str], *, wh
         try:
             client.head_bucket(Bucket=bucket, **owner)
         except ClientError as error:
+            if status_of(error.response) == 403:
+                _ask_why(client, bucket, owner)
             return _judge(error.response, client.meta.region_name, where)
     return True
+
+
+def _ask_why(client: S3Client, bucket: str, owner: Mapping[str, str]) -> None:
+    """An answer to HEAD has no body; a listing says whether the key, the secret or the permission is wrong."""
+    from botocore.exceptions import ClientError
+
+    try:
+        client.list_objects_v2(Bucket=bucket, MaxKeys=1, **owner)
+    except ClientError as error:
+        if code_of(error.response) not in {"AccessDenied", "403"}:
+            raise
 
 
 def create_bucket(client: S3Client, bucket: str, owner: Mapping[str, str], *, where: str) -> None:
