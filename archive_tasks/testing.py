@@ -68,5 +68,7 @@ def read_tree(folder: str | Path) -> dict[str, TreeEntry]:
             elif stat.S_ISLNK(facts.st_mode):
                 contents = os.readlink(path)
             mtime = 0 if stat.S_ISDIR(facts.st_mode) else facts.st_mtime_ns
-            found[os.path.relpath(path, folder)] = TreeEntry(stat.filemode(facts.st_mode)[0], facts.st_mode, contents, mtime, atime)
+            found[os.path.relpath(path, folder)] = TreeEntry(
+                stat.filemode(facts.st_mode)[0], facts.st_mode, contents, mtime, atime
+            )
     return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -108,14 +108,3 @@ def cli(tmp_path: Path) -> CommandLine:
     project.mkdir()
     (project / "tasks.py").write_text("from archive_tasks import ns\n")
     return CommandLine(project)
-
-
-@pytest.fixture
-def use_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Mapping[str, str]], None]]:
-    """Point AWS's own variables at a test server."""
-
-    def use(environment: Mapping[str, str]) -> None:
-        for name, value in environment.items():
-            monkeypatch.setenv(name, value)
-
-    yield use

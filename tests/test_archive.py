@@ -67,11 +67,11 @@ class Bench:
     def _open(self, store: Store, catalogue: Catalogue, session: Session) -> Target:
         return open_target(store, catalogue, now=session.now, may_create=lambda _store: True)
 
-    def keys(self, below: str = "") -> list[str]:
+    def listed(self, below: str = "") -> list[str]:
         return folder_keys(self.target, below)
 
     def items(self) -> dict[str, str]:
-        return check_target(self.keys(), folder_fetch(self.target))
+        return check_target(self.listed(), folder_fetch(self.target))
 
     def restored(self, item: str, destination: Path) -> None:
         restore_by_hand((self.target / self.items()[item]).read_bytes(), folder_fetch(self.target), destination)
@@ -128,11 +128,11 @@ def test_extended_attributes_are_in_the_manifest(bench: Bench) -> None:
 def test_what_lies_in_the_target_is_what_the_design_says(bench: Bench) -> None:
     make_tree(bench.root, {"item": {"sub": {"a b": OLD}}, "note.txt": OLD}, now=NOW)
     bench.run(scope="laptop/Documents")
-    top = {key.split("/")[0] for key in bench.keys()}
+    top = {key.split("/")[0] for key in bench.listed()}
     assert top == {"README.txt", "vault.json", "manifests", "data"}
     day = f"{NOW:%Y-%m-%d}"
-    assert all(key.split("/")[1:4] == ["laptop", "Documents", day] for key in bench.keys("data/"))
-    assert all(key.startswith(f"manifests/laptop/Documents/{day}/") for key in bench.keys("manifests/"))
+    assert all(key.split("/")[1:4] == ["laptop", "Documents", day] for key in bench.listed("data/"))
+    assert all(key.startswith(f"manifests/laptop/Documents/{day}/") for key in bench.listed("manifests/"))
     header = manifest_lines((bench.target / bench.items()["item"]).read_bytes())[0]
     assert (header["format"], header["item"], header["files"], header["bytes"]) == (1, "item", 1, 3)
     assert header["newest"]["path"] == "item/sub/a b"
@@ -141,21 +141,21 @@ def test_what_lies_in_the_target_is_what_the_design_says(bench: Bench) -> None:
 def test_a_second_run_uploads_nothing(bench: Bench) -> None:
     make_tree(bench.root, {"item": {"a": OLD, "b": OLD}}, now=NOW)
     bench.run()
-    before = bench.keys()
+    before = bench.listed()
     outcome = bench.run(now=NOW + timedelta(days=1))
     assert not outcome.archives
     assert [archive.item for archive in outcome.already] == ["item"]
-    assert bench.keys() == before
+    assert bench.listed() == before
 
 
 def test_another_device_finds_what_is_there_by_its_contents(bench: Bench) -> None:
     make_tree(bench.root, {"item": {"a": OLD, "b": File("", age_days=400), "l": Link("a", age_days=400)}}, now=NOW)
     bench.run()
-    before = bench.keys()
+    before = bench.listed()
     bench.catalogue = bench.catalogue.with_name("other.sqlite")
     outcome = bench.run()
     assert [archive.item for archive in outcome.already] == ["item"]
-    assert bench.keys() == before
+    assert bench.listed() == before
 
 
 def test_other_contents_behind_the_same_size_and_time_are_archived_too(bench: Bench, tmp_path: Path) -> None:
@@ -164,7 +164,7 @@ def test_other_contents_behind_the_same_size_and_time_are_archived_too(bench: Be
     make_tree(bench.root, {"item": {"a": File("new", age_days=400)}}, now=NOW)
     outcome = bench.run()
     assert len(outcome.archives) == 1
-    manifests = [(bench.target / key).read_bytes() for key in bench.keys("manifests/")]
+    manifests = [(bench.target / key).read_bytes() for key in bench.listed("manifests/")]
     assert len(manifests) == 2
     stored = {folder_fetch(bench.target)(objects_of(manifest)[0]) for manifest in manifests}
     assert stored == {b"old", b"new"}
@@ -177,13 +177,13 @@ def test_an_item_that_changed_is_a_new_archive_beside_the_old(bench: Bench) -> N
     make_tree(bench.root, {"item": {"b": OLD}}, now=NOW)
     outcome = bench.run()
     assert len(outcome.archives) == 1
-    assert len(bench.keys("manifests/")) == 2
+    assert len(bench.listed("manifests/")) == 2
 
 
 def test_an_emptied_target_is_not_mistaken_for_a_full_one(bench: Bench) -> None:
     make_tree(bench.root, {"item": {"a": OLD}}, now=NOW)
     bench.run()
-    (bench.target / bench.keys("manifests/")[0]).unlink()
+    (bench.target / bench.listed("manifests/")[0]).unlink()
     assert [archive.item for archive in bench.run().archives] == ["item"]
 
 
@@ -250,7 +250,7 @@ def test_an_item_used_after_the_plan_was_made_is_kept(bench: Bench, make_session
         target = open_target(store, catalogue, now=NOW, may_create=lambda _store: True)
         outcome = archiving.archive(plan, session, target, progress=Watching())
     assert [(one.item, one.reason) for one in outcome.kept] == [("item", "item/a was used after the plan was made")]
-    assert bench.keys("data/") == bench.keys("manifests/") == []
+    assert bench.listed("data/") == bench.listed("manifests/") == []
 
 
 def test_one_unreadable_file_keeps_its_item_and_stops_no_other(bench: Bench) -> None:
@@ -383,10 +383,10 @@ def test_an_interrupted_run_goes_on_where_it_was(bench: Bench) -> None:
 
     with pytest.raises(StoreUnusable):
         bench.run(wrap=lambda store: Stopping(store, 25))  # type: ignore[arg-type, return-value]
-    assert len(bench.keys("data/")) == 25
+    assert len(bench.listed("data/")) == 25
     bench.run(wrap=lambda store: Stopping(store, 40))  # type: ignore[arg-type, return-value]
     assert len(puts) == len(set(puts)) == 40
-    assert sorted(objects_of((bench.target / bench.items()["item"]).read_bytes())) == bench.keys("data/")
+    assert sorted(objects_of((bench.target / bench.items()["item"]).read_bytes())) == bench.listed("data/")
 
 
 def test_a_stopped_run_raises_interrupted(bench: Bench) -> None:

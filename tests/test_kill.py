@@ -63,7 +63,7 @@ def _count_down(step: int) -> None:
 
 def check_no_half(bench: Bench) -> None:
     if bench.target.exists():
-        assert set(check_target(bench.keys(), folder_fetch(bench.target))) <= ITEMS
+        assert set(check_target(bench.listed(), folder_fetch(bench.target))) <= ITEMS
 
 
 def check_complete(bench: Bench) -> None:
@@ -71,8 +71,8 @@ def check_complete(bench: Bench) -> None:
     items = bench.items()
     assert set(items) == ITEMS
     spoken_of = [key for item in items.values() for key in objects_of((bench.target / item).read_bytes())]
-    assert sorted(spoken_of) == bench.keys("data/")
-    assert len(bench.keys("manifests/")) == len(ITEMS)
+    assert sorted(spoken_of) == bench.listed("data/")
+    assert len(bench.listed("manifests/")) == len(ITEMS)
 
 
 @pytest.mark.parametrize("part", range(4))

@@ -1,0 +1,125 @@
+"""The catalogue: private, durable, and not confused by several threads or processes."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from archive_tasks.catalogue import Catalogue, catalogue_path, list_catalogues
+from archive_tasks.errors import CatalogueError
+from archive_tasks.model import Archive, Receipt
+from tests.conftest import NOW
+
+ARCHIVE = Archive(
+    id="a" * 32,
+    item=os.fsdecode(b"caf\xe9"),
+    root="/r",
+    scope="h/r",
+    target="file:///t",
+    manifest="manifests/h/r/x",
+    files=2,
+    bytes=3,
+    created=NOW,
+)
+RECEIPT = Receipt(
+    archive_id="a" * 32, manifest_sha256="f" * 64, proven_by="read-back", proven_at=NOW, newest_change_ns=7
+)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> str:
+    return str(tmp_path / "data" / "catalogues" / "c.sqlite")
+
+
+def test_what_is_recorded_is_there_for_the_next_run(path: str) -> None:
+    with Catalogue(path, target="file:///t") as catalogue:
+        run = catalogue.begin_run(root="/r", now=NOW)
+        catalogue.begin_attempt(ARCHIVE.id, prefix="data/x/", now=NOW)
+        catalogue.record(ARCHIVE, run=run, newest_change_ns=7, receipt=RECEIPT, now=NOW)
+        catalogue.end_run(run, now=NOW + timedelta(minutes=1), outcome={"archives": 1})
+    with Catalogue(path) as catalogue:
+        known = catalogue.known(ARCHIVE.id)
+        assert known is not None
+        assert (known.archive, known.receipt, known.run, known.newest_change_ns) == (ARCHIVE, RECEIPT, 1, 7)
+        assert catalogue.attempt(ARCHIVE.id) is None
+        assert [(one.root, one.ended) for one in catalogue.runs()] == [("/r", NOW + timedelta(minutes=1))]
+        assert catalogue.known("b" * 32) is None
+
+
+def test_an_archive_without_proof_is_known_without_a_receipt(path: str) -> None:
+    with Catalogue(path, target="file:///t") as catalogue:
+        catalogue.record(ARCHIVE, run=None, newest_change_ns=7, receipt=None, now=NOW)
+        known = catalogue.known(ARCHIVE.id)
+        assert known is not None
+        assert known.receipt is None
+        assert [one.archive for one in catalogue.archives()] == [ARCHIVE]
+
+
+def test_an_attempt_is_remembered_until_it_ends(path: str) -> None:
+    with Catalogue(path, target="file:///t") as catalogue:
+        catalogue.begin_attempt("a", prefix="data/one/", now=NOW)
+        assert catalogue.attempt("a") == "data/one/"
+        catalogue.forget_attempt("a", now=NOW, why="a test")
+        assert catalogue.attempt("a") is None
+
+
+def test_nobody_else_can_read_it(path: str) -> None:
+    with Catalogue(path, target="file:///t") as catalogue:
+        catalogue.set_fact("x", "y")
+        folder = Path(path).parent
+        assert [file.stat().st_mode & 0o077 for file in [folder, *folder.iterdir()]] == [0, 0, 0, 0]
+
+
+def test_a_step_is_on_the_disk_before_the_next_is_taken(path: str) -> None:
+    with Catalogue(path, target="file:///t") as catalogue:
+        assert catalogue._connection.execute("pragma synchronous").fetchone() == (2,)
+        assert catalogue._connection.execute("pragma journal_mode").fetchone() == ("wal",)
+
+
+def test_several_threads_and_connections_write_at_once(path: str) -> None:
+    def work(name: str) -> None:
+        with Catalogue(path, target="file:///t") as catalogue:
+            for number in range(20):
+                archive_id = f"{name}{number:031}"
+                catalogue.record(replace(ARCHIVE, id=archive_id), run=None, newest_change_ns=1, receipt=None, now=NOW)
+
+    threads = [threading.Thread(target=work, args=(name,)) for name in "abcd"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with Catalogue(path) as catalogue:
+        assert len(catalogue.archives()) == 80
+
+
+def test_a_damaged_or_newer_catalogue_is_refused_with_what_to_do(path: str) -> None:
+    Catalogue(path, target="file:///t").close()
+    connection = sqlite3.connect(path)
+    connection.execute("pragma user_version = 99")
+    connection.close()
+    with pytest.raises(CatalogueError, match="written by a newer archive-tasks: upgrade"):
+        Catalogue(path)
+    Path(path).write_bytes(b"this is no database, but it is long enough to be looked at as one" * 30)
+    for side in ("-wal", "-shm"):
+        Path(path + side).unlink(missing_ok=True)
+    with pytest.raises(CatalogueError, match="can be moved away without losing anything that is archived"):
+        Catalogue(path)
+
+
+def test_each_target_has_a_file_of_its_own(tmp_path: Path) -> None:
+    data = str(tmp_path)
+    targets = ["s3://bucket/a", "s3://bucket/b", "s3://bucket-a", "file:///mnt/nas/archive " + "x" * 300]
+    paths = [catalogue_path(data, target) for target in targets]
+    assert len(set(paths)) == 4
+    assert all(len(os.path.basename(path)) < 100 for path in paths)
+    for path, target in zip(paths, targets, strict=True):
+        Catalogue(path, target=target).close()
+    assert list_catalogues(data) == sorted(paths)
+    with Catalogue(paths[0]) as catalogue:
+        assert catalogue.target == targets[0]
