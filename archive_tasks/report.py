@@ -9,15 +9,17 @@ import csv
 import io
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import humanize
 
-from archive_tasks.catalogue import Catalogue, Known, Run
 from archive_tasks.model import Archive, Decision, Outcome, Plan
 from archive_tasks.names import display
-from archive_tasks.plugins import PluginInfo
 from archive_tasks.staleness import Limits, nanoseconds
+
+if TYPE_CHECKING:
+    from archive_tasks.catalogue import Catalogue, Known, Run
+    from archive_tasks.plugins import PluginInfo
 
 Document = dict[str, Any]
 

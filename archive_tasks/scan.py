@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from archive_tasks.errors import ItemUnreadable, UsageError
 from archive_tasks.model import Decision, Item, ItemKind, Plan
 from archive_tasks.names import display
 from archive_tasks.session import Rules, Session
+from archive_tasks.side_by_side import may_fork, tally_all
 from archive_tasks.staleness import SAME_TIME_IS_ODD_FROM, Tally, decide, keep
 from archive_tasks.walk import Folder, FolderWalk, open_quietly, special_kind, unreadable
 
@@ -38,7 +39,7 @@ def scan(session: Session, *, private: Iterable[str] = ()) -> Plan:
     root_fd = _open_root(root)
     try:
         judge = _Judge(session, rules, root_fd, frozenset(os.path.realpath(path) for path in private))
-        decisions = tuple(judge.decision(name) for name in _item_names(root, root_fd))
+        decisions = tuple(judge.decisions(_item_names(root, root_fd)))
     finally:
         os.close(root_fd)
     return Plan(
@@ -82,18 +83,27 @@ class _Judge:
         self._keeps_all = os.path.lexists(os.path.join(rules.root, NO_ARCHIVE))
         self._one_time: list[tuple[str, int]] = []
 
-    def decision(self, name: str) -> Decision:
+    def decisions(self, names: Sequence[str]) -> Iterator[Decision]:
+        """A decision for each name. Items are looked at side by side where that is safe, guards asked in turn."""
+        looked = {}
+        if may_fork(self._rules.functions):
+            looked = tally_all(lambda index: self._look(names[index]), len(names))
+        for index, name in enumerate(names):
+            yield self._reviewed(*(looked.get(index) or self._look(name)))
+
+    def _look(self, name: str) -> tuple[Decision, Tally]:
+        """Judge one item by what is seen of it, the guards not asked."""
         tally = Tally(finished=False)
         item = Item(name=name, root=self._rules.root, kind="other")
         try:
             facts = self._stat(name)
             item = Item(name=name, root=self._rules.root, kind=_kind(facts.st_mode))
             if reason := self._reason_before_walking(item, facts):
-                return keep(item, reason)
+                return keep(item, reason), tally
             tally = tally_item(item, facts, self._rules, self._root_fd, to_the_end=self._session.settings.full)
-            return self._reviewed(decide(item, tally, self._rules.limits), tally)
+            return decide(item, tally, self._rules.limits), tally
         except ItemUnreadable as error:
-            return keep(item, str(error), tally)
+            return keep(item, str(error), tally), tally
 
     def warnings(self) -> Iterator[str]:
         """One line for the items whose files all bear one time: copied or unpacked, not used then."""

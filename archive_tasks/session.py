@@ -33,6 +33,7 @@ class Rules:
     Attributes:
         excluders: asked for every entry; `folder_excluders` for folders only.
         mounts: paths, relative to the root, on which something is mounted.
+        functions: everything above that is called for entries, as the plugins made it.
     """
 
     root: str
@@ -43,6 +44,7 @@ class Rules:
     folder_excluders: tuple[Callable[[str], str | None], ...]
     is_noise: NoiseFilter
     mounts: frozenset[str]
+    functions: tuple[Callable[..., object], ...]
 
     def left_out(self, path: str, *, is_folder: bool) -> str | None:
         """Why the entry is left out, or None."""
@@ -90,15 +92,19 @@ class Session:
         """
         name, clock = self._clock(root)
         made = list(self._collect("make_excluder", root=root))
+        excluders = tuple(one for one in made if not isinstance(one, FolderExcluder))
+        folder_excluders = tuple(one.excludes for one in made if isinstance(one, FolderExcluder))
+        noise = tuple(self._collect("make_noise_filter", root=root))
         return Rules(
             root=root,
             clock_name=name,
             clock=clock,
             limits=Limits(now_ns=nanoseconds(self.now), days=self.settings.days),
-            excluders=tuple(one for one in made if not isinstance(one, FolderExcluder)),
-            folder_excluders=tuple(one.excludes for one in made if isinstance(one, FolderExcluder)),
-            is_noise=_any_of(list(self._collect("make_noise_filter", root=root))),
+            excluders=excluders,
+            folder_excluders=folder_excluders,
+            is_noise=_any_of(noise),
             mounts=mounts_below(root),
+            functions=(clock, *excluders, *folder_excluders, *noise),
         )
 
     def reasons_to_keep(self, item: Item) -> list[str]:
@@ -213,7 +219,7 @@ class Session:
                 raise PluginError(f"{hook} of {origin} failed: {type(error).__name__}: {error}") from error
 
 
-def _any_of(filters: list[NoiseFilter]) -> NoiseFilter:
+def _any_of(filters: tuple[NoiseFilter, ...]) -> NoiseFilter:
     if len(filters) == 1:
         return filters[0]
     return lambda name: any(is_noise(name) for is_noise in filters)

@@ -9,7 +9,6 @@ from typing import Any
 
 from archive_tasks import report as reporting
 from archive_tasks import scan as scanning
-from archive_tasks.catalogue import Catalogue, catalogue_path, list_catalogues
 from archive_tasks.chain import chain_of, session_of
 from archive_tasks.console import Console
 from archive_tasks.errors import UsageError
@@ -38,6 +37,8 @@ def scan(c: Any, flags: Mapping[str, Any], *, json_document: bool) -> Document:
 
 def report(c: Any, flags: Mapping[str, Any], *, json_document: bool, csv_text: bool) -> Document:
     """Show what the catalogues know."""
+    from archive_tasks.catalogue import Catalogue, catalogue_path, list_catalogues  # a scan does without SQLite
+
     console = Console(json_document=json_document or csv_text)
     session = session_of(c, flags)
     wanted = flags.get("target")

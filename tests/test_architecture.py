@@ -14,7 +14,7 @@ LAYERS = [
     {"hookspecs", "plugins"},
     {
         "session", "scan", "entries", "source", "records", "contents", "send", "item_archive", "archive", "target",
-        "doctor", "report",
+        "doctor", "report", "side_by_side",
     },
     {"console", "progress", "live_progress", "chain", "verbs", "verbs_writing", "setup_target", "task_frame", "tasks",
      "program", "testing"},

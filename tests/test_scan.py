@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ import pytest
 from archive_tasks import hookimpl
 from archive_tasks.errors import SettingsError, UsageError
 from archive_tasks.model import Decision, Plan
-from archive_tasks.scan import scan
+from archive_tasks.scan import scan, tally_item
 from archive_tasks.session import Session
 from archive_tasks.testing import File, Link, make_tree, read_tree
 from tests.conftest import NOW
@@ -379,3 +381,45 @@ def test_choose_clock_measures_a_root_unless_a_flag_says_otherwise(root: Path, m
     make_tree(root, {"old": OLD}, now=NOW)
     session: Session = make_session(root, plugins=[Choosing()])
     assert scan(session).clock == "newest"
+
+
+def test_many_items_are_judged_alike_in_one_process_and_in_several(
+    root: Path, make_session: Any, monkeypatch: Any
+) -> None:
+    spec: dict[str, Any] = {
+        f"item{number:03}": {"new": NEW} if number % 3 else {"deep": {"old": OLD, "b": OLD}} for number in range(60)
+    }
+    make_tree(root, spec | {"closed": {".noarchive": ""}}, now=NOW)
+    several = scan(make_session(root))
+    monkeypatch.setattr("archive_tasks.scan.may_fork", lambda _functions: False)
+    assert several == scan(make_session(root))
+    assert len(several.to_archive) == 20
+
+
+def test_a_process_that_dies_while_it_looks_loses_no_item(root: Path, make_session: Any, monkeypatch: Any) -> None:
+    make_tree(root, {f"item{number:03}": {"old": OLD} for number in range(60)}, now=NOW)
+    parent = os.getpid()
+    original = tally_item
+
+    def dying(item: Any, *rest: Any, **named: Any) -> Any:
+        if os.getpid() != parent and item.name > "item010":
+            os.kill(os.getpid(), signal.SIGKILL)
+        time.sleep(0.001)  # so that the other process gets a turn, whatever the machine
+        return original(item, *rest, **named)
+
+    monkeypatch.setattr("archive_tasks.scan.tally_item", dying)
+    monkeypatch.setattr("archive_tasks.side_by_side.os.sched_getaffinity", lambda _pid: {0, 1, 2})
+    assert len(scan(make_session(root)).to_archive) == 60
+
+
+def test_functions_of_plugins_run_in_one_process_only(root: Path, make_session: Any) -> None:
+    class Counting:
+        @hookimpl
+        def make_noise_filter(self) -> Any:
+            return lambda name: seen.append(os.getpid()) or False
+
+    seen: list[int] = []
+    make_tree(root, {f"item{number:03}": {"old": OLD} for number in range(60)}, now=NOW)
+    scan(make_session(root, plugins=[Counting()]))
+    assert set(seen) == {os.getpid()}
+    assert len(seen) == 60
