@@ -135,7 +135,7 @@ def _load_entry_point(point: importlib.metadata.EntryPoint, blocked: frozenset[s
         return _Found(name=point.name, origin=origin, version=version, module=None)
     try:
         return _Found(name=point.name, origin=origin, version=version, module=point.load())
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise PluginError(
             f"the plugin {point.name} of {origin} cannot be loaded: {_said(error)}; mend or uninstall it, or "
             f"leave it out with archive.plugins_off: [{point.name}]"
@@ -155,8 +155,11 @@ def _load_file(path: str, blocked: frozenset[str]) -> _Found:
         return _Found(name=name, origin=path, version="", module=None)
     try:
         module = _import_file(path, name)
-    except Exception as error:
-        raise PluginError(f"the plugin file {path} cannot be loaded: {_said(error)}") from error
+    except (Exception, SystemExit) as error:
+        raise PluginError(
+            f"the plugin file {path} cannot be loaded: {_said(error)}; mend or remove it, or leave it out with "
+            f"archive.plugins_off: [{name}]"
+        ) from error
     return _Found(name=name, origin=path, version=str(getattr(module, "__version__", "")), module=module)
 
 
@@ -169,15 +172,19 @@ def _import_file(path: str, name: str) -> ModuleType:
     sys.modules[module_name] = module
     try:
         spec.loader.exec_module(module)
-    except SystemExit as error:
-        raise ImportError(f"it ends the program (exit {error.code})") from error
+    except BaseException:
+        del sys.modules[module_name]
+        raise
     return module
 
 
 def _said(error: BaseException) -> str:
-    where = f" (line {error.lineno})" if isinstance(error, SyntaxError) else ""
-    message = error.msg if isinstance(error, SyntaxError) else str(error)
-    return f"{type(error).__name__}: {message}{where}"
+    if isinstance(error, SystemExit):
+        return f"it ends the program (exit {_one_line(error)})"
+    if isinstance(error, SyntaxError):
+        where = f" (line {error.lineno})" if error.lineno else ""
+        return f"{type(error).__name__}: {error.msg}{where}"
+    return f"{type(error).__name__}: {_one_line(error)}"
 
 
 def _register(manager: pluggy.PluginManager, found: _Found) -> None:
@@ -186,10 +193,11 @@ def _register(manager: pluggy.PluginManager, found: _Found) -> None:
         raise PluginError(f"two plugins have the same name: {other} and {found.origin}; rename one of them")
     try:
         manager.register(found.module, name=found.name)
-    except pluggy.PluginValidationError as error:
+    except (pluggy.PluginValidationError, ValueError) as error:
         raise PluginError(f"the plugin {found.name} ({found.origin}) is wrong: {_one_line(error)}") from error
     _registered(manager)[found.name] = found
     _check_has_hooks(manager, found)
+    _check_no_wrappers(manager, found)
 
 
 def _check_has_hooks(manager: pluggy.PluginManager, found: _Found) -> None:
@@ -212,6 +220,17 @@ def _check_has_hooks(manager: pluggy.PluginManager, found: _Found) -> None:
         )
 
 
+def _check_no_wrappers(manager: pluggy.PluginManager, found: _Found) -> None:
+    """A wrapper could change what other plugins answer, and so silence a reason to keep."""
+    for caller in manager.get_hookcallers(found.module) or []:
+        for implementation in caller.get_hookimpls():
+            if implementation.plugin is found.module and (implementation.wrapper or implementation.hookwrapper):
+                raise PluginError(
+                    f"the plugin {found.name} ({found.origin}) wraps {caller.name}, but a hook is called once for "
+                    "each plugin and cannot be wrapped; leave out wrapper=True and return an answer"
+                )
+
+
 def _hooks_of(manager: pluggy.PluginManager, plugin: object) -> tuple[str, ...]:
     callers = manager.get_hookcallers(plugin) or []
     return tuple(sorted(caller.name for caller in callers))
@@ -230,5 +249,5 @@ def _check_hook_names(manager: pluggy.PluginManager) -> None:
         raise PluginError(f"the plugin {origin} is wrong: {_one_line(error)}") from error
 
 
-def _one_line(error: Exception) -> str:
+def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split())

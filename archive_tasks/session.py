@@ -113,10 +113,10 @@ class Session:
         for plugin, ask in answers(self.manager, "reasons_to_keep", item=item, settings=self.settings):
             try:
                 answer = ask()
-                reasons += [answer] if isinstance(answer, str) else [str(reason) for reason in answer or ()]
-            except Exception as error:  # noqa: BLE001 - whatever a guard raises keeps the item
+                reasons += [display(str(reason)) for reason in ([answer] if isinstance(answer, str) else answer or ())]
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a guard raises keeps the item
                 _log.debug("reasons_to_keep of %s failed", plugin, exc_info=True)
-                reasons.append(f"the plugin {plugin} could not judge it: {type(error).__name__}: {error}")
+                reasons.append(display(f"the plugin {plugin} could not judge it: {type(error).__name__}: {error}"))
         return reasons
 
     def target_for(self, root: str) -> str:
@@ -166,7 +166,7 @@ class Session:
         for plugin, tell in answers(self.manager, "on_event", event=event, settings=self.settings):
             try:
                 tell()
-            except Exception as error:  # noqa: BLE001 - an observer changes nothing
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - an observer changes nothing
                 if plugin not in self._complained:
                     self._complained.add(plugin)
                     _log.warning("the plugin %s failed in on_event: %s: %s", plugin, type(error).__name__, error)
@@ -214,7 +214,7 @@ class Session:
                 yield plugin, ask()
             except ArchiveTasksError:
                 raise
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 origin = origin_of(self.manager, plugin)
                 raise PluginError(f"{hook} of {origin} failed: {type(error).__name__}: {error}") from error
 
