@@ -305,6 +305,7 @@ class Store(Protocol):
         url: the target, as the user wrote it, without secrets.
         identity: what a verdict of the doctor is remembered for: endpoint, bucket, library version.
         largest_put: bytes up to which an object is written by one `put`; a larger one is uploaded in parts.
+        reads_at_once: False when what is written goes to a cold class, and cannot be read back.
     """
 
     @property
@@ -315,6 +316,12 @@ class Store(Protocol):
 
     @property
     def largest_put(self) -> int: ...
+
+    @property
+    def reads_at_once(self) -> bool: ...
+
+    def part_size(self, size: int) -> int:
+        """Bytes of a part of an object of `size` bytes, when it is uploaded in parts."""
 
     def exists(self) -> bool:
         """Is the bucket (or folder) there? Raises StoreUnusable when that cannot be found out."""

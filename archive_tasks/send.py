@@ -170,13 +170,16 @@ class Sender:
         return digest
 
     def _prove_earlier(self, source: SourceFile, key: str) -> Stored:
-        """An earlier attempt has sent it in parts that are not known any more: its bytes are read back."""
-        whole = hashlib.sha256()
-        for offset in range(0, source.size, _READ_BACK_BYTES):
-            whole.update(source.piece(offset, min(_READ_BACK_BYTES, source.size - offset)))
+        """Prove what an earlier attempt has sent in parts; they were cut as they would be cut now."""
+        part_size = self._store.part_size(source.size)
+        whole, parts = hashlib.sha256(), []
+        for offset in range(0, source.size, part_size):
+            data = source.piece(offset, min(part_size, source.size - offset))
+            whole.update(data)
+            parts.append(hashlib.sha256(data).hexdigest())
         source.check()
-        stored = Stored(key=key, size=source.size, sha256=whole.hexdigest())
-        self._read_back(stored)
+        stored = Stored(key=key, size=source.size, sha256=whole.hexdigest(), part_size=part_size, parts=tuple(parts))
+        self._prove(stored)
         self._on_sent(stored.size)
         return stored
 

@@ -12,7 +12,7 @@ from datetime import datetime
 from archive_tasks import doctor as doctors
 from archive_tasks import layout
 from archive_tasks.catalogue import Catalogue
-from archive_tasks.errors import ObjectExists, StoreUnusable
+from archive_tasks.errors import ObjectExists, StoreUnusable, UsageError
 from archive_tasks.model import Answer, Probe, Store, Verdict
 from archive_tasks.names import display
 
@@ -66,12 +66,13 @@ def open_target(
         store.create()
     vault = _check_vault(store, known)
     catalogue.set_fact("vault", vault)
-    return Target(
-        store=store,
-        catalogue=catalogue,
-        vault=vault,
-        verdict=current_verdict(store, catalogue, now=now, on_answer=on_answer),
-    )
+    verdict = current_verdict(store, catalogue, now=now, on_answer=on_answer)
+    if not verdict.trusted and not store.reads_at_once:
+        raise UsageError(
+            f"the checksums of {display(store.url)} are no proof, and the storage class that is set cannot be read back: "
+            "nothing could prove an archive; set archive.s3.storage_class to one that can, e.g. GLACIER_IR"
+        )
+    return Target(store=store, catalogue=catalogue, vault=vault, verdict=verdict)
 
 
 def current_verdict(

@@ -184,3 +184,23 @@ def test_a_bucket_in_another_region_is_named(cli: CommandLine, moto_s3: S3Server
     cli.environment.update(moto_s3.env | {"AWS_REGION": "eu-west-3"})
     assert cli.run("archive", "--root", str(root), "--target", f"s3://{name}", "--yes").code == 0
     assert moto_s3.client().get_bucket_location(Bucket=name)["LocationConstraint"] == "eu-west-3"
+
+
+@pytest.mark.parametrize("server", ["moto_s3", "strict_s3"])
+def test_a_cold_class_is_used_only_where_the_stores_word_is_proof(
+    cli: CommandLine, request: pytest.FixtureRequest, root: Path, server: str
+) -> None:
+    s3: S3Server = request.getfixturevalue(server)
+    make_tree(root, {"item": {"small": OLD, "big": File(os.urandom(11 * MIB), age_days=90)}})
+    bucket = s3.make_bucket()
+    cli.environment.update(s3.env | {"ARCHIVE_TASKS_S3_STORAGE_CLASS": "DEEP_ARCHIVE", "ARCHIVE_TASKS_PART_SIZE": "5M"})
+    ran = cli.run("archive", "--root", str(root), "--target", f"s3://{bucket}", "--yes")
+    classes = {
+        found["StorageClass"]
+        for found in s3.client().list_objects_v2(Bucket=bucket, Prefix="data/").get("Contents", [])
+    }
+    if server == "strict_s3":
+        assert (ran.code, classes) == (0, {"DEEP_ARCHIVE"})
+    else:
+        assert (ran.code, classes) == (2, set())
+        assert "cannot be read back: nothing could prove an archive" in ran.err

@@ -57,6 +57,7 @@ class FolderStore:
         self.path = _path_of(url)
         self.identity = f"folder {self.path}"
         self.largest_put = settings.part_size
+        self.reads_at_once = True
         self._swept = False
 
     def exists(self) -> bool:
@@ -75,6 +76,9 @@ class FolderStore:
             os.makedirs(self.path, mode=0o700, exist_ok=True)
         except OSError as error:
             raise self.refused(error, "creating") from error
+
+    def part_size(self, size: int) -> int:
+        return self.largest_put
 
     def free_bytes(self) -> int | None:
         try:
@@ -195,7 +199,7 @@ class FolderUpload:
     """An object being written. Parts go to their places in any order and from any thread."""
 
     def __init__(self, store: FolderStore, key: str, size: int) -> None:
-        self.part_size = store.largest_put
+        self.part_size = store.part_size(size)
         self._store = store
         self._key = key
         self._place = store.place(key)

@@ -35,6 +35,8 @@ _CHUNK = MIB
 _MOST_PARTS = 9_000
 """S3 allows 10,000; the rest is room for a file that is counted in other units than ours."""
 LARGEST_OBJECT = 5 * 1024 * 1024 * MIB
+COLD_CLASSES = frozenset({"GLACIER", "DEEP_ARCHIVE"})
+"""Classes whose objects answer GET with InvalidObjectState until they are restored. (S3 user guide)"""
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _EXISTS_CODES = frozenset({"PreconditionFailed", "412", "ConditionNotMet"})
 _NOT_IMPLEMENTED = frozenset({"NotImplemented", "501", "UnsupportedOperation"})
@@ -86,6 +88,14 @@ class S3Store:
     def create(self) -> None:
         create_bucket(self.client, self.bucket, self.owner, where=self.url)
 
+    @property
+    def reads_at_once(self) -> bool:
+        return self.settings.s3.storage_class not in COLD_CLASSES
+
+    def part_size(self, size: int) -> int:
+        smallest = math.ceil(math.ceil(size / _MOST_PARTS) / MIB) * MIB
+        return max(self.settings.part_size, smallest)
+
     def free_bytes(self) -> int | None:
         return None
 
@@ -107,8 +117,7 @@ class S3Store:
         request = {**self.place(key), "ChecksumAlgorithm": "SHA256", "ChecksumType": "COMPOSITE"}
         with translated(self.url, "writing to"):
             answer = self.client.create_multipart_upload(**request, **self._stored_as(hot=False))
-        smallest = math.ceil(math.ceil(size / _MOST_PARTS) / MIB) * MIB
-        return S3Upload(self, key, size, answer["UploadId"], max(self.settings.part_size, smallest))
+        return S3Upload(self, key, size, answer["UploadId"], self.part_size(size))
 
     def read(self, key: str, *, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
         if length == 0:

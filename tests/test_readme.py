@@ -1,0 +1,71 @@
+"""What the README says is so."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import typing
+from pathlib import Path
+
+from archive_tasks.settings import S3Settings, Settings, known_settings
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+
+
+def settings_table() -> str:
+    """The table of all settings, from the code: name, default, and the first words of its documentation."""
+    rows = ["| setting | default | meaning |", "|---|---|---|"]
+    for name in known_settings():
+        kind, field = (S3Settings, name.removeprefix("s3.")) if name.startswith("s3.") else (Settings, name)
+        rows.append(f"| `{name}` | {_default(kind, field)} | {_meaning(kind, field)} |")
+    return "\n".join(rows)
+
+
+def _default(kind: type, name: str) -> str:
+    default = getattr(kind(), name)
+    if default == "" or default == () or default == {}:
+        return ""
+    field = next(one for one in dataclasses.fields(kind) if one.name == name)
+    if field.metadata.get("size") and default:
+        return f"`{default // 1024 // 1024}M`"
+    return f"`{str(default).lower() if isinstance(default, bool) else default}`"
+
+
+def _meaning(kind: type, name: str) -> str:
+    found = re.search(
+        rf"^        {name}: (.*?)(?=^        \w+: |\Z|^    \S)", typing.cast(str, kind.__doc__), re.M | re.S
+    )
+    assert found, name
+    return " ".join(found[1].split())
+
+
+def test_the_table_of_settings_is_that_of_the_code() -> None:
+    shown = README.partition("<!-- settings -->")[2].partition("<!-- end of settings -->")[0].strip()
+    assert shown == settings_table(), f"README.md wants this table:\n{settings_table()}"
+
+
+def test_ci_runs_the_test_command_of_the_readme_and_nothing_else() -> None:
+    commands = [line for line in (ROOT / ".ci" / "run").read_text().splitlines() if line and not line.startswith("#")]
+    assert commands[:2] == ["set -euo pipefail", 'cd "$(dirname "$0")/.."']
+    assert len(commands) == 3
+    assert f"```sh\n{commands[2]}\n```" in README
+
+
+def test_every_command_in_the_readme_is_one_that_there_is() -> None:
+    from archive_tasks import ns
+
+    verbs = set(re.findall(r"^invoke (\w+)", README, re.MULTILINE))
+    assert {"scan", "archive", "report", "setup"} <= verbs <= set(ns.task_names)
+    for command in re.findall(r"invoke ([a-z][^`\n#&]*)", README):
+        verb = ""
+        for word in command.split():
+            verb = word if word in verbs else verb
+            if word.startswith("--"):
+                names = {f"--{name}" for argument in ns[verb].get_arguments() for name in argument.names}
+                assert word in names, f"{verb} {word}"
+
+
+def test_files_that_the_readme_points_to_are_there() -> None:
+    for target in re.findall(r"\]\((?!http)([^)]+)\)", README):
+        assert (ROOT / target).exists(), target
