@@ -65,6 +65,7 @@ def _run(home: Path, command: str) -> str:
     )
     _tmux("new-session", "-d", "-s", name, "-x", str(WIDTH), "-y", str(HEIGHT), "-c", str(home), shell)
     try:
+        _wait_for(name, "$")
         _tmux("send-keys", "-t", name, command, "Enter")
         _wait_for(name, "[Y/n]")
         _tmux("send-keys", "-t", name, "y", "Enter")

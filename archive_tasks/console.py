@@ -7,6 +7,7 @@ holds the one document and nothing else: every word for people goes to stderr.
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -96,7 +97,7 @@ class Console:
     def show_plan(self, plan: Plan) -> None:
         """The table of a scan, its warnings, and its sum."""
         rows = report.plan_rows(plan)
-        self.say(f"{display(plan.root)}: stale after {plan.days} days without use, by {plan.clock}")
+        self.say(f"{display(_from_home(plan.root))}: stale after {plan.days} days without use, by {plan.clock}")
         if self.is_terminal and rows:
             self._plan_table(rows)
         for row in [] if self.is_terminal else rows:
@@ -183,6 +184,12 @@ class Console:
             print(file=self._out)
             return None
         return line
+
+
+def _from_home(path: str) -> str:
+    """`~/Documents`, as people say it."""
+    home = os.path.expanduser("~")
+    return "~" + path.removeprefix(home) if path == home or path.startswith(home + "/") else path
 
 
 def _escaped(text: str) -> str:
