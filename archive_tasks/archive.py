@@ -13,28 +13,23 @@ from dataclasses import dataclass, field
 
 from archive_tasks import layout
 from archive_tasks.errors import ArchiveTasksError, CatalogueError, Interrupted, StoreUnusable
-from archive_tasks.item_archive import Work, archive_item
-from archive_tasks.model import (
-    Archive,
-    Decision,
+from archive_tasks.events import (
     Event,
-    Failure,
-    Item,
     ItemAlreadyThere,
     ItemArchived,
     ItemFailed,
     ItemKept,
     ItemStarted,
-    Outcome,
-    Plan,
     Progress,
     Retrying,
     RunFinished,
     RunStarted,
-    Store,
 )
+from archive_tasks.item_archive import Work, archive_item
+from archive_tasks.model import Archive, Decision, Failure, Item, Outcome, Plan
 from archive_tasks.pace import Pace, Patience
 from archive_tasks.session import Session
+from archive_tasks.store import Store
 from archive_tasks.target import Target
 
 

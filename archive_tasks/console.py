@@ -20,8 +20,10 @@ from archive_tasks.progress import PlainProgress
 if TYPE_CHECKING:
     from rich.console import Console as RichConsole
 
-    from archive_tasks.model import Answer, Outcome, Plan, Probe, Progress
+    from archive_tasks.events import Progress
+    from archive_tasks.model import Outcome, Plan
     from archive_tasks.plugins import PluginInfo
+    from archive_tasks.store import Answer, Probe
 
 MOST_ROWS = 400
 """Rows of a table on a terminal: rich takes seconds for ten thousand, and nobody reads them."""

@@ -11,8 +11,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from archive_tasks.errors import StoreError, StoreUnusable
-from archive_tasks.model import Answer, Probe, Store, Verdict
 from archive_tasks.names import display
+from archive_tasks.store import Answer, Probe, Store, Verdict
 
 VALID_FOR = timedelta(days=30)
 _CREATE_ONLY = ("refuses-overwrite", "one-winner")

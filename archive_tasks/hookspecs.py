@@ -21,8 +21,10 @@ from typing import TYPE_CHECKING
 import pluggy
 
 if TYPE_CHECKING:
-    from archive_tasks.model import Clock, Event, Excluder, FolderExcluder, Item, NoiseFilter, StoreFactory
+    from archive_tasks.events import Event
+    from archive_tasks.model import Clock, Excluder, FolderExcluder, Item, NoiseFilter
     from archive_tasks.settings import Settings
+    from archive_tasks.store import StoreFactory
 
 PROJECT = "archive_tasks"
 

@@ -20,14 +20,16 @@ from archive_tasks.catalogue import Catalogue
 from archive_tasks.contents import matches_manifest
 from archive_tasks.entries import Listed, Survey, check_unchanged, list_entries, survey_item, watched
 from archive_tasks.errors import IntegrityError, Interrupted, ManifestError, ObjectExists
+from archive_tasks.events import ItemAlreadyThere, ItemArchived, ItemKept
 from archive_tasks.manifest import ManifestWriter, Record, name_fields
-from archive_tasks.model import Archive, Item, ItemAlreadyThere, ItemArchived, ItemKept, Receipt, Store
+from archive_tasks.model import Archive, Item, Receipt
 from archive_tasks.names import display
 from archive_tasks.pace import Pace, Patience
 from archive_tasks.records import attribute_fields, describe_entry, place_of
 from archive_tasks.send import Sender, Stored
 from archive_tasks.session import Rules, Session
 from archive_tasks.source import SourceFile
+from archive_tasks.store import Store
 from archive_tasks.target import Target
 
 _FILES_UNDER_WAY = 64

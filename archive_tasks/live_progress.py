@@ -17,7 +17,7 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from archive_tasks.model import Event, ItemAlreadyThere, ItemArchived, ItemFailed, ItemKept, ItemStarted, RunStarted
+from archive_tasks.events import Event, ItemAlreadyThere, ItemArchived, ItemFailed, ItemKept, ItemStarted, RunStarted
 from archive_tasks.names import display
 from archive_tasks.progress import event_line
 

@@ -6,15 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from archive_tasks.model import (
-    Event,
-    ItemAlreadyThere,
-    ItemArchived,
-    ItemFailed,
-    ItemKept,
-    Retrying,
-    RunStarted,
-)
+from archive_tasks.events import Event, ItemAlreadyThere, ItemArchived, ItemFailed, ItemKept, Retrying, RunStarted
 from archive_tasks.names import display
 from archive_tasks.report import count_text, size_text
 

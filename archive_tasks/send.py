@@ -17,10 +17,10 @@ from dataclasses import dataclass
 
 from archive_tasks.checksums import composite_checksum, whole_checksum
 from archive_tasks.errors import IntegrityError, Interrupted, StoreBusy
-from archive_tasks.model import Store, Upload
 from archive_tasks.names import display
 from archive_tasks.pace import Pace, Patience
 from archive_tasks.source import SourceFile
+from archive_tasks.store import Store, Upload
 
 _STARTS = 3
 """How often a file sent in parts is begun anew when the store declares the upload void."""

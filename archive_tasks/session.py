@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote_to_bytes
 
 from archive_tasks.errors import ArchiveTasksError, PluginError, SettingsError, UsageError
-from archive_tasks.model import Clock, Event, Excluder, FolderExcluder, Item, NoiseFilter, Store
+from archive_tasks.events import Event
+from archive_tasks.model import Clock, Excluder, FolderExcluder, Item, NoiseFilter
 from archive_tasks.names import display, key_segment
 from archive_tasks.plugins import answers, origin_of
 from archive_tasks.settings import Settings
 from archive_tasks.staleness import Limits, nanoseconds
+from archive_tasks.store import Store
 from archive_tasks.walk import mounts_below
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from archive_tasks import doctor as doctors
 from archive_tasks import layout
 from archive_tasks.catalogue import Catalogue
 from archive_tasks.errors import ObjectExists, StoreUnusable, UsageError
-from archive_tasks.model import Answer, Probe, Store, Verdict
 from archive_tasks.names import display
+from archive_tasks.store import Answer, Probe, Store, Verdict
 
 _LARGEST_VAULT_FILE = 4096
 
@@ -69,8 +69,8 @@ def open_target(
     verdict = current_verdict(store, catalogue, now=now, on_answer=on_answer)
     if not verdict.trusted and not store.reads_at_once:
         raise UsageError(
-            f"the checksums of {display(store.url)} are no proof, and the storage class that is set cannot be read back: "
-            "nothing could prove an archive; set archive.s3.storage_class to one that can, e.g. GLACIER_IR"
+            f"the checksums of {display(store.url)} are no proof, and the storage class that is set cannot be read "
+            "back: nothing could prove an archive; set archive.s3.storage_class to one that can, e.g. GLACIER_IR"
         )
     return Target(store=store, catalogue=catalogue, vault=vault, verdict=verdict)
 

@@ -18,10 +18,11 @@ from archive_tasks.chain import PartlyFailed, chain_of, end_with, session_of
 from archive_tasks.console import Console
 from archive_tasks.doctor import summary, verdict_to_json
 from archive_tasks.errors import ArchiveTasksError, StoreUnusable, UsageError
-from archive_tasks.model import Failure, Outcome, Plan, Store
+from archive_tasks.model import Failure, Outcome, Plan
 from archive_tasks.names import display
 from archive_tasks.report import Document
 from archive_tasks.session import Session
+from archive_tasks.store import Store
 from archive_tasks.target import Target, examine, open_target
 from archive_tasks.verbs import make_plan, mention_host
 

@@ -9,7 +9,7 @@ import archive_tasks
 
 PACKAGE = Path(archive_tasks.__file__).parent
 LAYERS = [
-    {"errors", "model", "settings", "names", "checksums"},
+    {"errors", "model", "store", "events", "settings", "names", "checksums"},
     {"staleness", "walk", "manifest", "layout", "catalogue", "pace"},
     {"hookspecs", "plugins"},
     {

@@ -15,9 +15,11 @@ from archive_tasks import archive as archiving
 from archive_tasks import hookimpl
 from archive_tasks.catalogue import Catalogue
 from archive_tasks.errors import Interrupted, StoreBusy, StoreUnusable
-from archive_tasks.model import Event, Outcome, Store
+from archive_tasks.events import Event
+from archive_tasks.model import Outcome
 from archive_tasks.scan import scan
 from archive_tasks.session import Session
+from archive_tasks.store import Store
 from archive_tasks.target import Target, open_target
 from archive_tasks.testing import File, Link, make_tree, read_tree
 from tests.conftest import NOW

@@ -29,9 +29,9 @@ from archive_tasks.errors import (
     StoreUnusable,
     UsageError,
 )
-from archive_tasks.model import ObjectInfo, Probe, StoreFactory
 from archive_tasks.names import display
 from archive_tasks.settings import Settings
+from archive_tasks.store import ObjectInfo, Probe, StoreFactory
 
 INCOMING = ".incoming"
 _KEY = re.compile(r"[A-Za-z0-9._~-]+(/[A-Za-z0-9._~-]+)*")
@@ -43,7 +43,7 @@ _NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSY
 
 
 class FolderStore:
-    """A folder as a target. See `archive_tasks.model.Store` for what its methods promise.
+    """A folder as a target. See `archive_tasks.store.Store` for what its methods promise.
 
     Args:
         url: `file:///absolute/path`, percent-encoded.

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from archive_tasks.errors import ObjectExists
-from archive_tasks.model import Answer, Probe, Store
+from archive_tasks.store import Answer, Probe, Store
 
 _MIB = 1024 * 1024
 _RACERS = 16

@@ -24,9 +24,9 @@ from archive_tasks.default_plugins.s3_bucket import bucket_exists, create_bucket
 from archive_tasks.default_plugins.s3_errors import code_of, status_of, translated
 from archive_tasks.default_plugins.s3_probes import s3_probes
 from archive_tasks.errors import IntegrityError, ObjectExists, ObjectMissing, StoreBusy, StoreUnusable, UsageError
-from archive_tasks.model import ObjectInfo, Probe, StoreFactory
 from archive_tasks.names import display
 from archive_tasks.settings import MIB, Settings
+from archive_tasks.store import ObjectInfo, Probe, StoreFactory
 
 S3Client = Any
 """boto3 makes its clients at run time; its stubs cannot follow arguments that are put together."""
@@ -43,7 +43,7 @@ _NOT_IMPLEMENTED = frozenset({"NotImplemented", "501", "UnsupportedOperation"})
 
 
 class S3Store:
-    """A bucket and a prefix as a target. See `archive_tasks.model.Store` for what its methods promise.
+    """A bucket and a prefix as a target. See `archive_tasks.store.Store` for what its methods promise.
 
     Raises:
         UsageError: the URL is none, or the endpoint would send credentials in clear.

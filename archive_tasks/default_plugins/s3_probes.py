@@ -20,7 +20,7 @@ from archive_tasks.checksums import composite_checksum, whole_checksum
 from archive_tasks.default_plugins.folder_probes import keeps_odd_keys
 from archive_tasks.default_plugins.s3_errors import code_of, server_time, status_of, translated
 from archive_tasks.errors import StoreError, StoreUnusable
-from archive_tasks.model import Answer, Probe
+from archive_tasks.store import Answer, Probe
 
 if TYPE_CHECKING:
     from archive_tasks.default_plugins.s3 import S3Store

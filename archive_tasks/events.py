@@ -1,0 +1,74 @@
+"""What observers and the progress display are told of an archive run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from archive_tasks.model import Archive, Outcome, Receipt
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunStarted:
+    """An archive run begins; `items`, `files` and `bytes` are what the plan holds."""
+
+    target: str
+    items: int
+    files: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ItemStarted:
+    item: str
+    files: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ItemArchived:
+    archive: Archive
+    receipt: Receipt
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ItemAlreadyThere:
+    archive: Archive
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ItemKept:
+    item: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ItemFailed:
+    item: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFinished:
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retrying:
+    """A request to the target failed in passing and is tried again after `seconds`."""
+
+    item: str
+    problem: str
+    seconds: float
+
+
+Event = RunStarted | ItemStarted | ItemArchived | ItemAlreadyThere | ItemKept | ItemFailed | Retrying | RunFinished
+
+
+class Progress(Protocol):
+    """Told of work as it goes on, from several threads at once."""
+
+    def event(self, event: Event) -> None: ...
+
+    def stored(self, files: int, size: int) -> None:
+        """`files` more files and `size` more bytes are in the store (and proven where files > 0)."""
