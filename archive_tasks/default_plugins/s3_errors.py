@@ -16,6 +16,7 @@ from archive_tasks.errors import IntegrityError, ObjectMissing, StoreBusy, Store
 
 BUSY_CODES = frozenset(
     {
+        "409",
         "ConditionalRequestConflict",
         "InternalError",
         "OperationAborted",

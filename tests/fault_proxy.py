@@ -1,0 +1,142 @@
+"""An HTTP proxy that fails on purpose: the faults that real networks and servers have, one request at a time."""
+
+from __future__ import annotations
+
+import http.client
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+Kind = Literal["reset", "lost_answer", "hang", "status", "flip_response", "truncate_response", "drop_response_headers"]
+
+
+@dataclass
+class Fault:
+    """The next `times` requests that match meet this; `status` and `code` are for the kind `status`.
+
+    lost_answer: the request is carried out, and the connection closed instead of answered.
+    """
+
+    kind: Kind
+    method: str = ""
+    contains: str = ""
+    times: int = 1
+    status: int = 503
+    code: str = "SlowDown"
+    seconds: float = 0.0
+
+
+class FaultProxy:
+    """`endpoint` for clients; `requests` is what came by: (method, path)."""
+
+    def __init__(self, upstream: str) -> None:
+        self.upstream = urlsplit(upstream)
+        self.faults: list[Fault] = []
+        self.requests: list[tuple[str, str]] = []
+        self._lock = threading.Lock()
+        proxy = self
+
+        class Handler(_Handler):
+            owner = proxy
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.endpoint = f"http://127.0.0.1:{self.server.server_port}"
+
+    def add(self, fault: Fault) -> None:
+        self.faults.append(fault)
+
+    def take(self, method: str, path: str) -> Fault | None:
+        """Note the request, and use up a fault that is meant for it."""
+        with self._lock:
+            self.requests.append((method, path))
+            for fault in self.faults:
+                if fault.times and fault.method in {"", method} and fault.contains in path:
+                    fault.times -= 1
+                    return fault
+        return None
+
+
+class _Handler(BaseHTTPRequestHandler):
+    owner: FaultProxy
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class calls it so
+        pass
+
+    def handle_one_request(self) -> None:
+        try:
+            super().handle_one_request()
+        except (ConnectionError, TimeoutError):
+            self.close_connection = True
+
+    def _any(self) -> None:
+        fault = self.owner.take(self.command, self.path)
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        if fault and fault.kind == "hang":
+            time.sleep(fault.seconds)
+        if fault and fault.kind in {"reset", "hang"}:
+            self.close_connection = True
+            return
+        if fault and fault.kind == "status":
+            self._answer(fault.status, f"<Error><Code>{fault.code}</Code><Message>x</Message></Error>".encode())
+            return
+        status, headers, answer = self._ask_upstream(body)
+        if fault and fault.kind == "lost_answer":
+            self.close_connection = True
+            return
+        if fault and fault.kind == "flip_response":
+            answer = answer[:-1] + bytes([answer[-1] ^ 1])
+        self._pass_on(status, headers, answer, cut=fault is not None and fault.kind == "truncate_response")
+
+    do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = _any  # noqa: N815 - the base class calls them so
+
+    def _ask_upstream(self, body: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
+        upstream = self.owner.upstream
+        connection = http.client.HTTPConnection(upstream.hostname or "", upstream.port, timeout=30)
+        headers = {name: value for name, value in self.headers.items() if name.lower() != "expect"}
+        try:
+            connection.request(self.command, self.path, body, headers)
+            response = connection.getresponse()
+            return response.status, response.getheaders(), response.read()
+        finally:
+            connection.close()
+
+    def _pass_on(self, status: int, headers: list[tuple[str, str]], body: bytes, *, cut: bool) -> None:
+        length = str(len(body))
+        if self.command == "HEAD":
+            length = next((value for name, value in headers if name.lower() == "content-length"), "0")
+        self.send_response(status)
+        for name, value in headers:
+            if name.lower() not in {"content-length", "transfer-encoding", "connection", "date", "server"}:
+                self.send_header(name, value)
+        self.send_header("Content-Length", length)
+        self.end_headers()
+        self.wfile.write(body[: len(body) // 2] if cut else body)
+        self.close_connection = cut or self.close_connection
+
+    def _answer(self, status: int, body: bytes) -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", "0" if self.command == "HEAD" else str(len(body)))
+        self.end_headers()
+        self.wfile.write(b"" if self.command == "HEAD" else body)
+
+
+@contextmanager
+def fault_proxy(upstream: str) -> Iterator[FaultProxy]:
+    """A proxy before the server at `upstream`. A signature that covers the host name holds only where the server
+    does not check it (moto), or the client signs for the upstream's name.
+    """
+    proxy = FaultProxy(upstream)
+    thread = threading.Thread(target=proxy.server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield proxy
+    finally:
+        proxy.server.shutdown()
+        thread.join()
+        proxy.server.server_close()
