@@ -120,20 +120,22 @@ class Console:
         self.rich.print(table)
         self._say_rest(len(rows))
 
-    def show_archives(self, rows: Sequence[report.ArchiveRow]) -> None:
-        """The table of a report."""
+    def show_archives(self, target: str, rows: Sequence[report.ArchiveRow]) -> None:
+        """The archives in one target."""
+        self.say(target, style="bold")
         if not self.is_terminal:
             for row in rows:
-                self.say(f"{row.when}  {row.item}  files {row.files}, {row.size}  {row.proven}  {row.where}")
+                self.say(f"{row.when}  {row.item}  files {row.files}, {row.size}  {row.proven}  {row.scope}")
             return
+        right = "right"
         table = _table(
             ("archived (UTC)", "left"),
-            ("run", "right"),
+            ("run", right),
             ("item", "left"),
-            ("files", "right"),
-            ("size", "right"),
+            ("files", right),
+            ("size", right),
             ("proven by", "left"),
-            ("where", "left"),
+            ("scope", "left"),
         )
         for row in rows[-MOST_ROWS:]:
             table.add_row(*(_escaped(cell) for cell in row))

@@ -46,7 +46,7 @@ class ArchiveRow(NamedTuple):
     files: str
     size: str
     proven: str
-    where: str
+    scope: str
 
 
 def size_text(size: int | None) -> str:
@@ -213,20 +213,24 @@ def _known_document(known: Known) -> Document:
     }
 
 
-def report_rows(document: Document) -> list[ArchiveRow]:
-    """The archives of a report's document, in its order."""
-    return [
-        ArchiveRow(
-            when=_local_time(one["created"]),
-            run="" if one["run"] is None else str(one["run"]),
-            item=display(one["item"]),
-            files=f"{one['files']:,}",
-            size=size_text(one["bytes"]),
-            proven=one["proven_by"] or "found there",
-            where=display(f"{one['target']} {one['scope']}"),
-        )
-        for one in document["archives"]
-    ]
+def report_rows(document: Document) -> dict[str, list[ArchiveRow]]:
+    """The archives of a report's document, by target, in its order."""
+    rows: dict[str, list[ArchiveRow]] = {}
+    for one in document["archives"]:
+        rows.setdefault(display(one["target"]), []).append(_archive_row(one))
+    return rows
+
+
+def _archive_row(one: Document) -> ArchiveRow:
+    return ArchiveRow(
+        when=f"{datetime.fromisoformat(one['created']).astimezone(UTC):%Y-%m-%d %H:%M}",
+        run="" if one["run"] is None else str(one["run"]),
+        item=display(one["item"]),
+        files=f"{one['files']:,}",
+        size=size_text(one["bytes"]),
+        proven=one["proven_by"] or "found there",
+        scope=display(one["scope"]),
+    )
 
 
 def report_csv(document: Document) -> str:
@@ -244,10 +248,6 @@ def _csv_cell(value: object) -> object:
         return value
     harmless = display(value)
     return "'" + harmless if harmless.startswith(_FORMULA_STARTS) else harmless
-
-
-def _local_time(moment: str) -> str:
-    return f"{datetime.fromisoformat(moment).astimezone(UTC):%Y-%m-%d %H:%M}"
 
 
 # -- plugins ------------------------------------------------------------------------------------------

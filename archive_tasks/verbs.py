@@ -93,13 +93,13 @@ def _hint_at_full(session: Session, plan: Plan, console: Console) -> None:
 
 
 def _show_report(document: Document, console: Console) -> None:
-    rows = reporting.report_rows(document)
-    if not rows:
+    if not document["archives"]:
         console.say("nothing has been archived from this machine yet")
         return
-    console.show_archives(rows)
+    for target, rows in reporting.report_rows(document).items():
+        console.show_archives(target, rows)
     files = reporting.count_text(document["files"], "file")
-    number = reporting.count_text(len(rows), "archive")
+    number = reporting.count_text(len(document["archives"]), "archive")
     console.say(f"{number}, {files}, {reporting.size_text(document['bytes'])}", style="bold")
 
 

@@ -179,6 +179,16 @@ def test_bytes_leave_no_faster_than_allowed(fake: FakeTime) -> None:
     assert fake.now - began == pytest.approx(20)
 
 
+def test_bandwidth_that_was_not_used_is_not_saved_up(fake: FakeTime) -> None:
+    pace = pace_in(fake, bandwidth=100)
+    fake.now += 3600
+    began = fake.now
+    for _ in range(3):
+        with pace.request(200):
+            pass
+    assert fake.now - began == pytest.approx(4)
+
+
 def test_requests_that_send_nothing_do_not_wait_for_bandwidth(fake: FakeTime) -> None:
     pace = pace_in(fake, bandwidth=1)
     with pace.request(1_000_000):
@@ -443,3 +453,11 @@ def test_only_a_store_that_asks_for_less_gets_less(fake: FakeTime) -> None:
     assert pace.limit == 64
     patience_in(fake, pace=pace).ask(Target(StoreBusy("503 SlowDown", slow_down=True)))
     assert pace.limit == 32
+
+
+def test_answered_requests_raise_the_limit_again(fake: FakeTime) -> None:
+    pace = pace_in(fake, concurrency=2)
+    pace.slow_down()
+    assert pace.limit == 1
+    patience_in(fake, pace=pace).ask(Target())
+    assert pace.limit == 2
