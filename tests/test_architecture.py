@@ -17,7 +17,7 @@ LAYERS = [
         "doctor", "report", "side_by_side",
     },
     {"console", "progress", "live_progress", "chain", "verbs", "verbs_writing", "setup_target", "task_frame", "tasks",
-     "program", "testing"},
+     "program", "testing", "store_testing"},
 ]  # fmt: skip
 OUTSIDE = {
     "pluggy": {"hookspecs", "plugins"},

@@ -16,7 +16,6 @@ from archive_tasks.default_plugins.s3 import S3Store
 from archive_tasks.default_plugins.s3_errors import of_answer
 from archive_tasks.errors import (
     IntegrityError,
-    ObjectExists,
     ObjectMissing,
     StoreBusy,
     StoreError,
@@ -25,6 +24,7 @@ from archive_tasks.errors import (
 )
 from archive_tasks.pace import Pace, Patience
 from archive_tasks.settings import MIB, make_settings
+from archive_tasks.store_testing import StoreContract
 from tests.fault_proxy import Fault, FaultProxy, fault_proxy
 from tests.servers import S3Server
 
@@ -46,74 +46,49 @@ def open_store(monkeypatch: pytest.MonkeyPatch) -> Callable[..., S3Store]:
     return open_it
 
 
-@pytest.fixture
-def store(s3: S3Server, open_store: Callable[..., S3Store]) -> S3Store:
-    return open_store(s3)
+class TestMoto(StoreContract):
+    refuses_wrong_checksums = False
+
+    @pytest.fixture
+    def store(self, moto_s3: S3Server, open_store: Any) -> S3Store:
+        made: S3Store = open_store(moto_s3)
+        return made
 
 
-def test_an_object_comes_back_whole_and_in_ranges(store: S3Store) -> None:
-    data = os.urandom(3 * MIB + 5)
-    store.put("data/a", data, sha256=digest(data))
-    assert b"".join(store.read("data/a")) == data
-    assert b"".join(store.read("data/a", offset=MIB, length=7)) == data[MIB : MIB + 7]
-    assert b"".join(store.read("data/a", offset=len(data) - 2, length=100)) == data[-2:]
-    assert max(len(chunk) for chunk in store.read("data/a")) <= MIB
-    found = store.describe("data/a")
-    assert found is not None
-    assert (found.key, found.size) == ("data/a", len(data))
+class TestStrict(StoreContract):
+    @pytest.fixture
+    def store(self, strict_s3: S3Server, open_store: Any) -> S3Store:
+        made: S3Store = open_store(strict_s3)
+        return made
 
-
-def test_an_empty_object_comes_back_empty(store: S3Store) -> None:
-    store.put("empty", b"", sha256=digest(b""))
-    assert b"".join(store.read("empty")) == b""
-
-
-def test_what_is_missing_is_said_to_be(store: S3Store) -> None:
-    assert store.describe("nowhere") is None
-    with pytest.raises(ObjectMissing):
-        list(store.read("nowhere"))
-    store.delete("nowhere")
-
-
-def test_listing_knows_prefixes_that_end_inside_a_name(store: S3Store) -> None:
-    for key in ("m/ab", "m/ac", "m/b", "n/ab"):
-        store.put(key, b"x", sha256=digest(b"x"))
-    assert sorted(info.key for info in store.list("m/a")) == ["m/ab", "m/ac"]
-    assert sorted(info.key for info in store.list("")) == ["m/ab", "m/ac", "m/b", "n/ab"]
-    assert list(store.list("zz")) == []
-
-
-def test_the_same_write_again_is_ours_and_another_is_refused_where_the_server_can(s3: S3Server, store: S3Store) -> None:
-    store.put("one", b"first", sha256=digest(b"first"))
-    store.put("one", b"first", sha256=digest(b"first"))
-    if s3.kind in {"moto", "strict"}:
-        with pytest.raises(ObjectExists):
-            store.put("one", b"other", sha256=digest(b"other"))
-        assert b"".join(store.read("one")) == b"first"
-
-
-def test_parts_come_together_in_their_order_whatever_the_order_they_were_sent(s3: S3Server, store: S3Store) -> None:
-    data = os.urandom(11 * MIB)
-    upload = store.upload("big", len(data))
-    assert upload.part_size == 5 * MIB
-    pieces = [data[start : start + 5 * MIB] for start in range(0, len(data), 5 * MIB)]
-    for number in (3, 1, 2, 1):
-        upload.put_part(number, pieces[number - 1], sha256=digest(pieces[number - 1]))
-    assert store.describe("big") is None
-    upload.complete()
-    assert b"".join(store.read("big")) == data
-    if s3.kind == "strict":
+    def test_the_composite_checksum_comes_back(self, store: S3Store) -> None:
+        data = os.urandom(6 * MIB)
+        upload = store.upload("big", len(data))
+        pieces = [data[: 5 * MIB], data[5 * MIB :]]
+        for number, piece in enumerate(pieces, start=1):
+            upload.put_part(number, piece, sha256=digest(piece))
+        upload.complete()
         found = store.describe("big")
         assert found is not None
         assert found.checksum == composite_checksum([digest(piece) for piece in pieces])
 
 
-def test_an_aborted_upload_leaves_nothing(store: S3Store) -> None:
-    upload = store.upload("big", 6 * MIB)
-    upload.put_part(1, b"x" * 5 * MIB, sha256=digest(b"x" * 5 * MIB))
-    upload.abort()
-    upload.abort()
-    assert list(store.list("")) == []
+class TestRclone(StoreContract):
+    refuses_wrong_checksums = creates_only = False
+
+    @pytest.fixture
+    def store(self, rclone_s3: S3Server, open_store: Any) -> S3Store:
+        made: S3Store = open_store(rclone_s3)
+        return made
+
+
+class TestRcloneOverTls(StoreContract):
+    refuses_wrong_checksums = creates_only = False
+
+    @pytest.fixture
+    def store(self, rclone_tls_s3: S3Server, open_store: Any) -> S3Store:
+        made: S3Store = open_store(rclone_tls_s3)
+        return made
 
 
 def test_part_sizes_fit_every_file_into_the_parts_that_s3_allows(strict_s3: S3Server, open_store: Any) -> None:
@@ -146,11 +121,10 @@ def test_a_wrong_checksum_is_refused_by_a_server_that_checks(strict_s3: S3Server
 
 @pytest.fixture
 def faulty(moto_s3: S3Server, open_store: Any, monkeypatch: Any) -> Iterator[tuple[S3Store, FaultProxy]]:
-    """A store behind a proxy, with a client that tries once: what the store makes of each fault shows."""
+    """A store behind a proxy; the client library does not wait between its own three tries."""
     with fault_proxy(moto_s3.endpoint) as proxy:
         store = open_store(moto_s3, endpoint=proxy.endpoint)
-        monkeypatch.setattr("botocore.retries.standard.DEFAULT_MAX_ATTEMPTS", 1)
-        monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+        monkeypatch.setattr("botocore.endpoint.time.sleep", lambda _seconds: None)
         yield store, proxy
 
 
