@@ -26,6 +26,7 @@ OUTSIDE = {
     "boto3": {"default_plugins/s3"},
     "botocore": {
         "default_plugins/s3",
+        "default_plugins/s3_upload",
         "default_plugins/s3_errors",
         "default_plugins/s3_bucket",
         "default_plugins/s3_probes",

@@ -40,7 +40,7 @@ class TestFolderWithoutHardLinks(StoreContract):
         def refuse(*_: Any, **__: Any) -> None:
             raise OSError(errno.EPERM, "Operation not permitted")
 
-        monkeypatch.setattr("archive_tasks.default_plugins.folder.os.link", refuse)
+        monkeypatch.setattr("archive_tasks.default_plugins.folder_upload.os.link", refuse)
         return open_folder(tmp_path)
 
 
@@ -155,7 +155,7 @@ def test_passing_faults_of_a_network_share_are_busy(store: FolderStore, monkeypa
     def fail(*_: Any) -> None:
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr("archive_tasks.default_plugins.folder.os.fsync", fail)
+    monkeypatch.setattr("archive_tasks.default_plugins.folder_upload.os.fsync", fail)
     with pytest.raises(StoreBusy):
         put(store, "a", b"x")
 
@@ -196,7 +196,7 @@ def test_every_probe_finds_an_honest_folder(store: FolderStore) -> None:
 
 
 def test_probes_find_a_folder_that_lets_writers_overwrite(store: FolderStore, monkeypatch: Any) -> None:
-    monkeypatch.setattr("archive_tasks.default_plugins.folder._link", os.replace)
+    monkeypatch.setattr("archive_tasks.default_plugins.folder_upload._link", os.replace)
     answers = {probe.name: probe.ask(f"doctor/x/{probe.name}/") for probe in store.probes()}
     assert answers["refuses-overwrite"].ok is False
     assert answers["one-winner"].ok is False

@@ -8,21 +8,18 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
 import os
 import re
-import secrets
 import stat
-import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from archive_tasks import hookimpl
 from archive_tasks.default_plugins.folder_probes import folder_probes
+from archive_tasks.default_plugins.folder_upload import FolderUpload, check_digest
 from archive_tasks.errors import (
     IntegrityError,
-    ObjectExists,
     ObjectMissing,
     StoreBusy,
     StoreError,
@@ -39,7 +36,6 @@ _CHUNK = 1024 * 1024
 _ABANDONED_AFTER_SECONDS = 7 * 86_400
 _BUSY = frozenset({errno.ESTALE, errno.EAGAIN, errno.ETIMEDOUT, errno.EINTR, errno.EBUSY})
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
-_NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
 
 
 class FolderStore:
@@ -88,7 +84,7 @@ class FolderStore:
         return room.f_bavail * room.f_frsize
 
     def put(self, key: str, data: bytes, *, sha256: bytes, hot: bool = False) -> None:
-        _check_digest(data, sha256)
+        check_digest(data, sha256)
         upload = FolderUpload(self, key, len(data))
         try:
             if data:
@@ -195,126 +191,12 @@ class FolderStore:
                 yield ObjectInfo(key, entry.stat(follow_symlinks=False).st_size)
 
 
-class FolderUpload:
-    """An object being written. Parts go to their places in any order and from any thread."""
-
-    def __init__(self, store: FolderStore, key: str, size: int) -> None:
-        self.part_size = store.part_size(size)
-        self._store = store
-        self._key = key
-        self._place = store.place(key)
-        self._size = size
-        self._lock = threading.Lock()
-        self._written: dict[int, int] = {}
-        try:
-            self._path = os.path.join(store.incoming(), secrets.token_hex(12))
-            self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise store.refused(error, "writing to") from error
-        self._open = True
-
-    def put_part(self, number: int, data: bytes, *, sha256: bytes) -> None:
-        _check_digest(data, sha256)
-        self.write((number - 1) * self.part_size, data)
-
-    def write(self, offset: int, data: bytes) -> None:
-        """Put bytes in their place."""
-        try:
-            view, position = memoryview(data), offset
-            while view:
-                count = os.pwrite(self._fd, view, position)
-                view, position = view[count:], position + count
-        except OSError as error:
-            raise self._store.refused(error, "writing to") from error
-        with self._lock:
-            self._written[offset] = len(data)
-
-    def complete(self) -> None:
-        if sum(self._written.values()) != self._size:
-            raise IntegrityError(f"{display(self._key)} has {sum(self._written.values())} of {self._size} bytes")
-        try:
-            os.fsync(self._fd)
-            self._publish()
-        except OSError as error:
-            raise self._store.refused(error, "writing to") from error
-        self.abort()
-
-    def abort(self) -> None:
-        if self._open:
-            self._open = False
-            os.close(self._fd)
-            with contextlib.suppress(OSError):
-                os.unlink(self._path)
-
-    def _publish(self) -> None:
-        """Give the object its name, which must be free, and see that the name is on the disk too."""
-        _make_folders(self._store.path, os.path.dirname(self._place))
-        try:
-            _link(self._path, self._place)
-        except FileExistsError:
-            if not self._is_there_already():
-                raise ObjectExists(
-                    f"{display(self._key)} is in {display(self._store.path)} with other contents"
-                ) from None
-        _sync_folder(os.path.dirname(self._place))
-
-    def _is_there_already(self) -> bool:
-        with open(self._path, "rb") as mine, open(self._place, "rb") as theirs:
-            if os.fstat(theirs.fileno()).st_size != self._size:
-                return False
-            return all(mine.read(_CHUNK) == theirs.read(_CHUNK) for _ in range(0, self._size + 1, _CHUNK))
-
-
-def _link(source: str, place: str) -> None:
-    """Raises FileExistsError when the place is taken.
-
-    exFAT and some network shares have no hard links: there the place is first taken, create-only, by an empty
-    file, and the object renamed over it. A crash between the two leaves an empty object, which no manifest
-    speaks of, and which the next attempt at the same key meets as ObjectExists.
-    """
-    try:
-        os.link(source, place)
-    except OSError as error:
-        if error.errno not in _NO_LINKS:
-            raise
-        os.close(os.open(place, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
-        os.replace(source, place)
-
-
-def _make_folders(root: str, folder: str) -> None:
-    """Make the folders below the root that are missing, never the root: a disk that went away stays away."""
-    made: list[str] = []
-    while folder != root and not os.path.isdir(folder):
-        made.append(folder)
-        folder = os.path.dirname(folder)
-    for path in reversed(made):
-        with contextlib.suppress(FileExistsError):
-            os.mkdir(path, 0o700)
-        _sync_folder(os.path.dirname(path))
-
-
-def _sync_folder(path: str) -> None:
-    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    except OSError as error:
-        if error.errno not in {errno.EINVAL, errno.ENOTSUP}:  # filesystems that cannot sync a folder
-            raise
-    finally:
-        os.close(handle)
-
-
 def _sweep(incoming: str) -> None:
     limit = time.time() - _ABANDONED_AFTER_SECONDS
     with contextlib.suppress(OSError):
         for entry in os.scandir(incoming):
             if entry.stat(follow_symlinks=False).st_mtime < limit:
                 os.unlink(entry.path)
-
-
-def _check_digest(data: bytes, sha256: bytes) -> None:
-    if hashlib.sha256(data).digest() != sha256:
-        raise IntegrityError("the data does not have the checksum that it was given with")
 
 
 def _path_of(url: str) -> str:

@@ -43,6 +43,7 @@ SLOW_DOWN_CODES = frozenset(
 )
 BUSY_STATUS = frozenset({429, 500, 502, 503, 504})
 WRONG_BYTES_CODES = frozenset({"BadDigest", "XAmzContentSHA256Mismatch", "InvalidPart", "InvalidDigest"})
+EXISTS_CODES = frozenset({"PreconditionFailed", "412", "ConditionNotMet"})
 MISSING_CODES = frozenset({"NoSuchKey", "404", "NotFound"})
 _BUSY_EXCEPTIONS = frozenset(
     {
@@ -101,6 +102,11 @@ def code_of(answer: Mapping[str, Any]) -> str:
 def status_of(answer: Mapping[str, Any]) -> int:
     """The HTTP status of an answer."""
     return int(answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+
+
+def says_it_exists(answer: Mapping[str, Any]) -> bool:
+    """Did a create-only write meet an object?"""
+    return code_of(answer) in EXISTS_CODES or status_of(answer) == 412
 
 
 def of_answer(answer: Mapping[str, Any], *, where: str, doing: str) -> StoreError:

@@ -7,19 +7,18 @@ small objects below a throw-away prefix.
 from __future__ import annotations
 
 import base64
-import contextlib
 import functools
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from archive_tasks.checksums import composite_checksum, whole_checksum
-from archive_tasks.default_plugins.folder_probes import keeps_odd_keys
+from archive_tasks.default_plugins.common_probes import keeps_odd_keys, removed
 from archive_tasks.default_plugins.s3_errors import code_of, server_time, status_of, translated
-from archive_tasks.errors import StoreError, StoreUnusable
+from archive_tasks.errors import StoreUnusable
 from archive_tasks.store import Answer, Probe
 
 if TYPE_CHECKING:
@@ -75,13 +74,13 @@ class _Probes:
         self._store = store
 
     def refuses_wrong_checksum(self, prefix: str) -> Answer:
-        with self._removed(f"{prefix}lie"):
+        with removed(self._store, [f"{prefix}lie"]):
             refused = self._refused("put_object", f"{prefix}lie", Body=b"what is sent", **_claim(b"what is claimed"))
         return _refusal(refused, yes="a wrong SHA-256 was refused", no="it took an object whose SHA-256 was a lie")
 
     def refuses_wrong_md5(self, prefix: str) -> Answer:
         md5 = base64.b64encode(hashlib.md5(b"what is claimed", usedforsecurity=False).digest()).decode()
-        with self._removed(f"{prefix}lie"):
+        with removed(self._store, [f"{prefix}lie"]):
             refused = self._refused("put_object", f"{prefix}lie", Body=b"what is sent", ContentMD5=md5)
         return _refusal(refused, yes="a wrong MD5 was refused", no="it took an object whose MD5 was a lie")
 
@@ -97,7 +96,7 @@ class _Probes:
     def returns_checksums(self, prefix: str) -> Answer:
         data = os.urandom(1024)
         digest = hashlib.sha256(data).digest()
-        with self._removed(f"{prefix}whole", f"{prefix}parts"):
+        with removed(self._store, [f"{prefix}whole", f"{prefix}parts"]):
             self._store.put(f"{prefix}whole", data, sha256=digest)
             upload = self._store.upload(f"{prefix}parts", len(data))
             upload.put_part(1, data, sha256=digest)
@@ -115,14 +114,14 @@ class _Probes:
 
     def etag_is_md5(self, prefix: str) -> Answer:
         data = os.urandom(64)
-        with self._removed(f"{prefix}etag"):
+        with removed(self._store, [f"{prefix}etag"]):
             etag = str(self._call("put_object", f"{prefix}etag", Body=data)["ETag"]).strip('"')
         same = etag == hashlib.md5(data, usedforsecurity=False).hexdigest()
         return Answer(same, "the ETag is the MD5" if same else "the ETag is something else (encryption does that)")
 
     def refuses_overwrite(self, prefix: str) -> Answer:
         key = f"{prefix}one"
-        with self._removed(key):
+        with removed(self._store, [key]):
             self._call("put_object", key, Body=b"first", IfNoneMatch="*")
             refused = self._refused("put_object", key, Body=b"second", IfNoneMatch="*")
             kept = b"".join(self._store.read(key)) == b"first"
@@ -134,7 +133,7 @@ class _Probes:
 
     def one_winner(self, prefix: str) -> Answer:
         key = f"{prefix}race"
-        with self._removed(key), ThreadPoolExecutor(_RACERS) as racers:
+        with removed(self._store, [key]), ThreadPoolExecutor(_RACERS) as racers:
             lost = list(
                 racers.map(
                     lambda number: self._refused("put_object", key, Body=b"%d" % number, IfNoneMatch="*"),
@@ -146,7 +145,7 @@ class _Probes:
 
     def refuses_wrong_etag(self, prefix: str) -> Answer:
         key = f"{prefix}etag"
-        with self._removed(key):
+        with removed(self._store, [key]):
             self._call("put_object", key, Body=b"first")
             refused = self._refused("put_object", key, Body=b"second", IfMatch='"00000000000000000000000000000000"')
         return _refusal(refused, yes="a write with a wrong ETag was refused", no="it ignores If-Match")
@@ -199,16 +198,6 @@ class _Probes:
                     return False
                 raise
         return False
-
-    @contextlib.contextmanager
-    def _removed(self, *keys: str) -> Iterator[None]:
-        """Remove the keys afterwards, where these credentials may."""
-        try:
-            yield
-        finally:
-            for key in keys:
-                with contextlib.suppress(StoreError):
-                    self._store.delete(key)
 
 
 _MULTIPART = {"ChecksumAlgorithm": "SHA256", "ChecksumType": "COMPOSITE"}

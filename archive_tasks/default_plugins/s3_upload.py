@@ -1,0 +1,97 @@
+"""A multipart upload to S3, with the SHA-256 of every part, and answers about it that were lost."""
+
+from __future__ import annotations
+
+import base64
+import logging
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from archive_tasks.checksums import composite_checksum
+from archive_tasks.default_plugins.s3_errors import code_of, says_it_exists, translated
+from archive_tasks.errors import IntegrityError, ObjectExists, StoreBusy
+from archive_tasks.names import display
+
+if TYPE_CHECKING:
+    from archive_tasks.default_plugins.s3 import S3Store
+
+
+class S3Upload:
+    """A multipart upload, with the SHA-256 of every part."""
+
+    def __init__(self, store: S3Store, key: str, size: int, upload_id: str, part_size: int) -> None:
+        self.part_size = part_size
+        self._store = store
+        self._key = key
+        self._size = size
+        self._id = upload_id
+        self._parts: dict[int, tuple[str, bytes]] = {}
+
+    def put_part(self, number: int, data: bytes, *, sha256: bytes) -> None:
+        with translated(self._store.url, "writing to"):
+            answer = self._store.client.upload_part(
+                **self._store.place(self._key),
+                UploadId=self._id,
+                PartNumber=number,
+                Body=data,
+                **checksum_fields(sha256),
+            )
+        self._parts[number] = (answer["ETag"], sha256)
+
+    def complete(self) -> None:
+        from botocore.exceptions import ClientError
+
+        ordered = [(number, *self._parts[number]) for number in sorted(self._parts)]
+        parts = [
+            {"PartNumber": number, "ETag": etag, "ChecksumSHA256": base64.b64encode(digest).decode()}
+            for number, etag, digest in ordered
+        ]
+        try:
+            with translated(self._store.url, "writing to"):
+                try:
+                    self._store.complete(self._key, self._id, parts)
+                except ClientError as error:
+                    self._settle(error.response, [digest for _, _, digest in ordered])
+                    if not says_it_exists(error.response) and code_of(error.response) != "NoSuchUpload":
+                        raise
+        except IntegrityError as error:
+            raise StoreBusy(str(error), start_over=True) from error
+
+    def abort(self) -> None:
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        try:
+            self._store.client.abort_multipart_upload(**self._store.place(self._key), UploadId=self._id)
+        except (BotoCoreError, ClientError) as error:
+            logging.getLogger("archive_tasks").debug("an upload could not be aborted: %s", error)
+
+    def _settle(self, answer: Mapping[str, Any], digests: Sequence[bytes]) -> None:
+        """An answer to Complete may be about our own Complete, whose answer was lost.
+
+        Raises:
+            ObjectExists: it is not.
+            StoreBusy: the upload is void and must begin anew.
+        """
+        code = code_of(answer)
+        if code == "ConditionalRequestConflict":
+            raise StoreBusy("another write met this one", start_over=True)
+        if not says_it_exists(answer) and code != "NoSuchUpload":
+            return
+        if self._is_there(digests):
+            return
+        if code == "NoSuchUpload":
+            raise StoreBusy("the store has forgotten the upload", start_over=True)
+        raise ObjectExists(f"{display(self._key)} is in {self._store.url} with other contents")
+
+    def _is_there(self, digests: Sequence[bytes]) -> bool:
+        """By size and composite checksum; where there is none, by size: the caller proves what it sent anyway."""
+        found = self._store.describe(self._key)
+        if found is None or found.size != self._size:
+            return False
+        composite = composite_checksum(digests)
+        return found.checksum is None or found.checksum in {composite, composite.partition("-")[0]}
+
+
+def checksum_fields(sha256: bytes) -> dict[str, str]:
+    """Arguments that give the server a SHA-256 to check. Some keep it only when the algorithm is named too."""
+    return {"ChecksumSHA256": base64.b64encode(sha256).decode(), "ChecksumAlgorithm": "SHA256"}
