@@ -92,9 +92,13 @@ class Catalogue:
             self._connection = sqlite3.connect(
                 path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
             )
-            self._prepare()
         except (OSError, sqlite3.Error) as error:
             raise self._unusable(error) from error
+        try:
+            self._prepare()
+        except BaseException:
+            self._connection.close()
+            raise
         if target is not None:
             self.set_fact("target", target)
         self.target = target or self.fact("target") or ""
@@ -201,7 +205,7 @@ class Catalogue:
 
     def _prepare(self) -> None:
         for pragma in ("journal_mode = wal", "synchronous = full", "foreign_keys = on"):
-            self._connection.execute(f"pragma {pragma}")
+            self._all(f"pragma {pragma}")
         with self._writing() as write:
             version = write("pragma user_version").fetchone()[0]
             if version > SCHEMA_VERSION:

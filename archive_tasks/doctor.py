@@ -54,9 +54,15 @@ def examine(
     )
 
 
+def is_settled(verdict: Verdict, store: Store) -> bool:
+    """Was every question that trust depends on, as this version asks them, answered with yes or no?"""
+    needed = (verdict.answers.get(probe.name) for probe in store.probes() if probe.needed_for_trust)
+    return all(answer is not None and answer.ok is not None for answer in needed)
+
+
 def is_current(verdict: Verdict | None, store: Store, *, now: datetime) -> bool:
-    """Is it about this store, and neither too old nor from the future?"""
-    if verdict is None or verdict.identity != store.identity:
+    """Is it about this store, settled, and neither too old nor from the future?"""
+    if verdict is None or verdict.identity != store.identity or not is_settled(verdict, store):
         return False
     return timedelta(0) <= now - verdict.checked_at < VALID_FOR
 

@@ -32,8 +32,8 @@ from archive_tasks.source import SourceFile
 from archive_tasks.store import Store
 from archive_tasks.target import Target
 
-_FILES_UNDER_WAY = 64
-"""Open files of one item, at most: memory bounds large ones, this bounds the handles of small ones."""
+_FILES_UNDER_WAY = 4
+"""Open files of one item for each request at a time: memory bounds large ones, this the handles of small ones."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,6 +224,7 @@ class _ItemArchiver:
     def _send_all(self, sender: Sender, prefix: str) -> Iterator[Record]:
         """Send every file; yields the manifest's lines in the order of the listing."""
         under_way: deque[tuple[Record, Future[Stored] | None]] = deque()
+        most = _FILES_UNDER_WAY * self._work.session.settings.concurrency
         first_names: dict[tuple[int, int], str] = {}
         listing = list_entries(self._item, self._work.rules, self._work.root_fd)
         try:
@@ -231,7 +232,7 @@ class _ItemArchiver:
                 if self._work.pace.stopped:
                     raise Interrupted("stopped")
                 under_way.append(self._start(listed, sender, prefix, first_names))
-                while len(under_way) > _FILES_UNDER_WAY or (under_way and _is_done(under_way[0])):
+                while len(under_way) > most or (under_way and _is_done(under_way[0])):
                     yield self._finished(*under_way.popleft())
             while under_way:
                 yield self._finished(*under_way.popleft())

@@ -67,7 +67,8 @@ def _item_names(root: str, root_fd: int) -> list[str]:
 
 
 def _mount_warnings(rules: Rules) -> Iterator[str]:
-    if rules.clock_name == "atime" and os.statvfs(rules.root).f_flag & os.ST_NOATIME:
+    keeps_no_reads = getattr(os, "ST_NOATIME", 0)  # macOS does not tell
+    if rules.clock_name == "atime" and os.statvfs(rules.root).f_flag & keeps_no_reads:
         yield (
             f"{display(rules.root)} is mounted with noatime: it keeps no record of reading, "
             "so the clock atime sees only writing; --clock mtime says the same plainly"

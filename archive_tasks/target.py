@@ -83,8 +83,7 @@ def current_verdict(
     on_answer: Callable[[Probe, Answer], None],
 ) -> Verdict:
     """The remembered verdict while it is good, else a new one, which is remembered."""
-    remembered = catalogue.fact("verdict")
-    verdict: Verdict | None = doctors.verdict_from_json(json.loads(remembered)) if remembered else None
+    verdict = _remembered(catalogue)
     if verdict is not None and doctors.is_current(verdict, store, now=now):
         return verdict
     return examine(store, catalogue, now=now, on_answer=on_answer)
@@ -97,9 +96,18 @@ def examine(
     now: datetime,
     on_answer: Callable[[Probe, Answer], None],
 ) -> Verdict:
-    """Have the doctor look, and remember what it found."""
+    """Have the doctor look, and remember what it found, unless a passing fault kept it from finding out."""
     verdict: Verdict = doctors.examine(store, now=now, prefix=f"doctor/{secrets.token_hex(8)}/", on_answer=on_answer)
-    catalogue.set_fact("verdict", json.dumps(doctors.verdict_to_json(verdict)))
+    if doctors.is_settled(verdict, store):
+        catalogue.set_fact("verdict", json.dumps(doctors.verdict_to_json(verdict)))
+    return verdict
+
+
+def _remembered(catalogue: Catalogue) -> Verdict | None:
+    try:
+        verdict: Verdict | None = doctors.verdict_from_json(json.loads(catalogue.fact("verdict") or "null"))
+    except ValueError:
+        return None
     return verdict
 
 

@@ -7,17 +7,18 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-Kind = Literal["reset", "lost_answer", "hang", "status", "flip_response", "truncate_response", "drop_response_headers"]
+Kind = Literal["reset", "lost_answer", "hang", "status", "flip_request", "flip_response", "truncate_response"]
 
 
 @dataclass
 class Fault:
-    """The next `times` requests that match meet this; `status` and `code` are for the kind `status`.
+    """The next `times` requests that match meet this; `status`, `code` and `headers` are for the kind
+    `status`.
 
     lost_answer: the request is carried out, and the connection closed instead of answered.
     """
@@ -29,6 +30,7 @@ class Fault:
     status: int = 503
     code: str = "SlowDown"
     seconds: float = 0.0
+    headers: dict[str, str] = field(default_factory=dict)
 
 
 class FaultProxy:
@@ -83,8 +85,10 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         if fault and fault.kind == "status":
-            self._answer(fault.status, f"<Error><Code>{fault.code}</Code><Message>x</Message></Error>".encode())
+            self._answer(fault, f"<Error><Code>{fault.code}</Code><Message>x</Message></Error>".encode())
             return
+        if fault and fault.kind == "flip_request":
+            body = body[:-1] + bytes([body[-1] ^ 1])
         status, headers, answer = self._ask_upstream(body)
         if fault and fault.kind == "lost_answer":
             self.close_connection = True
@@ -119,8 +123,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body[: len(body) // 2] if cut else body)
         self.close_connection = cut or self.close_connection
 
-    def _answer(self, status: int, body: bytes) -> None:
-        self.send_response(status)
+    def _answer(self, fault: Fault, body: bytes) -> None:
+        self.send_response(fault.status)
+        for name, value in fault.headers.items():
+            self.send_header(name, value)
         self.send_header("Content-Length", "0" if self.command == "HEAD" else str(len(body)))
         self.end_headers()
         self.wfile.write(b"" if self.command == "HEAD" else body)

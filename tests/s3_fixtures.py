@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 
 import pytest
 
+from tests import fault_proxy as proxies
 from tests.servers import S3Server, StrictMiddleware, moto_server, rclone_server
 
 
@@ -39,3 +41,10 @@ def s3(request: pytest.FixtureRequest) -> S3Server:
     """Each of the servers in turn."""
     server: S3Server = request.getfixturevalue(request.param)
     return server
+
+
+@pytest.fixture
+def fault_proxy() -> Iterator[Callable[[str], proxies.FaultProxy]]:
+    """`fault_proxy(endpoint)` makes a proxy before that server; it ends with the test."""
+    with ExitStack() as open_proxies:
+        yield lambda upstream: open_proxies.enter_context(proxies.fault_proxy(upstream))

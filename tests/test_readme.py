@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import re
-import typing
 from pathlib import Path
 
 from archive_tasks.settings import S3Settings, Settings, known_settings
@@ -33,9 +32,8 @@ def _default(kind: type, name: str) -> str:
 
 
 def _meaning(kind: type, name: str) -> str:
-    found = re.search(
-        rf"^        {name}: (.*?)(?=^        \w+: |\Z|^    \S)", typing.cast(str, kind.__doc__), re.M | re.S
-    )
+    documented = inspect.getdoc(kind) or ""
+    found = re.search(rf"^    {name}: (.*?)(?=^    \w+: |\Z)", documented, re.MULTILINE | re.DOTALL)
     assert found, name
     return " ".join(found[1].split())
 

@@ -35,7 +35,19 @@ def foreign_copy(server: S3Server, bucket: str, destination: Path) -> Path:
     remote = f":s3,provider=Other,endpoint='{server.endpoint}',env_auth=true:{bucket}"
     rclone = Path(sys.executable).with_name("rclone")
     trust = ["--ca-cert", server.ca] if server.ca else []
-    command = [str(rclone), "copy", "--config", "", *trust, remote, str(destination)]
+    command = [
+        str(rclone),
+        "copy",
+        "--config",
+        "",
+        "--retries",
+        "20",
+        "--retries-sleep",
+        "200ms",
+        *trust,
+        remote,
+        str(destination),
+    ]
     subprocess.run(command, env={**os.environ, **server.env}, check=True, capture_output=True)
     return destination
 

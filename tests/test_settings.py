@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+
 import pytest
 from invoke.config import DataProxy
 
@@ -99,5 +101,5 @@ def test_sizes_are_read_as_people_write_them(text: str | int, size: int) -> None
 def test_every_setting_is_documented() -> None:
     from archive_tasks.settings import S3Settings
 
-    documented = (Settings.__doc__ or "") + (S3Settings.__doc__ or "")
-    assert all(f"        {name.rpartition('.')[2]}: " in documented for name in known_settings())
+    documented = f"{inspect.getdoc(Settings)}\n{inspect.getdoc(S3Settings)}"
+    assert all(f"\n    {name.rpartition('.')[2]}: " in documented for name in known_settings())

@@ -23,7 +23,7 @@ from archive_tasks.default_plugins.s3_bucket import bucket_exists, create_bucket
 from archive_tasks.default_plugins.s3_errors import code_of, says_it_exists, status_of, translated
 from archive_tasks.default_plugins.s3_probes import s3_probes
 from archive_tasks.default_plugins.s3_upload import S3Upload, checksum_fields
-from archive_tasks.errors import ObjectExists, ObjectMissing, StoreBusy, StoreUnusable, UsageError
+from archive_tasks.errors import ItemUnreadable, ObjectExists, ObjectMissing, StoreBusy, UsageError
 from archive_tasks.names import display
 from archive_tasks.settings import MIB, Settings
 from archive_tasks.store import ObjectInfo, Probe, StoreFactory
@@ -112,7 +112,7 @@ class S3Store:
 
     def upload(self, key: str, size: int) -> S3Upload:
         if size > LARGEST_OBJECT:
-            raise StoreUnusable(f"{display(key)} has {size:,} bytes, and S3 takes {LARGEST_OBJECT:,} in one object")
+            raise ItemUnreadable(f"{display(key)} has {size:,} bytes, and S3 takes {LARGEST_OBJECT:,} in one object")
         request = {**self.place(key), "ChecksumAlgorithm": "SHA256", "ChecksumType": "COMPOSITE"}
         with translated(self.url, "writing to"):
             answer = self.client.create_multipart_upload(**request, **self._stored_as(hot=False))
@@ -190,8 +190,8 @@ class S3Store:
         except ClientError as error:
             if not condition or not _is_not_implemented(error.response):
                 raise
-            self._creates_only = False
             request(**arguments)
+            self._creates_only = False
 
     def _check_it_is_ours(self, key: str, size: int, sha256: str) -> None:
         """The answer to our own write can get lost; its repetition is then refused. (apache/hudi#14286)"""
@@ -250,12 +250,15 @@ def _make_client(settings: Settings, url: str) -> S3Client:
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
     )
-    with translated(url, "opening"):
-        session = boto3.Session(
-            profile_name=settings.s3.profile or None, region_name=settings.s3.region or _region() or None
-        )
-        client: S3Client = session.client("s3", config=config)
-    _refuse_clear_text(client.meta.endpoint_url, allowed=settings.s3.allow_http)
+    try:
+        with translated(url, "opening"):
+            session = boto3.Session(
+                profile_name=settings.s3.profile or None, region_name=settings.s3.region or _region() or None
+            )
+            client: S3Client = session.client("s3", config=config)
+        _check_endpoint(client.meta.endpoint_url, http_allowed=settings.s3.allow_http)
+    except ValueError:  # botocore's own word for an address without a scheme, which may hold a password
+        raise UsageError(_NO_ADDRESS) from None
     return client
 
 
@@ -264,10 +267,24 @@ def _region() -> str:
     return os.environ.get("AWS_REGION", "")
 
 
-def _refuse_clear_text(endpoint: str, *, allowed: bool) -> None:
+_NO_ADDRESS = (
+    "the endpoint in AWS_ENDPOINT_URL_S3 (or endpoint_url of the AWS profile) is no address: write https://host or "
+    "https://host:port"
+)
+
+
+def _check_endpoint(endpoint: str, *, http_allowed: bool) -> None:
+    """Raises UsageError for one that is none, holds a password, or would send credentials in clear."""
     parts = urlsplit(endpoint)
-    at_home = parts.hostname in {"localhost", "::1"} or (parts.hostname or "").startswith("127.")
-    if parts.scheme == "http" and not at_home and not allowed:
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise UsageError(_NO_ADDRESS)
+    if "@" in parts.netloc:
+        raise UsageError(
+            "the endpoint holds a user or password, which S3 does not use: give the keys in AWS_ACCESS_KEY_ID and "
+            "AWS_SECRET_ACCESS_KEY, or name a profile"
+        )
+    at_home = parts.hostname in {"localhost", "::1"} or parts.hostname.startswith("127.")
+    if parts.scheme == "http" and not at_home and not http_allowed:
         raise UsageError(
             f"the endpoint {display(endpoint)} is not encrypted: use https, or set archive.s3.allow_http if you trust "
             "the network"

@@ -24,14 +24,14 @@ def bucket_exists(client: S3Client, bucket: str, owner: Mapping[str, str], *, wh
         try:
             client.head_bucket(Bucket=bucket, **owner)
         except ClientError as error:
-            if status_of(error.response) == 403:
+            if status_of(error.response) in {400, 403}:
                 _ask_why(client, bucket, owner)
             return _judge(error.response, client.meta.region_name, where)
     return True
 
 
 def _ask_why(client: S3Client, bucket: str, owner: Mapping[str, str]) -> None:
-    """An answer to HEAD has no body; a listing says whether the key, the secret or the permission is wrong."""
+    """An answer to HEAD has no body; a listing says whether the key, the secret, the token or the right is wrong."""
     from botocore.exceptions import ClientError
 
     try:
@@ -54,10 +54,16 @@ def create_bucket(client: S3Client, bucket: str, owner: Mapping[str, str], *, wh
     with translated(where, "creating"):
         try:
             client.create_bucket(Bucket=bucket, **place)
-        except client.exceptions.BucketAlreadyOwnedByYou:
-            return
+        except client.exceptions.BucketAlreadyOwnedByYou as error:
+            if not _was_repeated(error.response):
+                return
     _try(client.put_public_access_block, Bucket=bucket, PublicAccessBlockConfiguration=_NOTHING_PUBLIC, **owner)
     _try(client.put_bucket_lifecycle_configuration, Bucket=bucket, LifecycleConfiguration=_EXPIRY, **owner)
+
+
+def _was_repeated(answer: Mapping[str, Any]) -> bool:
+    """After a lost answer the client library asks again, and is told that the bucket is there: it is the new one."""
+    return int(answer.get("ResponseMetadata", {}).get("RetryAttempts", 0)) > 0
 
 
 _NOTHING_PUBLIC = {
@@ -96,11 +102,12 @@ def _judge(answer: Mapping[str, Any], region: str, where: str) -> bool:
 
 
 def _try(request: Any, **arguments: Any) -> None:
-    from botocore.exceptions import ClientError
+    from botocore.exceptions import BotoCoreError, ClientError
 
     try:
         request(**arguments)
-    except ClientError as error:
+    except (BotoCoreError, ClientError) as error:
+        reason = code_of(error.response) if isinstance(error, ClientError) else type(error).__name__
         logging.getLogger("archive_tasks").warning(
-            "the store refused %s (%s): see to it by hand where it matters", request.__name__, code_of(error.response)
+            "the store refused %s (%s): see to it by hand where it matters", request.__name__, reason
         )

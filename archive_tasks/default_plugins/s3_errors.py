@@ -6,6 +6,7 @@ to raise (a HEAD request has no body, so its code is the bare status).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -13,6 +14,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from archive_tasks.errors import IntegrityError, ObjectMissing, StoreBusy, StoreError, StoreUnusable
+from archive_tasks.names import display
 
 BUSY_CODES = frozenset(
     {
@@ -42,7 +44,15 @@ SLOW_DOWN_CODES = frozenset(
     }
 )
 BUSY_STATUS = frozenset({429, 500, 502, 503, 504})
-WRONG_BYTES_CODES = frozenset({"BadDigest", "XAmzContentSHA256Mismatch", "InvalidPart", "InvalidDigest"})
+WRONG_BYTES_CODES = frozenset(
+    {
+        "BadDigest",
+        "InvalidDigest",
+        "InvalidPart",
+        "XAmzContentChecksumMismatch",  # MinIO's word for BadDigest (pgsty/silo#48, milvus-io/milvus-storage#488)
+        "XAmzContentSHA256Mismatch",
+    }
+)
 EXISTS_CODES = frozenset({"PreconditionFailed", "412", "ConditionNotMet"})
 MISSING_CODES = frozenset({"NoSuchKey", "404", "NotFound"})
 _BUSY_EXCEPTIONS = frozenset(
@@ -109,12 +119,20 @@ def says_it_exists(answer: Mapping[str, Any]) -> bool:
     return code_of(answer) in EXISTS_CODES or status_of(answer) == 412
 
 
+def is_about_something_else(answer: Mapping[str, Any]) -> bool:
+    """Is it an answer to who asks, or when, and not to what was asked? Such an answer proves nothing."""
+    code = code_of(answer)
+    return code in _ADVICE or code in BUSY_CODES or status_of(answer) in BUSY_STATUS
+
+
 def of_answer(answer: Mapping[str, Any], *, where: str, doing: str) -> StoreError:
     """Our error for an error that the server answered with."""
     code, status = code_of(answer), status_of(answer)
-    said = f"{doing} {where}: the store answered {code or status}"
+    said = f"{doing} {where}: the store answered {display(code) or status}"
     if code in MISSING_CODES:
         return ObjectMissing(f"{doing} {where}: there is no such object")
+    if code == "NoSuchUpload":
+        return StoreBusy(f"{doing} {where}: the store has forgotten the upload", start_over=True)
     if code in WRONG_BYTES_CODES:
         return IntegrityError(f"{said}: it received other bytes than were sent")
     if code == "RequestTimeTooSkewed":
@@ -125,7 +143,7 @@ def of_answer(answer: Mapping[str, Any], *, where: str, doing: str) -> StoreErro
         )
     if code in _ADVICE:
         return StoreUnusable(f"{said}: {_ADVICE[code]}")
-    message = " ".join(str(answer.get("Error", {}).get("Message", "")).split())[:200]
+    message = _one_line(answer.get("Error", {}).get("Message", ""))
     return StoreUnusable(f"{said}{': ' + message if message else ''}")
 
 
@@ -146,12 +164,13 @@ def of_exception(error: Exception, *, where: str, doing: str) -> StoreError:
     if kind == "SSLError":
         return StoreUnusable(f"{doing} {where}: the server's certificate is not trusted; see AWS_CA_BUNDLE")
     if kind in _BUSY_EXCEPTIONS:
-        return StoreBusy(f"{doing} {where}: the server cannot be reached ({_short(error)}); is its address right?")
-    return StoreUnusable(f"{doing} {where}: {kind}: {_short(error)}")
+        return StoreBusy(f"{doing} {where}: the server cannot be reached ({_one_line(error)}); is its address right?")
+    return StoreUnusable(f"{doing} {where}: {kind}: {_one_line(error)}")
 
 
-def _short(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]
+def _one_line(said: object) -> str:
+    """What a server or a library says, short and harmless on a terminal."""
+    return display(" ".join(str(said).split())[:200])
 
 
 def _headers(answer: Mapping[str, Any]) -> Mapping[str, str]:
@@ -160,13 +179,16 @@ def _headers(answer: Mapping[str, Any]) -> Mapping[str, str]:
 
 
 def _retry_after(answer: Mapping[str, Any]) -> float | None:
+    """Seconds. `Retry-After` may be a date as well, and a server may say anything: then None."""
     headers = _headers(answer)
     try:
         if "x-amz-retry-after" in headers:
-            return float(headers["x-amz-retry-after"]) / 1000
-        return float(headers["retry-after"]) if "retry-after" in headers else None
-    except ValueError:
+            seconds = float(headers["x-amz-retry-after"]) / 1000
+        else:
+            seconds = float(headers["retry-after"])
+    except (KeyError, ValueError):
         return None
+    return seconds if math.isfinite(seconds) and seconds >= 0 else None
 
 
 def server_time(answer: Mapping[str, Any]) -> datetime | None:

@@ -17,7 +17,15 @@ from typing import TYPE_CHECKING, Any
 
 from archive_tasks.checksums import composite_checksum, whole_checksum
 from archive_tasks.default_plugins.common_probes import keeps_odd_keys, removed
-from archive_tasks.default_plugins.s3_errors import code_of, server_time, status_of, translated
+from archive_tasks.default_plugins.s3_errors import (
+    WRONG_BYTES_CODES,
+    code_of,
+    is_about_something_else,
+    says_it_exists,
+    server_time,
+    status_of,
+    translated,
+)
 from archive_tasks.errors import StoreUnusable
 from archive_tasks.store import Answer, Probe
 
@@ -75,23 +83,23 @@ class _Probes:
 
     def refuses_wrong_checksum(self, prefix: str) -> Answer:
         with removed(self._store, [f"{prefix}lie"]):
-            refused = self._refused("put_object", f"{prefix}lie", Body=b"what is sent", **_claim(b"what is claimed"))
-        return _refusal(refused, yes="a wrong SHA-256 was refused", no="it took an object whose SHA-256 was a lie")
+            noticed = self._notices("put_object", f"{prefix}lie", Body=b"what is sent", **_claim(b"what is claimed"))
+        return _refusal(noticed, yes="a wrong SHA-256 was refused", no="it took an object whose SHA-256 was a lie")
 
     def refuses_wrong_md5(self, prefix: str) -> Answer:
         md5 = base64.b64encode(hashlib.md5(b"what is claimed", usedforsecurity=False).digest()).decode()
         with removed(self._store, [f"{prefix}lie"]):
-            refused = self._refused("put_object", f"{prefix}lie", Body=b"what is sent", ContentMD5=md5)
-        return _refusal(refused, yes="a wrong MD5 was refused", no="it took an object whose MD5 was a lie")
+            noticed = self._notices("put_object", f"{prefix}lie", Body=b"what is sent", ContentMD5=md5)
+        return _refusal(noticed, yes="a wrong MD5 was refused", no="it took an object whose MD5 was a lie")
 
     def refuses_wrong_part_checksum(self, prefix: str) -> Answer:
         upload = self._call("create_multipart_upload", f"{prefix}parts", **_MULTIPART)["UploadId"]
         try:
             part = {"UploadId": upload, "PartNumber": 1, "Body": b"what is sent"}
-            refused = self._refused("upload_part", f"{prefix}parts", **part, **_claim(b"what is claimed"))
+            noticed = self._notices("upload_part", f"{prefix}parts", **part, **_claim(b"what is claimed"))
         finally:
             self._call("abort_multipart_upload", f"{prefix}parts", UploadId=upload)
-        return _refusal(refused, yes="a wrong part was refused", no="it took a part whose SHA-256 was a lie")
+        return _refusal(noticed, yes="a wrong part was refused", no="it took a part whose SHA-256 was a lie")
 
     def returns_checksums(self, prefix: str) -> Answer:
         data = os.urandom(1024)
@@ -151,8 +159,11 @@ class _Probes:
         return _refusal(refused, yes="a write with a wrong ETag was refused", no="it ignores If-Match")
 
     def refuses_wrong_owner(self, prefix: str) -> Answer:
-        arguments = {**self._store.place(f"{prefix}owner"), "ExpectedBucketOwner": _NOBODY}
-        refused = self._refuses(self._store.client.head_object, arguments, statuses={403})
+        key = f"{prefix}owner"
+        with removed(self._store, [key]):
+            self._call("put_object", key, Body=b"x")
+            self._store.describe(key)  # raises where we may not look at all: a refusal would say nothing then
+            refused = self._is_forbidden({**self._store.place(key), "ExpectedBucketOwner": _NOBODY})
         return _refusal(refused, yes="a wrong owner was refused", no="it does not check archive.s3.bucket_owner")
 
     def clock_agrees(self, _prefix: str) -> Answer:
@@ -177,26 +188,46 @@ class _Probes:
         with translated(self._store.url, "examining"):
             return getattr(self._store.client, operation)(**self._store.place(key), **arguments)
 
-    def _refused(self, operation: str, key: str, **arguments: Any) -> bool:
-        request = getattr(self._store.client, operation)
-        return self._refuses(request, {**self._store.place(key), **arguments}, statuses={400, 409, 412})
-
-    def _refuses(self, request: Any, arguments: dict[str, Any], *, statuses: set[int]) -> bool:
-        """True when the server refuses by one of `statuses`; other errors are raised: they answer nothing."""
+    def _notices(self, operation: str, key: str, **arguments: Any) -> bool | None:
+        """True when the server says that the bytes are not what was claimed; None when it refuses with a code of
+        its own, which may mean anything. An answer about something else (a timeout, credentials) is raised.
+        """
         from botocore.exceptions import ClientError
 
         with translated(self._store.url, "examining"):
             try:
-                request(**arguments)
+                getattr(self._store.client, operation)(**self._store.place(key), **arguments)
             except ClientError as error:
-                if status_of(error.response) in statuses or code_of(error.response) in {
-                    "BadDigest",
-                    "PreconditionFailed",
-                }:
+                if code_of(error.response) in WRONG_BYTES_CODES:
                     return True
-                if statuses == {403} and status_of(error.response) == 404:
-                    return False
+                if status_of(error.response) != 400 or is_about_something_else(error.response):
+                    raise
+                return None
+        return False
+
+    def _refused(self, operation: str, key: str, **arguments: Any) -> bool:
+        """True when the server says that a condition is not met; other errors are raised: they answer nothing."""
+        from botocore.exceptions import ClientError
+
+        with translated(self._store.url, "examining"):
+            try:
+                getattr(self._store.client, operation)(**self._store.place(key), **arguments)
+            except ClientError as error:
+                if says_it_exists(error.response) or code_of(error.response) == "ConditionalRequestConflict":
+                    return True
                 raise
+        return False
+
+    def _is_forbidden(self, arguments: dict[str, Any]) -> bool:
+        from botocore.exceptions import ClientError
+
+        with translated(self._store.url, "examining"):
+            try:
+                self._store.client.head_object(**arguments)
+            except ClientError as error:
+                if status_of(error.response) != 403:
+                    raise
+                return True
         return False
 
 
@@ -208,5 +239,7 @@ def _claim(data: bytes) -> dict[str, str]:
     return {"ChecksumSHA256": digest, "ChecksumAlgorithm": "SHA256"}
 
 
-def _refusal(refused: bool, *, yes: str, no: str) -> Answer:
+def _refusal(refused: bool | None, *, yes: str, no: str) -> Answer:
+    if refused is None:
+        return Answer(None, "it was refused, but not for its bytes: that proves nothing")
     return Answer(refused, yes if refused else no)
