@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from archive_tasks.default_plugins.s3 import S3Store
+from archive_tasks.settings import make_settings
 from tests import fault_proxy as proxies
 from tests.servers import S3Server, StrictMiddleware, moto_server, rclone_server
 
@@ -48,3 +52,19 @@ def fault_proxy() -> Iterator[Callable[[str], proxies.FaultProxy]]:
     """`fault_proxy(endpoint)` makes a proxy before that server; it ends with the test."""
     with ExitStack() as open_proxies:
         yield lambda upstream: open_proxies.enter_context(proxies.fault_proxy(upstream))
+
+
+@pytest.fixture
+def store_at(monkeypatch: pytest.MonkeyPatch) -> Callable[..., S3Store]:
+    """`store_at(server)` opens a new bucket there; the client library does not wait between its three tries."""
+    monkeypatch.setattr("botocore.endpoint.time", SimpleNamespace(sleep=lambda _seconds: None))
+
+    def open_it(server: S3Server, *, endpoint: str = "", bucket: str = "", **s3: Any) -> S3Store:
+        for name, value in server.env.items():
+            monkeypatch.setenv(name, value)
+        if endpoint:
+            monkeypatch.setenv("AWS_ENDPOINT_URL_S3", endpoint)
+        settings = make_settings({"part_size": "5M", "s3": s3}, {}, {})
+        return S3Store(f"s3://{bucket or server.make_bucket()}/some/prefix", settings)
+
+    return open_it

@@ -11,6 +11,7 @@ import pytest
 
 from archive_tasks import archive as archiving
 from archive_tasks.catalogue import Catalogue
+from archive_tasks.errors import StoreBusy
 from archive_tasks.scan import scan
 from archive_tasks.store_testing import MemoryStore, StoreContract
 from archive_tasks.target import open_target
@@ -70,3 +71,22 @@ def test_a_trusted_store_is_proven_by_its_checksums(root: Path, tmp_path: Path, 
     assert known.receipt.proven_by == "checksum"
     assert set(check_target(list(store.objects), store.objects.__getitem__)) == {"item"}
     assert not [key for method, key in store.calls if method == "read" and key.startswith("data/")]
+
+
+def test_a_verdict_that_a_passing_fault_kept_open_is_not_remembered(tmp_path: Path) -> None:
+    store = MemoryStore()
+    faults = [StoreBusy("503")]
+    original = store.put
+
+    def put(key: str, data: bytes, **named: Any) -> None:
+        if key.startswith("doctor/") and faults:
+            raise faults.pop()
+        original(key, data, **named)
+
+    store.put = put  # type: ignore[method-assign]
+    with Catalogue(str(tmp_path / "data" / "c.sqlite"), target=store.url) as catalogue:
+        first = open_target(store, catalogue, now=NOW, may_create=lambda _store: False)
+        second = open_target(store, catalogue, now=NOW, may_create=lambda _store: False)
+        assert (first.verdict.trusted, second.verdict.trusted) == (False, True)
+        catalogue.set_fact("verdict", "{damaged")
+        assert open_target(store, catalogue, now=NOW, may_create=lambda _store: False).verdict.trusted
