@@ -11,11 +11,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 from archive_tasks.plugins import make_plugin_manager
 from archive_tasks.session import Session
 from archive_tasks.settings import make_settings
+
+hypothesis.settings.register_profile("shared machine", deadline=None)
+hypothesis.settings.load_profile("shared machine")
 
 pytest_plugins = ["tests.s3_fixtures"]
 

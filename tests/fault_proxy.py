@@ -138,7 +138,7 @@ def fault_proxy(upstream: str) -> Iterator[FaultProxy]:
     does not check it (moto), or the client signs for the upstream's name.
     """
     proxy = FaultProxy(upstream)
-    thread = threading.Thread(target=proxy.server.serve_forever, daemon=True)
+    thread = threading.Thread(target=proxy.server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     try:
         yield proxy

@@ -24,8 +24,9 @@ def folder_fetch(target: Path) -> Fetch:
 
 
 def folder_keys(target: Path, below: str = "") -> list[str]:
-    """Every object's key, without what is being written."""
-    keys = (str(path.relative_to(target)) for path in target.rglob("*") if path.is_file())
+    """Every object's key, without what is being written. What vanishes meanwhile is not there."""
+    found = (os.path.join(base, name) for base, _, files in os.walk(target) for name in files)
+    keys = (os.path.relpath(path, target) for path in found)
     return sorted(key for key in keys if key.startswith(below) and not key.startswith(".incoming"))
 
 

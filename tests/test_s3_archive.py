@@ -48,7 +48,8 @@ def foreign_copy(server: S3Server, bucket: str, destination: Path) -> Path:
         remote,
         str(destination),
     ]
-    subprocess.run(command, env={**os.environ, **server.env}, check=True, capture_output=True)
+    ran = subprocess.run(command, env={**os.environ, **server.env}, check=False, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr[-2000:]
     return destination
 
 

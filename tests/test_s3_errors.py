@@ -104,7 +104,7 @@ def test_the_wait_that_a_server_asks_for_is_seconds_or_unknown(headers: dict[str
 def test_an_endpoint_that_is_no_address_is_a_mistake_in_the_settings(
     moto_s3: S3Server, store_at: StoreAt, endpoint: str
 ) -> None:
-    with pytest.raises(UsageError, match="AWS_ENDPOINT_URL_S3 .* write https://host"):
+    with pytest.raises(UsageError, match=r"AWS_ENDPOINT_URL_S3 .* write https://host"):
         store_at(moto_s3, endpoint=endpoint).exists()
 
 
@@ -142,7 +142,7 @@ def test_a_certificate_that_nobody_vouches_for_is_final(
 ) -> None:
     store = store_at(rclone_tls_s3)
     monkeypatch.delenv("AWS_CA_BUNDLE")
-    with pytest.raises(StoreUnusable, match="certificate is not trusted.*AWS_CA_BUNDLE"):
+    with pytest.raises(StoreUnusable, match=r"certificate is not trusted.*AWS_CA_BUNDLE"):
         store.exists()
 
 

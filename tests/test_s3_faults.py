@@ -83,9 +83,9 @@ def begun(store: S3Store) -> tuple[Any, bytes]:
     return upload, data
 
 
-def test_an_upload_that_vanished_between_its_parts_is_begun_anew(strict_s3: S3Server, store_at: StoreAt) -> None:
+def test_an_upload_that_vanished_between_its_parts_is_begun_anew(rclone_s3: S3Server, store_at: StoreAt) -> None:
     """A lifecycle rule or another client's clean-up aborts it; the store answers NoSuchUpload to the next part."""
-    store = store_at(strict_s3)
+    store = store_at(rclone_s3)
     upload = store.upload("big", 6 * MIB)
     upload.abort()
     with pytest.raises(StoreBusy) as caught:

@@ -162,7 +162,10 @@ def of_exception(error: Exception, *, where: str, doing: str) -> StoreError:
     if kind == "NoRegionError":
         return StoreUnusable(f"{doing} {where}: no region is set; set AWS_REGION or archive.s3.region")
     if kind == "SSLError":
-        return StoreUnusable(f"{doing} {where}: the server's certificate is not trusted, or it speaks no TLS; see AWS_CA_BUNDLE and the endpoint")
+        return StoreUnusable(
+            f"{doing} {where}: the server's certificate is not trusted, or it speaks no TLS; see AWS_CA_BUNDLE and "
+            "the endpoint"
+        )
     if kind in _BUSY_EXCEPTIONS:
         return StoreBusy(f"{doing} {where}: the server cannot be reached ({_one_line(error)}); is its address right?")
     return StoreUnusable(f"{doing} {where}: {kind}: {_one_line(error)}")
