@@ -6,6 +6,7 @@ archive: objects without a manifest are no archive, and the next run goes on wit
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
@@ -27,10 +28,13 @@ from archive_tasks.events import (
 )
 from archive_tasks.item_archive import Work, archive_item
 from archive_tasks.model import Archive, Decision, Failure, Item, Outcome, Plan
+from archive_tasks.names import display
 from archive_tasks.pace import Pace, Patience
 from archive_tasks.session import Session
 from archive_tasks.store import Store
 from archive_tasks.target import Target
+
+_log = logging.getLogger("archive_tasks")
 
 
 def archive(plan: Plan, session: Session, target: Target, *, progress: Progress) -> Outcome:
@@ -88,7 +92,7 @@ class _Run:
             )
         )
         run = self._target.catalogue.begin_run(root=self._plan.root, now=self._session.now)
-        committed = committed_manifests(self._target.store)
+        committed = self._patience("the target").ask(lambda: committed_manifests(self._target.store))
         root_fd = os.open(self._plan.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             with ThreadPoolExecutor(self._settings.concurrency, thread_name_prefix="send") as workers:
@@ -141,14 +145,19 @@ class _Run:
             self._fail(item, str(error))
         except OSError as error:
             self._fail(item, f"the system refused: {error}")
+        except Exception as error:  # noqa: BLE001 - nobody's fault may keep the other items at home
+            _log.exception("an error that nobody expected at %s", display(item.name))
+            self._fail(item, f"an error that nobody expected: {type(error).__name__}: {error}")
 
     def _archive_item(self, item: Item, work: Work) -> ItemArchived | ItemAlreadyThere | ItemKept:
-        patience = Patience(
+        return archive_item(item, work, patience=self._patience(item.name), tell=self._progress.stored)
+
+    def _patience(self, what: str) -> Patience:
+        return Patience(
             pace=self._pace,
             seconds=self._settings.retry_minutes * 60,
-            on_retry=lambda problem, seconds: self._tell(Retrying(item=item.name, problem=problem, seconds=seconds)),
+            on_retry=lambda problem, seconds: self._tell(Retrying(item=what, problem=problem, seconds=seconds)),
         )
-        return archive_item(item, work, patience=patience, tell=self._progress.stored)
 
     def _note(self, item: Item, event: ItemArchived | ItemAlreadyThere | ItemKept) -> None:
         with self._lock:

@@ -31,7 +31,7 @@ create table runs (
 create table archives (
     id text primary key, run integer references runs, item blob not null, root blob not null,
     scope text not null, manifest text not null, files integer not null, bytes integer not null,
-    created text not null, newest_change_ns integer) without rowid;
+    created text not null, seen text not null) without rowid;
 create table receipts (
     archive_id text primary key references archives, manifest_sha256 text not null,
     proven_by text not null, proven_at text not null) without rowid;
@@ -50,11 +50,14 @@ class Run(NamedTuple):
 
 
 class Known(NamedTuple):
-    """An archive in the catalogue, with the run that made it and what is proven about it, if anything is."""
+    """An archive in the catalogue, with the run that made it and what is proven about it, if anything is.
+
+    `seen` is the digest of what the item's entries were when they were last compared with it.
+    """
 
     archive: Archive
     run: int | None
-    newest_change_ns: int | None
+    seen: str
     receipt: Receipt | None
 
 
@@ -157,15 +160,16 @@ class Catalogue:
         archive: Archive,
         *,
         run: int | None,
-        newest_change_ns: int,
+        seen: str,
         receipt: Receipt | None,
         now: datetime,
     ) -> None:
         """Note an archive that the target holds; its attempt is over."""
         with self._writing() as write:
             what = (os.fsencode(archive.item), os.fsencode(archive.root), archive.scope, archive.manifest)
-            size = (archive.files, archive.bytes, archive.created.isoformat(), newest_change_ns)
+            size = (archive.files, archive.bytes, archive.created.isoformat(), seen)
             write("insert or replace into archives values (?,?,?,?,?,?,?,?,?,?)", (archive.id, run, *what, *size))
+            write("delete from receipts where archive_id = ?", (archive.id,))
             if receipt:
                 proof = (archive.id, receipt.manifest_sha256, receipt.proven_by, receipt.proven_at.isoformat())
                 write("insert or replace into receipts values (?,?,?,?)", proof)
@@ -197,7 +201,7 @@ class Catalogue:
     def _known(self, condition: str, *values: object) -> Iterator[Known]:
         query = (
             "select a.id, a.item, a.root, a.scope, a.manifest, a.files, a.bytes, a.created, a.run, "  # noqa: S608 - a constant of this file
-            "a.newest_change_ns, r.manifest_sha256, r.proven_by, r.proven_at "
+            "a.seen, r.manifest_sha256, r.proven_by, r.proven_at "
             f"from archives a left join receipts r on r.archive_id = a.id {condition}"
         )
         for row in self._all(query, *values):
@@ -256,7 +260,7 @@ def _journal(write: Any, now: datetime, what: str, **details: str) -> None:
 
 
 def _known_from(row: Any, target: str) -> Known:
-    archive_id, item, root, scope, manifest, files, size, created, run, change, sha256, proven_by, proven_at = row
+    archive_id, item, root, scope, manifest, files, size, created, run, seen, sha256, proven_by, proven_at = row
     archive = Archive(
         id=archive_id,
         item=os.fsdecode(item),
@@ -275,6 +279,6 @@ def _known_from(row: Any, target: str) -> Known:
             manifest_sha256=sha256,
             proven_by=proven_by,
             proven_at=datetime.fromisoformat(proven_at),
-            newest_change_ns=change,
+            seen=seen,
         )
-    return Known(archive, run, change, receipt)
+    return Known(archive, run, seen, receipt)

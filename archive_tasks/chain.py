@@ -56,7 +56,7 @@ class Chain:
 
 def _judging(settings: Settings) -> Settings:
     flagged = settings.flagged & {"clock"}
-    return dataclasses.replace(settings, flagged=flagged, target="", scope="", full=False)
+    return dataclasses.replace(settings, flagged=flagged, scope="", full=False)
 
 
 def chain_of(c: Any) -> Chain:

@@ -45,7 +45,6 @@ class Survey:
     Attributes:
         id: 32 hex digits that follow from paths, types, sizes and modification times (of folders: no time).
         newest: path of the entry used last among those that count as use; None when none does.
-        newest_change_ns: the latest ctime of any entry.
         marks: sixteen bytes an entry.
     """
 
@@ -55,8 +54,12 @@ class Survey:
     bytes: int = 0
     newest: str | None = None
     newest_ns: int = 0
-    newest_change_ns: int = 0
     marks: bytearray = field(default_factory=bytearray)
+
+    @property
+    def seen(self) -> str:
+        """Digest of the marks, for the catalogue."""
+        return hashlib.sha256(self.marks).hexdigest()
 
 
 def list_entries(item: Item, rules: Rules, root_fd: int) -> Iterator[Listed]:
@@ -132,7 +135,6 @@ def watched(listing: Iterator[Listed], survey: Survey) -> Iterator[Listed]:
 
 def _add(survey: Survey, listed: Listed, rules: Rules) -> None:
     path, kind, facts = listed.entry
-    survey.newest_change_ns = max(survey.newest_change_ns, facts.st_ctime_ns)
     if kind == "folder":
         survey.folders += 1
         return
@@ -154,10 +156,13 @@ def _identity(entry: Entry) -> bytes:
 
 
 def _mark(listed: Listed) -> bytes:
+    """Sixteen bytes that no two states of an entry share. The device is not in them: many a filesystem gets another
+    number at each mount, and a ctime to the nanosecond with an inode tells two disks apart as well.
+    """
     path, kind, facts = listed.entry
     if listed.why is not None:
         return hashlib.blake2b(f"{kind} {listed.why} ".encode() + os.fsencode(path), digest_size=_MARK_BYTES).digest()
-    seen = f"{kind} {facts.st_dev} {facts.st_ino} {facts.st_mode} "
+    seen = f"{kind} {facts.st_ino} {facts.st_mode} "
     if kind != "folder":
         seen += f"{facts.st_size} {facts.st_mtime_ns} {facts.st_ctime_ns if _CTIME_IS_OURS_TO_COMPARE else 0} "
     return hashlib.blake2b(seen.encode() + os.fsencode(path), digest_size=_MARK_BYTES).digest()

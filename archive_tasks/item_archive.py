@@ -32,8 +32,8 @@ from archive_tasks.source import SourceFile
 from archive_tasks.store import Store
 from archive_tasks.target import Target
 
-_FILES_UNDER_WAY = 4
-"""Open files of one item for each request at a time: memory bounds large ones, this the handles of small ones."""
+_FILES_OPEN = 512
+"""Of all items together, at most: memory bounds large files, this the handles of small ones (often 1,024 a process)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,9 +120,9 @@ class _ItemArchiver:
         """The id, and the one that is taken when an archive of that id has other contents.
 
         The id follows from names, sizes and times; contents can change behind these, or differ between two
-        devices. The second id follows from the ctime too, which cannot be set back.
+        devices. The second id follows from inodes and ctimes too, which cannot be set back.
         """
-        changed = hashlib.sha256(f"{self._survey.id} {self._survey.newest_change_ns}".encode()).hexdigest()[:32]
+        changed = hashlib.sha256(f"{self._survey.id} {self._survey.seen}".encode()).hexdigest()[:32]
         return self._survey.id, changed
 
     def _free_id(self) -> str:
@@ -135,7 +135,7 @@ class _ItemArchiver:
             if key is None:
                 continue
             known = self._work.catalogue.known(archive_id)
-            if known and (known.newest_change_ns or 0) >= self._survey.newest_change_ns:
+            if known and known.seen == self._survey.seen:
                 return known.archive
             if self._same_contents(key):
                 return self._adopt(archive_id, key)
@@ -155,7 +155,7 @@ class _ItemArchiver:
         self._work.catalogue.record(
             archive,
             run=None,
-            newest_change_ns=self._survey.newest_change_ns,
+            seen=self._survey.seen,
             receipt=None,
             now=self._work.now,
         )
@@ -163,7 +163,7 @@ class _ItemArchiver:
 
     # -- archiving ----------------------------------------------------------------------------------
 
-    def _archive(self, archive_id: str) -> ItemArchived:
+    def _archive(self, archive_id: str) -> ItemArchived | ItemAlreadyThere:
         prefix, there = self._attempt(archive_id)
         sender = Sender(
             self._work.store,
@@ -179,7 +179,13 @@ class _ItemArchiver:
             writer.add(record)
         check_unchanged(self._survey, self._item, self._work.rules, self._work.root_fd)
         key = layout.manifest_key(scope=self._scope, day=self._work.now, item=self._item.name, archive_id=archive_id)
-        digest = self._commit(key, writer.finish())
+        self._patience.ask(self._work.target.check_vault)
+        try:
+            digest = self._commit(key, writer.finish())
+        except ObjectExists:
+            if not self._same_contents(key):
+                raise
+            return ItemAlreadyThere(archive=self._adopt(archive_id, key))  # another device was a moment faster
         return self._record(self._archive_value(archive_id, key), digest)
 
     @property
@@ -224,7 +230,8 @@ class _ItemArchiver:
     def _send_all(self, sender: Sender, prefix: str) -> Iterator[Record]:
         """Send every file; yields the manifest's lines in the order of the listing."""
         under_way: deque[tuple[Record, Future[Stored] | None]] = deque()
-        most = _FILES_UNDER_WAY * self._work.session.settings.concurrency
+        settings = self._work.session.settings
+        most = min(4 * settings.concurrency, _FILES_OPEN // settings.items_at_once)
         first_names: dict[tuple[int, int], str] = {}
         listing = list_entries(self._item, self._work.rules, self._work.root_fd)
         try:
@@ -256,11 +263,15 @@ class _ItemArchiver:
             if first != listed.entry.path:
                 return {**record, **name_fields("hardlink", first)}, None
         source = SourceFile(listed)
-        record |= attribute_fields(source.extended_attributes())
-        if not source.size:
+        try:
+            record |= attribute_fields(source.extended_attributes())
+            if source.size:
+                return record, sender.send(source, layout.file_key(prefix, listed.entry.path))
+        except BaseException:
             source.close()
-            return record | {"sha256": hashlib.sha256().hexdigest()}, None
-        return record, sender.send(source, layout.file_key(prefix, listed.entry.path))
+            raise
+        source.close()
+        return record | {"sha256": hashlib.sha256().hexdigest()}, None
 
     def _finished(self, record: Record, sending: Future[Stored] | None) -> Record:
         if sending is not None:
@@ -286,12 +297,12 @@ class _ItemArchiver:
             manifest_sha256=manifest_sha256,
             proven_by="checksum" if self._work.target.verdict.trusted else "read-back",
             proven_at=self._work.now,
-            newest_change_ns=self._survey.newest_change_ns,
+            seen=self._survey.seen,
         )
         self._work.catalogue.record(
             archive,
             run=self._work.run,
-            newest_change_ns=self._survey.newest_change_ns,
+            seen=self._survey.seen,
             receipt=receipt,
             now=self._work.now,
         )

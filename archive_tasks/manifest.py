@@ -54,7 +54,7 @@ class ManifestWriter:
 
     def add(self, record: Mapping[str, Any]) -> None:
         """Append one line."""
-        line = json.dumps(record, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
+        line = _line(record)
         self._hash.update(line)
         self._out += self._compressor.compress(line)
         self._lines += 1
@@ -87,6 +87,14 @@ def read_manifest(data: bytes) -> Iterator[Record]:
         digest.update(line)
         yield record
     raise ManifestError("the manifest is cut short: its last line is missing")
+
+
+def _line(record: Mapping[str, Any]) -> bytes:
+    """Readable UTF-8; a text that is none (the name of an extended attribute, say) is escaped, and so kept exactly."""
+    try:
+        return json.dumps(record, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
+    except UnicodeEncodeError:
+        return json.dumps(record, separators=(",", ":")).encode() + b"\n"
 
 
 def name_fields(field: str, name: str) -> Record:

@@ -148,15 +148,15 @@ class Receipt:
         manifest_sha256: hex digest of the manifest as it was read back from the store.
         proven_by: `checksum` when the store, known to refuse wrong ones, confirmed each object's;
             `read-back` when every byte was read again and hashed.
-        newest_change_ns: the latest ctime among the item's entries when it was archived; an item with
-            a later one may have been rewritten behind an unchanged size and mtime.
+        seen: digest of inode, mode, size, mtime and ctime of the item's entries when it was archived. An item
+            that shows another may have been rewritten behind an unchanged size and mtime.
     """
 
     archive_id: str
     manifest_sha256: str
     proven_by: Literal["checksum", "read-back"]
     proven_at: datetime
-    newest_change_ns: int
+    seen: str
 
 
 class Failure(NamedTuple):

@@ -10,7 +10,7 @@ import unicodedata
 _UNSAFE_ON_TERMINAL = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 _UNSAFE_IN_KEY = re.compile(r"[^A-Za-z0-9._-]")
 _LONGEST_SEGMENT = 120
-_HASH_DIGITS = 10
+_KEY_HASH_DIGITS = 32
 
 
 def display(text: str) -> str:
@@ -37,7 +37,8 @@ def key_segment(name: str) -> str:
     """One segment of a key for a file's name: readable, safe on every store, and never shared by two names.
 
     Letters, digits and `._-` stay. A name with anything else, or a long one, gets a hash of its bytes
-    behind a `~`, before its ending; no name that stays as it is holds a `~`.
+    behind a `~`, before its ending; no name that stays as it is holds a `~`. The hash has 128 bits: names in
+    other scripts share their stem (`____.jpg`), and then it alone tells them apart.
     """
     safe = _UNSAFE_IN_KEY.sub("_", name)
     if safe == name and len(name) <= _LONGEST_SEGMENT and name.strip("."):
@@ -45,9 +46,13 @@ def key_segment(name: str) -> str:
     stem, dot, ending = safe.rpartition(".")
     if not stem or len(ending) > 10:
         stem, dot, ending = safe, "", ""
-    return f"{stem[: _LONGEST_SEGMENT - 30]}~{short_hash(os.fsencode(name))}{dot}{ending}"
+    return f"{stem[: _LONGEST_SEGMENT - 50]}~{_hash(os.fsencode(name))[:_KEY_HASH_DIGITS]}{dot}{ending}"
 
 
 def short_hash(data: bytes) -> str:
     """The first 40 bits of SHA-256, in hex: tells apart what already looks alike, proves nothing."""
-    return hashlib.sha256(data).hexdigest()[:_HASH_DIGITS]
+    return _hash(data)[:10]
+
+
+def _hash(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

@@ -105,6 +105,8 @@ class _Judge:
             return decide(item, tally, self._rules.limits), tally
         except ItemUnreadable as error:
             return keep(item, str(error), tally), tally
+        except OSError as error:
+            return keep(item, str(unreadable(name, error)), tally), tally
 
     def warnings(self) -> Iterator[str]:
         """One line for the items whose files all bear one time: copied or unpacked, not used then."""
@@ -188,11 +190,11 @@ def _tally_folder(tally: Tally, folder: Folder, rules: Rules, *, to_the_end: boo
     varied = False
     for entry in folder.scan():
         name = entry.name
-        if entry.is_dir(follow_symlinks=False):
-            _meet_folder(tally, folder, name, rules)
-            continue
         if name == NO_ARCHIVE:
             raise ItemUnreadable(f"{display(below + name)} asks to keep it")
+        if _is_folder(entry, below):
+            _meet_folder(tally, folder, name, rules)
+            continue
         if may_leave_out and left_out(rules, below + name, is_folder=False):
             tally.left_out += 1
             continue
@@ -212,6 +214,14 @@ def _tally_folder(tally: Tally, folder: Folder, rules: Rules, *, to_the_end: boo
     tally.files += files
     tally.bytes += size
     tally.one_time &= not varied
+
+
+def _is_folder(entry: os.DirEntry[str], below: str) -> bool:
+    """Some filesystems do not tell kinds in listings: then this looks, and may be refused."""
+    try:
+        return entry.is_dir(follow_symlinks=False)
+    except OSError as error:
+        raise unreadable(below + entry.name, error) from error
 
 
 def _meet_folder(tally: Tally, folder: Folder, name: str, rules: Rules) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, unquote_to_bytes
+from urllib.parse import quote, unquote_to_bytes, urlsplit
 
 from archive_tasks.errors import ArchiveTasksError, PluginError, SettingsError, UsageError
 from archive_tasks.events import Event
@@ -135,7 +135,7 @@ class Session:
 
     def private_paths(self, target: str) -> tuple[str, ...]:
         """Folders that must never be archived: the catalogues', and a target that is a folder."""
-        folder = os.fsdecode(unquote_to_bytes(target.removeprefix("file://"))) if target.startswith("file://") else ""
+        folder = os.fsdecode(unquote_to_bytes(urlsplit(target).path)) if target.startswith("file://") else ""
         return tuple(os.path.realpath(path) for path in (self.data, folder) if path)
 
     def open_store(self, url: str) -> Store:

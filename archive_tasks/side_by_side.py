@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import os
 import pickle
+import signal
 import struct
 import threading
 from collections.abc import Callable, Sequence
@@ -42,14 +43,18 @@ def tally_all(work: Callable[[int], Any], number: int) -> dict[int, Any]:
         return {}
     counter = os.memfd_create("archive_tasks-next-item")
     os.pwrite(counter, _COUNTER.pack(0), 0)
+    children: list[tuple[int, int]] = []
     try:
-        children = [_fork(work, number, counter) for _ in range(processes - 1)]
+        children += (_fork(work, number, counter) for _ in range(processes - 1))
         answers = _work_through(work, number, counter)
-        for child, reader in children:
-            answers.update(_collect(child, reader))
+        while children:
+            answers.update(_collect(*children.pop()))
         return answers
     finally:
         os.close(counter)
+        for child, reader in children:  # the user stopped us
+            os.kill(child, signal.SIGKILL)
+            _collect(child, reader)
 
 
 def _fork(work: Callable[[int], Any], number: int, counter: int) -> tuple[int, int]:

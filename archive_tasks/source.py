@@ -52,8 +52,11 @@ class SourceFile:
         self.close()
 
     def close(self) -> None:
-        self._put_access_time_back()
-        os.close(self.fd)
+        """Close it; once is enough."""
+        if self.fd >= 0:
+            self._put_access_time_back()
+            os.close(self.fd)
+            self.fd = -1
 
     def piece(self, offset: int, size: int) -> bytes:
         """Exactly `size` bytes from `offset` on. Raises ItemChanged (it is shorter now) or ItemUnreadable."""

@@ -99,8 +99,8 @@ class Store(Protocol):
         """Begin an object of `size` bytes, more than `largest_put`."""
 
     def read(self, key: str, *, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
-        """The object's bytes, in chunks of at most 1 MiB. Raises ObjectMissing; IntegrityError when fewer
-        bytes come than the store announced.
+        """The object's bytes, in chunks of at most 1 MiB. Raises ObjectMissing; StoreBusy when fewer bytes
+        come than the store announced.
         """
 
     def describe(self, key: str) -> ObjectInfo | None:

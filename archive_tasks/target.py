@@ -33,6 +33,10 @@ class Target:
     vault: str
     verdict: Verdict
 
+    def check_vault(self) -> None:
+        """Raises StoreUnusable when another target lies here by now, e.g. because a disk was unmounted."""
+        _check_vault(self.store, self.vault)
+
 
 def open_target(
     store: Store,

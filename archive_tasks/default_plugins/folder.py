@@ -19,10 +19,10 @@ from archive_tasks import hookimpl
 from archive_tasks.default_plugins.folder_probes import folder_probes
 from archive_tasks.default_plugins.folder_upload import FolderUpload, check_digest
 from archive_tasks.errors import (
-    IntegrityError,
+    ArchiveTasksError,
+    ItemUnreadable,
     ObjectMissing,
     StoreBusy,
-    StoreError,
     StoreUnusable,
     UsageError,
 )
@@ -35,6 +35,8 @@ _KEY = re.compile(r"[A-Za-z0-9._~-]+(/[A-Za-z0-9._~-]+)*")
 _CHUNK = 1024 * 1024
 _ABANDONED_AFTER_SECONDS = 7 * 86_400
 _BUSY = frozenset({errno.ESTALE, errno.EAGAIN, errno.ETIMEDOUT, errno.EINTR, errno.EBUSY})
+_TOO_MUCH = frozenset({errno.EFBIG, errno.ENAMETOOLONG})
+"""About one object, not about the disk: FAT32 takes no file of 4 GiB."""
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
@@ -55,17 +57,33 @@ class FolderStore:
         self.largest_put = settings.part_size
         self.reads_at_once = True
         self._swept = False
+        self._place: tuple[int, int] | None = None
 
     def exists(self) -> bool:
+        found = self._found()
+        self._place = self._place or found
+        return found is not None
+
+    def check_still_here(self) -> None:
+        """Raises StoreUnusable when another folder lies here than when the store was opened.
+
+        A mount point of fstab's or autofs' stays when its disk goes away, as an empty folder on another disk.
+        """
+        first, now = self._place, self._found()
+        if now is None or (first is not None and now != first):
+            raise StoreUnusable(f"the target {display(self.path)} is gone: is its disk still mounted?")
+
+    def _found(self) -> tuple[int, int] | None:
+        """Device and inode of the folder; None when there is none."""
         try:
-            mode = os.stat(self.path).st_mode
+            facts = os.stat(self.path)
         except (FileNotFoundError, NotADirectoryError):
-            return False
+            return None
         except OSError as error:
             raise self.refused(error, "looking at") from error
-        if not stat.S_ISDIR(mode):
+        if not stat.S_ISDIR(facts.st_mode):
             raise StoreUnusable(f"the target {display(self.path)} is a file, not a folder; name a folder")
-        return True
+        return facts.st_dev, facts.st_ino
 
     def create(self) -> None:
         try:
@@ -90,9 +108,10 @@ class FolderStore:
             if data:
                 upload.write(0, data)
             upload.complete()
-        except BaseException:
+        except StoreBusy as error:
+            raise StoreBusy(str(error)) from error  # another `put` writes everything again
+        finally:
             upload.abort()
-            raise
 
     def upload(self, key: str, size: int) -> FolderUpload:
         return FolderUpload(self, key, size)
@@ -105,7 +124,7 @@ class FolderStore:
                 while wanted > 0:
                     chunk = os.pread(file.fileno(), min(_CHUNK, wanted), offset)
                     if not chunk:
-                        raise IntegrityError(f"{display(key)} ended {wanted} bytes early in {display(self.path)}")
+                        raise StoreBusy(f"{display(key)} ended {wanted} bytes early in {display(self.path)}")
                     yield chunk
                     offset += len(chunk)
                     wanted -= len(chunk)
@@ -149,11 +168,13 @@ class FolderStore:
             raise ValueError(f"{key!r} is no key")
         return os.path.join(self.path, *segments)
 
-    def refused(self, error: OSError, doing: str) -> StoreError:
+    def refused(self, error: OSError, doing: str) -> ArchiveTasksError:
         """What an OSError at the target means for the run."""
         where = display(self.path)
         if error.errno in _FULL:
             return StoreUnusable(f"the disk that holds {where} is full: free space there or name another target")
+        if error.errno in _TOO_MUCH:
+            return ItemUnreadable(f"{where} cannot take it: {error.strerror}")
         if error.errno in _BUSY:
             return StoreBusy(f"{doing} {where}: {error.strerror}")
         if isinstance(error, FileNotFoundError | NotADirectoryError):
@@ -163,6 +184,7 @@ class FolderStore:
 
     def incoming(self) -> str:
         """The folder in which objects are written before they appear; leftovers of dead runs are swept once."""
+        self.check_still_here()
         path = os.path.join(self.path, INCOMING)
         with contextlib.suppress(FileExistsError):
             os.mkdir(path, 0o700)

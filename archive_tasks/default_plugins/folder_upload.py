@@ -10,7 +10,7 @@ import secrets
 import threading
 from typing import TYPE_CHECKING
 
-from archive_tasks.errors import IntegrityError, ObjectExists
+from archive_tasks.errors import IntegrityError, ObjectExists, StoreBusy
 from archive_tasks.names import display
 
 if TYPE_CHECKING:
@@ -58,10 +58,11 @@ class FolderUpload:
         if sum(self._written.values()) != self._size:
             raise IntegrityError(f"{display(self._key)} has {sum(self._written.values())} of {self._size} bytes")
         try:
-            os.fsync(self._fd)
+            self._sync()
             self._publish()
         except OSError as error:
             raise self._store.refused(error, "writing to") from error
+        self._store.check_still_here()
         self.abort()
 
     def abort(self) -> None:
@@ -70,6 +71,22 @@ class FolderUpload:
             os.close(self._fd)
             with contextlib.suppress(OSError):
                 os.unlink(self._path)
+
+    def _sync(self) -> None:
+        """See that the bytes are on the disk, and that they are read from there when they are proven.
+
+        Linux reports a failed write once, so a second fsync that succeeds proves nothing: what failed in passing
+        has to be written again from the beginning.
+        """
+        try:
+            os.fsync(self._fd)
+        except OSError as error:
+            refused = self._store.refused(error, "writing to")
+            if isinstance(refused, StoreBusy):
+                raise StoreBusy(str(refused), start_over=True) from error
+            raise refused from error
+        if hasattr(os, "posix_fadvise"):
+            os.posix_fadvise(self._fd, 0, 0, os.POSIX_FADV_DONTNEED)
 
     def _publish(self) -> None:
         """Give the object its name, which must be free, and see that the name is on the disk too."""

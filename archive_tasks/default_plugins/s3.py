@@ -116,7 +116,7 @@ class S3Store:
         request = {**self.place(key), "ChecksumAlgorithm": "SHA256", "ChecksumType": "COMPOSITE"}
         with translated(self.url, "writing to"):
             answer = self.client.create_multipart_upload(**request, **self._stored_as(hot=False))
-        return S3Upload(self, key, size, answer["UploadId"], self.part_size(size))
+            return S3Upload(self, key, size, answer["UploadId"], self.part_size(size))
 
     def read(self, key: str, *, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
         if length == 0:
@@ -145,9 +145,9 @@ class S3Store:
         try:
             with translated(self.url, "looking into"):
                 answer = self.client.head_object(**self.place(key), ChecksumMode="ENABLED")
+                return ObjectInfo(key, answer["ContentLength"], hex_checksum(answer.get("ChecksumSHA256")))
         except ObjectMissing:
             return None
-        return ObjectInfo(key, answer["ContentLength"], hex_checksum(answer.get("ChecksumSHA256")))
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         pages = self.client.get_paginator("list_objects_v2")

@@ -13,7 +13,15 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from archive_tasks.errors import IntegrityError, ObjectMissing, StoreBusy, StoreError, StoreUnusable
+from archive_tasks.errors import (
+    ArchiveTasksError,
+    IntegrityError,
+    ItemUnreadable,
+    ObjectMissing,
+    StoreBusy,
+    StoreError,
+    StoreUnusable,
+)
 from archive_tasks.names import display
 
 BUSY_CODES = frozenset(
@@ -55,8 +63,15 @@ WRONG_BYTES_CODES = frozenset(
 )
 EXISTS_CODES = frozenset({"PreconditionFailed", "412", "ConditionNotMet"})
 MISSING_CODES = frozenset({"NoSuchKey", "404", "NotFound"})
+_UNTRUSTED_TLS = ("certificate", "CERTIFICATE", "ostname", "WRONG_VERSION_NUMBER", "wrong version", "UNKNOWN_PROTOCOL")
+"""What an SSLError says when trying again will not help; a connection that breaks is an SSLError too."""
+TOO_MUCH_CODES = frozenset(
+    {"EntityTooLarge", "KeyTooLongError", "KeyTooLong", "InvalidObjectName", "XMinioInvalidObjectName"}
+)
+"""About one object, not about the target."""
 _BUSY_EXCEPTIONS = frozenset(
     {
+        "SSLError",
         "ConnectionClosedError",
         "ConnectTimeoutError",
         "EndpointConnectionError",
@@ -102,6 +117,8 @@ def translated(where: str, doing: str) -> Iterator[None]:
         raise of_answer(error.response, where=where, doing=doing) from error
     except BotoCoreError as error:
         raise of_exception(error, where=where, doing=doing) from error
+    except KeyError as error:
+        raise StoreBusy(f"{doing} {where}: the store's answer lacks {error}") from error
 
 
 def code_of(answer: Mapping[str, Any]) -> str:
@@ -125,7 +142,7 @@ def is_about_something_else(answer: Mapping[str, Any]) -> bool:
     return code in _ADVICE or code in BUSY_CODES or status_of(answer) in BUSY_STATUS
 
 
-def of_answer(answer: Mapping[str, Any], *, where: str, doing: str) -> StoreError:
+def of_answer(answer: Mapping[str, Any], *, where: str, doing: str) -> ArchiveTasksError:
     """Our error for an error that the server answered with."""
     code, status = code_of(answer), status_of(answer)
     said = f"{doing} {where}: the store answered {display(code) or status}"
@@ -135,6 +152,8 @@ def of_answer(answer: Mapping[str, Any], *, where: str, doing: str) -> StoreErro
         return StoreBusy(f"{doing} {where}: the store has forgotten the upload", start_over=True)
     if code in WRONG_BYTES_CODES:
         return IntegrityError(f"{said}: it received other bytes than were sent")
+    if code in TOO_MUCH_CODES:
+        return ItemUnreadable(f"{said}: it does not take an object of that size or name")
     if code == "RequestTimeTooSkewed":
         return StoreUnusable(f"{doing} {where}: {_skew(answer)}; set this machine's clock")
     if code in BUSY_CODES or status in BUSY_STATUS:
@@ -161,7 +180,7 @@ def of_exception(error: Exception, *, where: str, doing: str) -> StoreError:
         return StoreUnusable(f"{error}; see archive.s3.profile or AWS_PROFILE")
     if kind == "NoRegionError":
         return StoreUnusable(f"{doing} {where}: no region is set; set AWS_REGION or archive.s3.region")
-    if kind == "SSLError":
+    if kind == "SSLError" and any(sign in str(error) for sign in _UNTRUSTED_TLS):
         return StoreUnusable(
             f"{doing} {where}: the server's certificate is not trusted, or it speaks no TLS; see AWS_CA_BUNDLE and "
             "the endpoint"

@@ -36,7 +36,7 @@ class S3Upload:
                 Body=data,
                 **checksum_fields(sha256),
             )
-        self._parts[number] = (answer["ETag"], sha256)
+            self._parts[number] = (answer["ETag"], sha256)
 
     def complete(self) -> None:
         from botocore.exceptions import ClientError
