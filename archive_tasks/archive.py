@@ -9,11 +9,12 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import time
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
 from archive_tasks import layout
-from archive_tasks.errors import ArchiveTasksError, CatalogueError, Interrupted, StoreUnusable
+from archive_tasks.errors import ArchiveTasksError, CatalogueError, Interrupted, StoreBusy, StoreUnusable
 from archive_tasks.events import (
     Event,
     ItemAlreadyThere,
@@ -34,6 +35,7 @@ from archive_tasks.session import Session
 from archive_tasks.store import Store
 from archive_tasks.target import Target
 
+_SECONDS_BETWEEN_TROUBLES = 30.0
 _log = logging.getLogger("archive_tasks")
 
 
@@ -77,6 +79,7 @@ class _Run:
         self._rules = session.rules(plan.root)
         self._results = _Results(kept=[Failure(one.item.name, one.reason) for one in plan.to_keep])
         self._lock = threading.Lock()
+        self._told_at = float("-inf")
         self._pace = Pace(
             concurrency=self._settings.concurrency, bandwidth=self._settings.bandwidth, memory=self._settings.memory
         )
@@ -111,7 +114,7 @@ class _Run:
             os.close(root_fd)
         outcome = self._outcome()
         counts = {name: len(getattr(outcome, name)) for name in ("archives", "already", "kept", "failed")}
-        self._target.catalogue.end_run(run, now=self._session.now, outcome=counts)
+        self._target.catalogue.end_run(run, now=self._session.wall(), outcome=counts)
         self._tell(RunFinished(outcome=outcome))
         return outcome
 
@@ -141,6 +144,9 @@ class _Run:
             self._note(item, self._archive_item(item, work))
         except (StoreUnusable, CatalogueError, Interrupted):
             raise
+        except StoreBusy as error:
+            self._stop_if_nothing_answers(error)
+            self._fail(item, str(error))
         except ArchiveTasksError as error:
             self._fail(item, str(error))
         except OSError as error:
@@ -156,8 +162,25 @@ class _Run:
         return Patience(
             pace=self._pace,
             seconds=self._settings.retry_minutes * 60,
-            on_retry=lambda problem, seconds: self._tell(Retrying(item=what, problem=problem, seconds=seconds)),
+            on_retry=lambda problem, seconds: self._tell_of_trouble(
+                Retrying(item=what, problem=problem, seconds=seconds)
+            ),
         )
+
+    def _tell_of_trouble(self, event: Retrying) -> None:
+        """Once in half a minute: in an outage every part of every item meets the same."""
+        with self._lock:
+            now = time.monotonic()
+            if now - self._told_at < _SECONDS_BETWEEN_TROUBLES:
+                return
+            self._told_at = now
+        self._tell(event)
+
+    def _stop_if_nothing_answers(self, error: StoreBusy) -> None:
+        """An item has waited in vain; when no other had an answer in that time, more waiting is in vain too."""
+        patience = self._settings.retry_minutes * 60
+        if patience and self._pace.silent_for >= 0.9 * patience:
+            raise StoreUnusable(f"the target has not answered for {self._pace.silent_for / 60:.0f} minutes: {error}")
 
     def _note(self, item: Item, event: ItemArchived | ItemAlreadyThere | ItemKept) -> None:
         with self._lock:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import dataclasses
+import difflib
 import os
 import sys
 from collections.abc import Mapping
@@ -16,9 +17,9 @@ from typing import Any
 
 import platformdirs
 
-from archive_tasks.errors import ArchiveTasksError
+from archive_tasks.errors import ArchiveTasksError, SettingsError
 from archive_tasks.model import Plan
-from archive_tasks.plugins import make_plugin_manager
+from archive_tasks.plugins import list_plugins, make_plugin_manager
 from archive_tasks.session import Session
 from archive_tasks.settings import Settings, make_settings
 
@@ -70,14 +71,24 @@ def chain_of(c: Any) -> Chain:
 def settings_of(c: Any, flags: Mapping[str, Any]) -> Settings:
     """Merge the task's flags with its configuration and the environment. Raises SettingsError."""
     configured = c.config.get(CONFIG_KEY, None)
-    return make_settings(configured or {}, os.environ, flags)
+    return make_settings({} if configured is None else configured, os.environ, flags)
 
 
 def session_of(c: Any, flags: Mapping[str, Any]) -> Session:
     """A session for one task. Raises SettingsError, PluginError."""
     settings = settings_of(c, flags)
     manager = make_plugin_manager(plugins_folder(c), off=settings.plugins_off)
-    return Session(settings, manager, now=datetime.now(UTC), data=data_folder())
+    _check_options(settings, {plugin.name for plugin in list_plugins(manager)} | set(settings.plugins_off))
+    return Session(settings, manager, now=datetime.now(UTC), data=data_folder(), wall=lambda: datetime.now(UTC))
+
+
+def _check_options(settings: Settings, plugins: set[str]) -> None:
+    """A guard whose options bear a misspelt name would not guard. Raises SettingsError."""
+    for name in settings.options:
+        if name not in plugins:
+            near = difflib.get_close_matches(name, plugins, n=1)
+            hint = f"did you mean archive.options.{near[0]}?" if near else f"loaded are {', '.join(sorted(plugins))}"
+            raise SettingsError(f"archive.options.{name}: there is no such plugin; {hint}")
 
 
 def data_folder() -> str:

@@ -81,10 +81,10 @@ class Console:
             if answer.strip().lower() in {"", "y", "yes", "n", "no"}:
                 return default if not answer.strip() else answer.strip().lower().startswith("y")
 
-    def ask_text(self, question: str, *, default: str) -> str:
-        """Ask for a text; nothing typed takes the default, and so does the end of input."""
+    def ask_text(self, question: str, *, default: str) -> str | None:
+        """Ask for a text; nothing typed takes the default, the end of input is None."""
         answer = self._read(f"{question} [{default}] ")
-        return (answer or "").strip() or default
+        return None if answer is None else answer.strip() or default
 
     @property
     def rich(self) -> RichConsole:
@@ -103,20 +103,25 @@ class Console:
         if self.is_terminal and rows:
             self._plan_table(rows)
         for row in [] if self.is_terminal else rows:
-            what = ", ".join(part for part in (row.files and f"files {row.files}", row.size) if part)
-            self.say(f"{row.decision:<7}  {row.item}: {row.reason}{f' ({what})' if what else ''}")
+            self.say(f"{row.decision:<7}  {row.item}: {row.reason}{f' ({row.amount})' if row.amount else ''}")
         for warning in plan.warnings:
             self.warn(warning)
         self.say(report.plan_summary(plan), style="bold")
 
     def _plan_table(self, rows: Sequence[report.PlanRow]) -> None:
         table = _table(
-            ("item", "left"), ("days idle", "right"), ("files", "right"), ("size", "right"), ("decision", "left")
+            ("item", "left"),
+            ("days idle", "right"),
+            ("files", "right"),
+            ("size", "right"),
+            ("decision", "left"),
+            ("why", "left"),
         )
         for row in rows[:MOST_ROWS]:
             colour = "green" if row.decision == "archive" else "dim"
-            decision = f"[bold {colour}]{row.decision}[/] [dim]{_escaped(row.reason)}[/]"
-            table.add_row(_escaped(row.item), row.idle, row.files, row.size, decision)
+            why = "" if row.reason.startswith("not used for ") else row.reason  # the column `days idle` says it
+            decision = f"[bold {colour}]{row.decision}[/]"
+            table.add_row(_escaped(row.item), row.idle, row.files, row.size, decision, f"[dim]{_escaped(why)}[/]")
         self.rich.print(table)
         self._say_rest(len(rows))
 
@@ -125,7 +130,7 @@ class Console:
         self.say(target, style="bold")
         if not self.is_terminal:
             for row in rows:
-                self.say(f"{row.when}  {row.item}  files {row.files}, {row.size}  {row.proven}  {row.scope}")
+                self.say(f"{row.when} UTC  {row.item}  {row.amount}  {row.proven}  {row.scope}")
             return
         right = "right"
         table = _table(
@@ -138,7 +143,8 @@ class Console:
             ("scope", "left"),
         )
         for row in rows[-MOST_ROWS:]:
-            table.add_row(*(_escaped(cell) for cell in row))
+            cells = (row.when, row.run, row.item, row.files, row.size, row.proven, row.scope)
+            table.add_row(*(_escaped(cell) for cell in cells))
         self.rich.print(table)
         self._say_rest(len(rows))
 

@@ -296,7 +296,7 @@ class _ItemArchiver:
             archive_id=archive.id,
             manifest_sha256=manifest_sha256,
             proven_by="checksum" if self._work.target.verdict.trusted else "read-back",
-            proven_at=self._work.now,
+            proven_at=self._work.session.wall(),
             seen=self._survey.seen,
         )
         self._work.catalogue.record(

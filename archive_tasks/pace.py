@@ -124,10 +124,16 @@ class Pace:
         self._lock = threading.Lock()
         self._may_send_at = monotonic()
         self._cut_at = float("-inf")
+        self._answered_at = monotonic()
 
     @property
     def stopped(self) -> bool:
         return self._stop.is_set()
+
+    @property
+    def silent_for(self) -> float:
+        """Seconds since any request of the run was answered."""
+        return self._monotonic() - self._answered_at
 
     @property
     def limit(self) -> int:
@@ -168,6 +174,7 @@ class Pace:
 
     def succeeded(self) -> None:
         """A request was answered."""
+        self._answered_at = self._monotonic()
         if self._limit >= self._most:  # nearly always; worth no lock
             return
         with self._lock:

@@ -6,9 +6,13 @@ a cron job has no current folder to speak of, and a folder being scanned must no
 
 from __future__ import annotations
 
+import sys
+
 from invoke.program import Program
+from invoke.util import yaml  # type: ignore[attr-defined]  # its own, or the installed one
 
 from archive_tasks.chain import config_folder
+from archive_tasks.names import display
 from archive_tasks.plugins import own_version
 from archive_tasks.tasks import ns
 
@@ -22,4 +26,9 @@ class _ArchiveProgram(Program):
 
 def main() -> None:
     """Run the program with the arguments of the command line."""
-    _ArchiveProgram(name="archive-tasks", binary="archive-tasks", namespace=ns, version=own_version()).run()
+    program = _ArchiveProgram(name="archive-tasks", binary="archive-tasks", namespace=ns, version=own_version())
+    try:
+        program.run()
+    except yaml.YAMLError as error:
+        folder = display(config_folder())
+        sys.exit(f"error: the settings in {folder} are no YAML: {' '.join(str(error).split())}")

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from archive_tasks.events import Event, ItemAlreadyThere, ItemArchived, ItemFailed, ItemKept, Retrying, RunStarted
+from archive_tasks.events import Event, ItemAlreadyThere, ItemArchived, ItemKept, Retrying, RunStarted
 from archive_tasks.names import display
 from archive_tasks.report import count_text, size_text
 
@@ -26,10 +26,8 @@ def event_line(event: Event) -> str | None:
             return f"already   {display(archive.item)} (archived before, nothing sent)"
         case ItemKept():
             return f"kept      {display(event.item)}: {event.reason}"
-        case ItemFailed():
-            return f"failed    {display(event.item)}: {event.reason}"
         case Retrying():
-            return f"waiting   {display(event.item)}: {event.problem}; trying again in {event.seconds:.0f} s"
+            return f"waiting   {display(event.item)}: {event.problem}; trying on"
         case _:
             return None
 

@@ -35,6 +35,7 @@ class PlanRow(NamedTuple):
     size: str
     decision: str
     reason: str
+    amount: str
 
 
 class ArchiveRow(NamedTuple):
@@ -47,6 +48,7 @@ class ArchiveRow(NamedTuple):
     size: str
     proven: str
     scope: str
+    amount: str
 
 
 def size_text(size: int | None) -> str:
@@ -54,6 +56,11 @@ def size_text(size: int | None) -> str:
     return (
         "" if size is None else humanize.naturalsize(size, format="%.1f").replace(" Bytes", " B").replace(" Byte", " B")
     )
+
+
+def amount_text(files: int, size: int | None) -> str:
+    """`2 files, 40.0 MB`."""
+    return f"{count_text(files, 'file')}, {size_text(size)}"
 
 
 def count_text(number: int, one: str, many: str | None = None) -> str:
@@ -113,6 +120,7 @@ def _plan_row(decision: Decision, limits: Limits) -> PlanRow:
         size=size_text(decision.bytes),
         decision="archive" if decision.archive else "keep",
         reason=decision.reason + (f" ({decision.left_out:,} left out)" if decision.left_out else ""),
+        amount=amount_text(decision.files, decision.bytes) if decision.files else "",
     )
 
 
@@ -230,6 +238,7 @@ def _archive_row(one: Document) -> ArchiveRow:
         size=size_text(one["bytes"]),
         proven=one["proven_by"] or "found there",
         scope=display(one["scope"]),
+        amount=amount_text(one["files"], one["bytes"]),
     )
 
 

@@ -35,9 +35,9 @@ def scan(session: Session, *, private: Iterable[str] = ()) -> Plan:
         UsageError: there is no such root, or it cannot be read.
     """
     root = session.resolve_root()
-    rules = session.rules(root)
     root_fd = _open_root(root)
     try:
+        rules = session.rules(root)
         judge = _Judge(session, rules, root_fd, frozenset(os.path.realpath(path) for path in private))
         decisions = tuple(judge.decisions(_item_names(root, root_fd)))
     finally:
@@ -163,6 +163,8 @@ def tally_item(item: Item, facts: os.stat_result, rules: Rules, root_fd: int, *,
     """
     tally = Tally()
     if item.kind == "file":
+        if os.geteuid() != 0 and _is_closed(facts, item.name, root_fd):
+            raise ItemUnreadable(f"{display(item.name)} cannot be read: permission denied")
         tally.files, tally.bytes = 1, facts.st_size
         _weigh(tally, item.name, facts.st_mode, _used(item, facts, rules), rules)
         return tally
@@ -186,6 +188,7 @@ def _tally_folder(tally: Tally, folder: Folder, rules: Rules, *, to_the_end: boo
     outside = f"{rules.root}/{below}"
     clock, may_leave_out = rules.clock, bool(rules.excluders)
     stale_up_to = rules.limits.stale_up_to_ns
+    may_be_closed = os.geteuid() != 0
     files = size = 0
     varied = False
     for entry in folder.scan():
@@ -203,6 +206,8 @@ def _tally_folder(tally: Tally, folder: Folder, rules: Rules, *, to_the_end: boo
             used = clock(outside + name, facts)
         except Exception as error:
             raise _unjudged(below + name, rules, error) from error
+        if may_be_closed and _is_closed(facts, name, folder.fd):
+            raise ItemUnreadable(f"{display(below + name)} cannot be read: permission denied")
         files += 1
         size += facts.st_size
         if used <= tally.newest_ns and used <= stale_up_to and facts.st_mode & 0o170000 == _FILE:
@@ -214,6 +219,14 @@ def _tally_folder(tally: Tally, folder: Folder, rules: Rules, *, to_the_end: boo
     tally.files += files
     tally.bytes += size
     tally.one_time &= not varied
+
+
+def _is_closed(facts: os.stat_result, name: str, dir_fd: int) -> bool:
+    """May we not read this file? The mode bits answer for most; who else may, the system is asked."""
+    mode = facts.st_mode
+    if mode & stat.S_IROTH or (mode & stat.S_IRUSR and facts.st_uid == os.geteuid()) or not stat.S_ISREG(mode):
+        return False
+    return not os.access(name, os.R_OK, dir_fd=dir_fd, effective_ids=os.access in os.supports_effective_ids)
 
 
 def _is_folder(entry: os.DirEntry[str], below: str) -> bool:

@@ -60,13 +60,28 @@ class Rules:
 
 
 class Session:
-    """What a run knows before it begins. `data` is the folder of the user's catalogues and default target."""
+    """What a run knows before it begins.
 
-    def __init__(self, settings: Settings, manager: pluggy.PluginManager, *, now: datetime, data: str) -> None:
+    Args:
+        now: the moment that ages are counted from.
+        data: the folder of the user's catalogues and default target.
+        wall: what the clock says at any later moment; without it, time stands still.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        manager: pluggy.PluginManager,
+        *,
+        now: datetime,
+        data: str,
+        wall: Callable[[], datetime] | None = None,
+    ) -> None:
         self.settings = settings
         self.manager = manager
         self.now = now
         self.data = data
+        self.wall = wall or (lambda: now)
         self._complained: set[str] = set()
 
     def resolve_root(self) -> str:
@@ -147,7 +162,8 @@ class Session:
         scheme, separator, _ = url.partition("://")
         factories = self._named("register_stores")
         if not separator:
-            hint = "file:///" + url.lstrip("/") if url.startswith("/") else f"s3://{url}"
+            place = url.removeprefix("s3:").lstrip("/")
+            hint = f"file:///{place}" if url.startswith("/") else f"s3://{place}"
             raise UsageError(f"the target {display(url)} is no URL; did you mean {display(hint)}?")
         if scheme not in factories:
             known = ", ".join(f"{name}://" for name in sorted(factories))

@@ -118,7 +118,10 @@ def make_settings(
     Raises:
         SettingsError: an unknown key (the known ones are named) or an impossible value.
     """
-    merged = _merged(_plain(configured), _from_environment(environment))
+    plain = _plain(configured)
+    if not isinstance(plain, Mapping):
+        raise SettingsError(f"the configuration says archive: {plain!r}, but archive must hold settings, e.g. days: 30")
+    merged = _merged(plain, _from_environment(environment))
     given = {name: value for name, value in flags.items() if value not in (None, False, [], ())}
     for name, value in given.items():
         merged[name] = [*_listed(merged.get(name)), *value] if isinstance(value, list | tuple) else value
@@ -199,6 +202,7 @@ def _build(kind: type[Any], values: Mapping[str, Any], *, where: str) -> Any:
         **{
             key: _convert(value, hints[key], name=f"{where}.{key}".removeprefix("archive."), field=fields[key])
             for key, value in values.items()
+            if value is not None
         }
     )
 

@@ -12,10 +12,11 @@ from archive_tasks.catalogue import Catalogue, catalogue_path
 from archive_tasks.chain import config_folder, project_folder
 from archive_tasks.console import Console
 from archive_tasks.doctor import summary
-from archive_tasks.errors import SettingsError, UsageError
+from archive_tasks.errors import Interrupted, SettingsError, UsageError
 from archive_tasks.names import display, key_segment
 from archive_tasks.report import Document
 from archive_tasks.session import Session
+from archive_tasks.store import Store
 from archive_tasks.target import open_target
 
 SETTINGS_FILE = "invoke.yaml"
@@ -35,7 +36,7 @@ def run(c: Any, session: Session, console: Console, *, yes: bool) -> Document:
             store,
             catalogue,
             now=session.now,
-            may_create=lambda _: yes or console.ask(f"{display(target)} does not exist. Create it?", default=True),
+            may_create=lambda missing: may_create(missing, session, console, yes=yes),
             on_answer=console.show_answer,
         )
     for line in summary(opened.verdict, store.probes()):
@@ -43,6 +44,15 @@ def run(c: Any, session: Session, console: Console, *, yes: bool) -> Document:
     path = os.path.join(project_folder(c) or config_folder(), SETTINGS_FILE)
     console.say(remember_target(path, target))
     return {"target": target, "settings": path, "trusted": opened.verdict.trusted}
+
+
+def may_create(store: Store, session: Session, console: Console, *, yes: bool) -> bool:
+    """Ask whether a missing bucket or folder is to be made; the default target needs no asking."""
+    if store.url == session.default_target:
+        return True
+    if yes:
+        console.say(f"{display(store.url)} does not exist and is created, private to you")
+    return yes or console.ask(f"{display(store.url)} does not exist. Create it, private to you?", default=True)
 
 
 def offered_bucket(day: str, random_hex: str) -> str:
@@ -56,7 +66,10 @@ def _ask_for_target(session: Session, console: Console) -> str:
     host = key_segment(socket.gethostname() or "host")
     offered = f"s3://{offered_bucket(f'{session.now:%Y-%m-%d}', secrets.token_hex(6))}/{host}"
     console.say("Where should archives go? A bucket of yours, a folder (file:///mnt/nas/archive), or a new bucket:")
-    return console.ask_text("target", default=session.settings.target or offered)
+    target = console.ask_text("target", default=session.settings.target or offered)
+    if target is None:
+        raise Interrupted("nothing was set up")
+    return target
 
 
 def remember_target(path: str, target: str) -> str:

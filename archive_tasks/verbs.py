@@ -42,8 +42,11 @@ def report(c: Any, flags: Mapping[str, Any], *, json_document: bool, csv_text: b
     console = Console(json_document=json_document or csv_text)
     session = session_of(c, flags)
     wanted = flags.get("target")
+    if json_document and csv_text:
+        raise UsageError("report prints one document: choose --json or --csv")
     with ExitStack() as stack:
         paths = [catalogue_path(session.data, wanted)] if wanted else list_catalogues(session.data)
+        _check_known(wanted, paths, session)
         known = [stack.enter_context(Catalogue(path)) for path in paths if os.path.exists(path)]
         document = reporting.report_document(known)
     if json_document:
@@ -90,6 +93,19 @@ def _hint_at_full(session: Session, plan: Plan, console: Console) -> None:
 
 
 # -- showing ------------------------------------------------------------------------------------------
+
+
+def _check_known(wanted: str | None, paths: list[str], session: Session) -> None:
+    from archive_tasks.catalogue import Catalogue, list_catalogues
+
+    if wanted is None or os.path.exists(paths[0]):
+        return
+    targets: list[str] = []
+    for path in list_catalogues(session.data):
+        with Catalogue(path) as catalogue:
+            targets.append(display(catalogue.target))
+    known = f"known are {', '.join(targets)}" if targets else "nothing has been archived from this machine yet"
+    raise UsageError(f"nothing has been archived to {display(wanted)} from this machine; {known}")
 
 
 def _show_report(document: Document, console: Console) -> None:

@@ -17,11 +17,12 @@ from archive_tasks.catalogue import Catalogue, catalogue_path
 from archive_tasks.chain import PartlyFailed, chain_of, end_with, session_of
 from archive_tasks.console import Console
 from archive_tasks.doctor import summary, verdict_to_json
-from archive_tasks.errors import ArchiveTasksError, StoreUnusable, UsageError
+from archive_tasks.errors import ArchiveTasksError, Interrupted, StoreUnusable, UsageError
 from archive_tasks.model import Failure, Outcome, Plan
 from archive_tasks.names import display
 from archive_tasks.report import Document
 from archive_tasks.session import Session
+from archive_tasks.setup_target import may_create
 from archive_tasks.store import Store
 from archive_tasks.target import Target, examine, open_target
 from archive_tasks.verbs import make_plan, mention_host
@@ -32,14 +33,14 @@ def archive(c: Any, flags: Mapping[str, Any], *, yes: bool, dry_run: bool, json_
     console = Console(json_document=json_document)
     mention_host(c, console)
     session = session_of(c, flags)
+    target = session.target_for(session.resolve_root())
+    store = session.open_store(target)  # a wrong URL is told before a long walk
     plan = _plan_to_archive(c, session, console)
-    target = session.target_for(plan.root)
-    store = session.open_store(target)
     _say_where(session, target, console)
     if dry_run or not plan.to_archive:
         return _archive_nothing(plan, target, console, dry_run=dry_run, json_document=json_document)
     if not yes:
-        _ask_to_go_on(plan, console)
+        _ask_to_go_on(plan, session, store, console)
     outcome = _carry_out(session, plan, store, console, yes=yes)
     document = reporting.outcome_document(outcome)
     if json_document:
@@ -72,6 +73,8 @@ def doctor(c: Any, flags: Mapping[str, Any], *, json_document: bool) -> Document
 
 def setup(c: Any, flags: Mapping[str, Any], *, yes: bool) -> Document:
     """Settle on a target and remember it."""
+    if c.config.run.dry:
+        raise UsageError("setup has nothing to show without writing; run it without --dry")
     return setup_target.run(c, session_of(c, flags), Console(), yes=yes)
 
 
@@ -112,12 +115,14 @@ def _kept(plan: Plan) -> tuple[Failure, ...]:
     return tuple(Failure(one.item.name, one.reason) for one in plan.to_keep)
 
 
-def _ask_to_go_on(plan: Plan, console: Console) -> None:
+def _ask_to_go_on(plan: Plan, session: Session, store: Store, console: Console) -> None:
     if not console.can_ask:
         raise UsageError("archive asks before it uploads, and there is no terminal to ask on: add --yes")
     number = reporting.count_text(len(plan.to_archive), "item")
-    if not console.ask(f"Archive {number}? The originals stay where they are.", default=True):
-        raise UsageError("nothing was archived")
+    known = _known_already(plan, session, store)
+    hint = f" ({known:,} of them seem to be archived already)" if known else ""
+    if not console.ask(f"Archive {number}{hint}? The originals stay where they are.", default=True):
+        raise Interrupted("nothing was archived")
 
 
 # -- carrying it out ----------------------------------------------------------------------------------
@@ -130,13 +135,23 @@ def _carry_out(session: Session, plan: Plan, store: Store, console: Console, *, 
             store,
             catalogue,
             now=session.now,
-            may_create=lambda missing: yes or _may_create(missing, session, console),
+            may_create=lambda missing: may_create(missing, session, console, yes=yes),
             on_answer=lambda _probe, _answer: None,
         )
         _check_room(plan, target)
         _say_how_proven(target, console)
         with console.progress() as progress:
             return archiving.archive(plan, session, target, progress=progress)
+
+
+def _known_already(plan: Plan, session: Session, store: Store) -> int:
+    """How many items of the plan the catalogue has under their name and size; whether it is so, the run will see."""
+    path = catalogue_path(session.data, store.url)
+    if not os.path.exists(path):
+        return 0
+    with Catalogue(path) as catalogue:
+        there = {(one.archive.root, one.archive.item, one.archive.bytes) for one in catalogue.archives()}
+    return sum((plan.root, one.item.name, one.bytes) in there for one in plan.to_archive)
 
 
 def _check_room(plan: Plan, target: Target) -> None:
@@ -150,12 +165,6 @@ def _check_room(plan: Plan, target: Target) -> None:
             f"{reporting.size_text(needed)} would be archived, and {display(target.store.url)} has room for "
             f"{reporting.size_text(free)}: name another target, or archive less with a higher --days"
         )
-
-
-def _may_create(store: Store, session: Session, console: Console) -> bool:
-    return store.url == session.default_target or console.ask(
-        f"{display(store.url)} does not exist. Create it, private to you?", default=True
-    )
 
 
 def _say_how_proven(target: Target, console: Console) -> None:

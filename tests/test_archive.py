@@ -448,3 +448,151 @@ def test_the_wrong_disk_in_the_targets_place_is_refused(bench: Bench, tmp_path: 
     (bench.target / "vault.json").write_text('{"id": "another"}')
     with pytest.raises(StoreUnusable, match="is not the one that it was"):
         bench.run()
+
+
+def test_a_disk_that_goes_away_in_mid_run_stops_it_and_nothing_is_committed_elsewhere(
+    bench: Bench, tmp_path: Path
+) -> None:
+    """A mount point of fstab's stays, as an empty folder on another disk."""
+
+    class Unmounting:
+        def __init__(self, store: Store) -> None:
+            self._store = store
+            self._left = 3
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._store, name)
+
+        def put(self, key: str, data: bytes, **named: Any) -> None:
+            if key.startswith("data/"):
+                self._left -= 1
+                if self._left == 0:
+                    bench.target.rename(tmp_path / "unmounted")
+                    bench.target.mkdir()
+            self._store.put(key, data, **named)
+
+    make_tree(bench.root, {"item": {f"f{number}": OLD for number in range(9)}}, now=NOW)
+    with pytest.raises(StoreUnusable, match="is gone: is its disk still mounted"):
+        bench.run(wrap=Unmounting, concurrency=1)  # type: ignore[arg-type]
+    assert list(bench.target.iterdir()) == []
+
+
+def test_another_vault_in_the_targets_place_is_noticed_before_the_commit(bench: Bench) -> None:
+    class Swapping:
+        def __init__(self, store: Store) -> None:
+            self._store = store
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._store, name)
+
+        def put(self, key: str, data: bytes, **named: Any) -> None:
+            if key.startswith("data/"):
+                (bench.target / "vault.json").write_text('{"id": "another"}')
+            self._store.put(key, data, **named)
+
+    make_tree(bench.root, {"item": OLD}, now=NOW)
+    with pytest.raises(StoreUnusable, match="is not the one that it was"):
+        bench.run(wrap=Swapping)  # type: ignore[arg-type]
+    assert bench.listed("manifests/") == []
+
+
+def test_a_rotten_copy_elsewhere_is_not_taken_for_the_good_one(bench: Bench, tmp_path: Path) -> None:
+    """Same names, sizes and times on two disks; the one archived second was made first, so its ctime is older."""
+    good, rotten = tmp_path / "good", bench.root
+    make_tree(good, {"item": {"photo": File("good", age_days=400)}}, now=NOW)
+    make_tree(rotten, {"item": {"photo": File("ROTN", age_days=400)}}, now=NOW)
+    bench.run()
+    bench.root = good
+    assert len(bench.run().archives) == 1
+    manifests = [(bench.target / key).read_bytes() for key in bench.listed("manifests/")]
+    assert {folder_fetch(bench.target)(objects_of(one)[0]) for one in manifests} == {b"good", b"ROTN"}
+
+
+def test_a_name_that_was_a_hard_link_and_has_other_contents_now_is_archived_too(bench: Bench) -> None:
+    make_tree(bench.root, {"item": {"a": File("AAAA", age_days=400)}}, now=NOW)
+    a, b = bench.root / "item" / "a", bench.root / "item" / "b"
+    os.link(a, b)
+    bench.run()
+    times = a.stat()
+    b.unlink()
+    b.write_text("BBBB")
+    os.utime(b, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert len(bench.run().archives) == 1
+    with Catalogue(str(bench.catalogue)) as catalogue:
+        assert len([known for known in catalogue.archives() if known.receipt]) == 2
+
+
+@pytest.mark.parametrize("what", ["mode", "attribute"])
+def test_changed_rights_and_attributes_are_archived_too(bench: Bench, what: str) -> None:
+    make_tree(bench.root, {"item": {"a": OLD}}, now=NOW)
+    bench.run()
+    if what == "mode":
+        (bench.root / "item" / "a").chmod(0o600)
+    else:
+        try:
+            os.setxattr(bench.root / "item" / "a", os.fsdecode(b"user.caf\xe9"), b"x")
+        except OSError:
+            pytest.skip("this filesystem has no extended attributes")
+    assert len(bench.run().archives) == 1
+    assert [archive.item for archive in bench.run().already] == ["item"]
+
+
+def test_archiving_does_not_make_symlinks_look_used(bench: Bench, make_session: Any) -> None:
+    make_tree(bench.root, {"item": {"a": OLD, "link": Link("a", age_days=400)}}, now=NOW)
+    bench.run()
+    assert scan(make_session(bench.root, clock="atime")).decisions[0].archive
+
+
+def test_a_target_that_answers_nothing_any_more_ends_the_run_after_one_wait(bench: Bench, monkeypatch: Any) -> None:
+    waits: list[float] = []
+    now = [0.0]
+
+    def sleep(self: Any, seconds: float) -> None:
+        waits.append(seconds)
+        now[0] += seconds
+
+    monkeypatch.setattr("archive_tasks.pace.Pace.sleep", sleep)
+    monkeypatch.setattr(
+        "archive_tasks.pace.Patience.__init__.__kwdefaults__",
+        {**archiving.Patience.__init__.__kwdefaults__, "monotonic": lambda: now[0]},
+    )
+    monkeypatch.setattr(
+        "archive_tasks.pace.Pace.__init__.__kwdefaults__",
+        {**archiving.Pace.__init__.__kwdefaults__, "monotonic": lambda: now[0]},
+    )
+
+    class Dead:
+        def __init__(self, store: Store) -> None:
+            self._store = store
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._store, name)
+
+        def put(self, key: str, data: bytes, **named: Any) -> None:
+            if key.startswith("data/"):
+                raise StoreBusy("no answer")
+            self._store.put(key, data, **named)
+
+    make_tree(bench.root, {f"item{number}": OLD for number in range(6)}, now=NOW)
+    with pytest.raises(StoreUnusable, match="the target has not answered for 15 minutes"):
+        bench.run(wrap=Dead, items_at_once=1)  # type: ignore[arg-type]
+    assert 14 * 60 <= sum(waits) <= 16 * 60
+
+
+def test_what_nobody_expected_fails_one_item_and_no_other(bench: Bench) -> None:
+    class Odd:
+        def __init__(self, store: Store) -> None:
+            self._store = store
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._store, name)
+
+        def put(self, key: str, data: bytes, **named: Any) -> None:
+            if "/b~" in key:
+                raise LookupError("surprise")
+            self._store.put(key, data, **named)
+
+    make_tree(bench.root, {"a": OLD, "b": OLD, "c": OLD}, now=NOW)
+    outcome = bench.run(wrap=Odd)  # type: ignore[arg-type]
+    assert [tuple(one) for one in outcome.failed] == [("b", "an error that nobody expected: LookupError: surprise")]
+    assert set(bench.items()) == {"a", "c"}

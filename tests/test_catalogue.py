@@ -27,9 +27,7 @@ ARCHIVE = Archive(
     bytes=3,
     created=NOW,
 )
-RECEIPT = Receipt(
-    archive_id="a" * 32, manifest_sha256="f" * 64, proven_by="read-back", proven_at=NOW, newest_change_ns=7
-)
+RECEIPT = Receipt(archive_id="a" * 32, manifest_sha256="f" * 64, proven_by="read-back", proven_at=NOW, seen="5e")
 
 
 @pytest.fixture
@@ -41,12 +39,12 @@ def test_what_is_recorded_is_there_for_the_next_run(path: str) -> None:
     with Catalogue(path, target="file:///t") as catalogue:
         run = catalogue.begin_run(root="/r", now=NOW)
         catalogue.begin_attempt(ARCHIVE.id, prefix="data/x/", now=NOW)
-        catalogue.record(ARCHIVE, run=run, newest_change_ns=7, receipt=RECEIPT, now=NOW)
+        catalogue.record(ARCHIVE, run=run, seen="5e", receipt=RECEIPT, now=NOW)
         catalogue.end_run(run, now=NOW + timedelta(minutes=1), outcome={"archives": 1})
     with Catalogue(path) as catalogue:
         known = catalogue.known(ARCHIVE.id)
         assert known is not None
-        assert (known.archive, known.receipt, known.run, known.newest_change_ns) == (ARCHIVE, RECEIPT, 1, 7)
+        assert (known.archive, known.receipt, known.run, known.seen) == (ARCHIVE, RECEIPT, 1, "5e")
         assert catalogue.attempt(ARCHIVE.id) is None
         assert [(one.root, one.ended) for one in catalogue.runs()] == [("/r", NOW + timedelta(minutes=1))]
         assert catalogue.known("b" * 32) is None
@@ -54,7 +52,7 @@ def test_what_is_recorded_is_there_for_the_next_run(path: str) -> None:
 
 def test_an_archive_without_proof_is_known_without_a_receipt(path: str) -> None:
     with Catalogue(path, target="file:///t") as catalogue:
-        catalogue.record(ARCHIVE, run=None, newest_change_ns=7, receipt=None, now=NOW)
+        catalogue.record(ARCHIVE, run=None, seen="5e", receipt=None, now=NOW)
         known = catalogue.known(ARCHIVE.id)
         assert known is not None
         assert known.receipt is None
@@ -87,7 +85,7 @@ def test_several_threads_and_connections_write_at_once(path: str) -> None:
         with Catalogue(path, target="file:///t") as catalogue:
             for number in range(20):
                 archive_id = f"{name}{number:031}"
-                catalogue.record(replace(ARCHIVE, id=archive_id), run=None, newest_change_ns=1, receipt=None, now=NOW)
+                catalogue.record(replace(ARCHIVE, id=archive_id), run=None, seen="5e", receipt=None, now=NOW)
 
     threads = [threading.Thread(target=work, args=(name,)) for name in "abcd"]
     for thread in threads:

@@ -56,7 +56,7 @@ def test_scan_prints_exactly_one_json_document(cli: CommandLine, tree: Path) -> 
 def test_scan_for_people_is_plain_and_harmless_without_a_terminal(cli: CommandLine, tree: Path) -> None:
     ran = cli.run("scan", "--root", str(tree))
     assert ran.code == 0
-    assert "archive  thesis/: not used for 400 days (files 2, 6 B)" in ran.out.splitlines()
+    assert "archive  thesis/: not used for 400 days (2 files, 6 B)" in ran.out.splitlines()
     assert "keep     fresh/: fresh/new was used 1 day ago" in ran.out.splitlines()
     assert "\x1b" not in ran.out
     assert "a\\n\\x1b[7;5m[b]'\"=1" in ran.out
@@ -164,7 +164,7 @@ def on_a_terminal(cli: CommandLine, *arguments: str, keys: str) -> tuple[int, st
     return process.wait(), shown.decode(errors="replace")
 
 
-@pytest.mark.parametrize(("keys", "code", "archived"), [("y\n", 0, True), ("\n", 0, True), ("n\n", 2, False)])
+@pytest.mark.parametrize(("keys", "code", "archived"), [("y\n", 0, True), ("\n", 0, True), ("n\n", 1, False)])
 def test_on_a_terminal_the_plan_is_shown_and_one_question_asked(
     cli: CommandLine, tree: Path, keys: str, code: int, archived: bool
 ) -> None:
@@ -492,3 +492,77 @@ def test_a_python_caller_gets_no_sub_process_noise(cli: CommandLine, tree: Path)
     ran: Any = cli.run("archive", "--root", str(tree), "--yes", "--json")
     assert ran.out.lstrip().startswith("{")
     assert "archiving 2 items" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ("archive: 5\n", "the configuration says archive: 5, but archive must hold settings"),
+        (
+            "archive:\n  options:\n    gitunsaved: {}\n",
+            "archive.options.gitunsaved: there is no such plugin; loaded are",
+        ),
+        ("archive:\n  options:\n    clock: {}\n", "did you mean archive.options.clocks?"),
+    ],
+)
+def test_odd_settings_get_one_clear_line(cli: CommandLine, tree: Path, settings: str, message: str) -> None:
+    (cli.project / "invoke.yaml").write_text(settings)
+    ran = cli.run("scan", "--root", str(tree))
+    assert ran.code == 2
+    assert message in ran.err
+    assert "Traceback" not in ran.err
+
+
+def test_a_setting_that_is_left_empty_keeps_its_default(cli: CommandLine, tree: Path) -> None:
+    (cli.project / "invoke.yaml").write_text(f"archive:\n  root: {tree}\n  days:\n")
+    assert json.loads(cli.run("scan", "--json").out)["days"] == 30
+
+
+def test_a_reader_that_has_enough_ends_the_command_quietly(cli: CommandLine, root: Path) -> None:
+    make_tree(root, {f"item{number:05}": OLD for number in range(3000)})
+    command = " ".join(cli.command("scan", "--root", str(root), "--json"))
+    ran = subprocess.run(
+        ["bash", "-c", f"{command} | head -1"], cwd=cli.project, env=cli.env(), capture_output=True, check=False
+    )
+    assert ran.stdout == b"{\n"
+    assert ran.stderr == b""
+
+
+def test_a_report_on_a_target_that_is_not_known_names_those_that_are(cli: CommandLine, tree: Path) -> None:
+    cli.run("archive", "--root", str(tree), "--yes", "--target", target_of(cli).as_uri())
+    ran = cli.run("report", "--target", "s3://my-bucket/typo")
+    assert ran.code == 2
+    assert (
+        f"nothing has been archived to s3://my-bucket/typo from this machine; known are {target_of(cli).as_uri()}"
+        in ran.err
+    )
+    assert cli.run("report", "--json", "--csv").code == 2
+
+
+def test_a_dry_setup_is_refused_and_writes_nothing(cli: CommandLine) -> None:
+    assert cli.run("--dry", "setup", "--yes", "--target", target_of(cli).as_uri()).code == 2
+    assert not target_of(cli).exists()
+    assert not (cli.project / "invoke.yaml").exists()
+
+
+def test_a_target_inside_the_root_is_kept_in_a_chain_too(cli: CommandLine, tree: Path) -> None:
+    make_tree(tree, {"vault": {"old": OLD}})
+    for url in ((tree / "vault").as_uri(), f"file://localhost{tree}/vault"):
+        ran = cli.run("scan", "--root", str(tree), "archive", "--root", str(tree), "--target", url, "--dry-run")
+        assert "keep     vault/: it holds the target or the catalogue of archive_tasks" in ran.out
+
+
+def test_a_run_says_when_it_began_and_when_it_ended(cli: CommandLine, tree: Path) -> None:
+    cli.environment["ARCHIVE_TASKS_BANDWIDTH"] = "6"
+    cli.run("archive", "--root", str(tree), "--yes")
+    run = json.loads(cli.run("report", "--json").out)["runs"][0]
+    assert run["ended"] > run["started"]
+
+
+def test_the_question_says_how_many_items_seem_to_be_archived_already(cli: CommandLine, tree: Path) -> None:
+    arguments = ("archive", "--root", str(tree), "--target", target_of(cli).as_uri())
+    cli.run(*arguments, "--yes")
+    make_tree(tree, {"another": OLD})
+    code, shown = on_a_terminal(cli, *arguments, keys="y\n")
+    assert code == 0
+    assert "Archive 3 items (2 of them seem to be archived already)?" in shown

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from archive_tasks.default_plugins.folder import FolderStore
-from archive_tasks.errors import ObjectExists, StoreBusy, StoreUnusable, UsageError
+from archive_tasks.errors import ItemUnreadable, ObjectExists, StoreBusy, StoreUnusable, UsageError
 from archive_tasks.settings import make_settings
 from archive_tasks.store_testing import MIB, StoreContract, put
 
@@ -207,3 +207,31 @@ def test_of_two_whole_objects_the_first_stays(store: FolderStore) -> None:
     with pytest.raises(ObjectExists):
         put(store, "a", b"other")
     assert (Path(store.path) / "a").read_bytes() == b"first"
+
+
+@pytest.mark.parametrize("number", [errno.EFBIG, errno.ENAMETOOLONG])
+def test_what_a_disk_cannot_take_is_about_the_object_and_not_about_the_disk(
+    store: FolderStore, monkeypatch: Any, number: int
+) -> None:
+    def fail(*_: Any) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("archive_tasks.default_plugins.folder_upload.os.pwrite", fail)
+    with pytest.raises(ItemUnreadable, match="cannot take it"):
+        put(store, "a", b"x")
+
+
+def test_parts_whose_sync_failed_are_written_again_from_the_beginning(store: FolderStore, monkeypatch: Any) -> None:
+    upload = store.upload("big", 6 * MIB)
+    for number, size in ((1, 5 * MIB), (2, MIB)):
+        upload.put_part(number, b"x" * size, sha256=hashlib.sha256(b"x" * size).digest())
+
+    def fail(*_: Any) -> None:
+        raise OSError(errno.ETIMEDOUT, "timed out")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("archive_tasks.default_plugins.folder_upload.os.fsync", fail)
+        with pytest.raises(StoreBusy) as caught:
+            upload.complete()
+    assert caught.value.start_over
+    upload.abort()

@@ -156,7 +156,7 @@ BAD_ACCESS: list[tuple[dict[str, str], str]] = [
     ({"AWS_SECRET_ACCESS_KEY": "wrong"}, "check AWS_SECRET_ACCESS_KEY"),
     ({"AWS_ACCESS_KEY_ID": "wrong"}, "check"),
     ({"AWS_PROFILE": "nobody"}, "see archive.s3.profile or AWS_PROFILE"),
-    ({"AWS_ENDPOINT_URL_S3": "http://127.0.0.1:9"}, "the server cannot be reached"),
+    ({"AWS_ENDPOINT_URL_S3": "http://127.0.0.1:9"}, "the server at 127.0.0.1 cannot be reached"),
     ({"AWS_ENDPOINT_URL_S3": "http://192.0.2.1:9"}, "is not encrypted: use https, or set archive.s3.allow_http"),
 ]
 

@@ -255,5 +255,5 @@ def test_extras_that_fail_are_warned_of_and_do_not_undo_the_bucket(
     proxy.add(Fault(fault.kind, contains="publicAccessBlock", times=9, status=fault.status, code=fault.code))
     store.create()
     assert store.exists()
-    assert "refused put_public_access_block" in caplog.text
+    assert "cannot block public access to the bucket" in caplog.text
     assert any("lifecycle" in path for _, path in proxy.requests)

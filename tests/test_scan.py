@@ -169,8 +169,13 @@ def test_special_files_keep_the_item(judge: Any, root: Path, make_session: Any) 
 
 
 def test_an_unreadable_folder_keeps_its_item_with_the_reason(root: Path, make_session: Any) -> None:
-    make_tree(root, {"item": {"closed": {"old": OLD}}, "other": {"old": OLD}}, now=NOW)
+    closed = File("x", age_days=400, mode=0)
+    make_tree(
+        root, {"item": {"closed": {"old": OLD}}, "other": {"old": OLD}, "file": closed, "in": {"a": closed}}, now=NOW
+    )
     found = _scan_as_nobody(root, make_session)
+    assert found["file"] == (False, "file cannot be read: permission denied")
+    assert found["in"] == (False, "in/a cannot be read: permission denied")
     assert found["item"] == (False, "item/closed cannot be read: permission denied")
     assert found["other"] == (True, "not used for 400 days")
 

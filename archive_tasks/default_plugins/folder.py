@@ -90,6 +90,7 @@ class FolderStore:
             os.makedirs(self.path, mode=0o700, exist_ok=True)
         except OSError as error:
             raise self.refused(error, "creating") from error
+        self._place = self._found()
 
     def part_size(self, size: int) -> int:
         return self.largest_put

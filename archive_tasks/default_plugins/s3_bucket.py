@@ -57,8 +57,20 @@ def create_bucket(client: S3Client, bucket: str, owner: Mapping[str, str], *, wh
         except client.exceptions.BucketAlreadyOwnedByYou as error:
             if not _was_repeated(error.response):
                 return
-    _try(client.put_public_access_block, Bucket=bucket, PublicAccessBlockConfiguration=_NOTHING_PUBLIC, **owner)
-    _try(client.put_bucket_lifecycle_configuration, Bucket=bucket, LifecycleConfiguration=_EXPIRY, **owner)
+    _try(
+        client.put_public_access_block,
+        "block public access to the bucket",
+        Bucket=bucket,
+        PublicAccessBlockConfiguration=_NOTHING_PUBLIC,
+        **owner,
+    )
+    _try(
+        client.put_bucket_lifecycle_configuration,
+        "let unfinished uploads expire",
+        Bucket=bucket,
+        LifecycleConfiguration=_EXPIRY,
+        **owner,
+    )
 
 
 def _was_repeated(answer: Mapping[str, Any]) -> bool:
@@ -101,7 +113,7 @@ def _judge(answer: Mapping[str, Any], region: str, where: str) -> bool:
     raise of_answer(answer, where=where, doing="opening")
 
 
-def _try(request: Any, **arguments: Any) -> None:
+def _try(request: Any, purpose: str, **arguments: Any) -> None:
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:
@@ -109,5 +121,5 @@ def _try(request: Any, **arguments: Any) -> None:
     except (BotoCoreError, ClientError) as error:
         reason = code_of(error.response) if isinstance(error, ClientError) else type(error).__name__
         logging.getLogger("archive_tasks").warning(
-            "the store refused %s (%s): see to it by hand where it matters", request.__name__, reason
+            "this server cannot %s (%s): see to it by hand where it matters", purpose, reason
         )

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 from archive_tasks.errors import (
     ArchiveTasksError,
@@ -186,8 +187,15 @@ def of_exception(error: Exception, *, where: str, doing: str) -> StoreError:
             "the endpoint"
         )
     if kind in _BUSY_EXCEPTIONS:
-        return StoreBusy(f"{doing} {where}: the server cannot be reached ({_one_line(error)}); is its address right?")
+        return StoreBusy(
+            f"{doing} {where}: {_server(error)} cannot be reached ({kind}): check its address and the network"
+        )
     return StoreUnusable(f"{doing} {where}: {kind}: {_one_line(error)}")
+
+
+def _server(error: Exception) -> str:
+    endpoint = urlsplit(str(getattr(error, "kwargs", {}).get("endpoint_url", "")))
+    return f"the server at {display(endpoint.hostname)}" if endpoint.hostname else "the server"
 
 
 def _one_line(said: object) -> str:
