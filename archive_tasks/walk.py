@@ -7,6 +7,7 @@ is of a kind that cannot be stored, or lies on another mount ends the walk with 
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections import deque
@@ -140,6 +141,8 @@ def unreadable(path: str, error: OSError) -> ItemUnreadable:
     """The reason that an OSError at `path` makes."""
     if isinstance(error, FileNotFoundError):
         return ItemUnreadable(f"{display(path)} vanished while it was looked at")
+    if error.errno == errno.ELOOP:  # what O_NOFOLLOW answers
+        return ItemUnreadable(f"{display(path)} changed into a symlink while it was looked at")
     what = (error.strerror or str(error)).lower()
     return ItemUnreadable(f"{display(path)} cannot be read: {what}")
 
