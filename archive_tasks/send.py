@@ -116,12 +116,14 @@ class Sender:
 
     def _upload(self, source: SourceFile, key: str) -> Stored:
         upload = self._patience.ask(lambda: self._store.upload(key, source.size))
+        landed: list[int] = []
         try:
-            whole, parts = self._send_parts(source, upload)
+            whole, parts = self._send_parts(source, upload, landed)
             source.check()
             self._patience.ask(upload.complete)
         except BaseException:
             upload.abort()
+            self._on_sent(-sum(landed))
             raise
         stored = Stored(
             key=key,
@@ -133,39 +135,47 @@ class Sender:
         self._prove(stored)
         return stored
 
-    def _send_parts(self, source: SourceFile, upload: Upload) -> tuple[str, list[bytes]]:
+    def _send_parts(self, source: SourceFile, upload: Upload, landed: list[int]) -> tuple[str, list[bytes]]:
         """Read the file once, in order; the workers send. Returns its SHA-256 (hex) and the parts' (raw)."""
-        whole = hashlib.sha256()
+        whole, digests = hashlib.sha256(), []
         sent: deque[Future[bytes]] = deque()
         try:
             for number, offset in enumerate(range(0, source.size, upload.part_size), start=1):
                 self._check_wanted()
                 size = min(upload.part_size, source.size - offset)
                 self._pace.take(size)
-                sent.append(self._hand_over(source, upload, whole, number, offset, size))
-                if failed := next((one for one in sent if one.done() and one.exception()), None):
-                    failed.result()
-            return whole.hexdigest(), [one.result() for one in sent]
+                sent.append(self._hand_over(source, upload, whole, number, offset, size, landed))
+                while sent and sent[0].done():
+                    digests.append(sent.popleft().result())
+            return whole.hexdigest(), [*digests, *(one.result() for one in sent)]
         finally:
             wait([one for one in sent if not one.cancel()])
 
     def _hand_over(
-        self, source: SourceFile, upload: Upload, whole: hashlib._Hash, number: int, offset: int, size: int
+        self,
+        source: SourceFile,
+        upload: Upload,
+        whole: hashlib._Hash,
+        number: int,
+        offset: int,
+        size: int,
+        landed: list[int],
     ) -> Future[bytes]:
         try:
             data = source.piece(offset, size)
             whole.update(data)
-            future = self._workers.submit(self._send_part, upload, number, data)
+            future = self._workers.submit(self._send_part, upload, number, data, landed)
         except BaseException:
             self._pace.give_back(size)
             raise
         future.add_done_callback(lambda _: self._pace.give_back(size))
         return future
 
-    def _send_part(self, upload: Upload, number: int, data: bytes) -> bytes:
+    def _send_part(self, upload: Upload, number: int, data: bytes, landed: list[int]) -> bytes:
         self._check_wanted()
         digest = hashlib.sha256(data).digest()
         self._patience.ask(lambda: upload.put_part(number, data, sha256=digest), sending=len(data))
+        landed.append(len(data))
         self._on_sent(len(data))
         return digest
 
