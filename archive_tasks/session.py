@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote_to_bytes, urlsplit
 
 from archive_tasks.errors import ArchiveTasksError, PluginError, SettingsError, UsageError
-from archive_tasks.events import Event
 from archive_tasks.model import Clock, Excluder, FolderExcluder, Item, NoiseFilter
 from archive_tasks.names import display, key_segment
 from archive_tasks.plugins import answers, origin_of
@@ -24,6 +23,8 @@ from archive_tasks.walk import mounts_below
 
 if TYPE_CHECKING:
     import pluggy
+
+    from archive_tasks.events import Event
 
 _log = logging.getLogger("archive_tasks")
 
