@@ -7,6 +7,7 @@ import hashlib
 import io
 import logging
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -159,44 +160,79 @@ def make_certificate(certificate: Path, key_file: Path) -> None:
 
 
 class StrictMiddleware:
-    """What moto leaves out and S3 does: refuse wrong checksums, and return composite ones as S3 writes them."""
+    """What moto leaves out and S3 does: refuse wrong checksums, and say right ones when asked, as S3 writes them.
+
+    An object sent in parts has one only where each part came with one. (S3 user guide, "Checking object integrity")
+    """
 
     def __init__(self, app: Any) -> None:
         self._app = app
         self._parts: dict[tuple[str, str], dict[int, bytes]] = {}
-        self._composites: dict[str, str] = {}
+        self._checksums: dict[str, str] = {}
         self._lock = threading.Lock()
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
-        query = parse_qs(environ.get("QUERY_STRING", ""), keep_blank_values=True)
-        path, method = environ["PATH_INFO"], environ["REQUEST_METHOD"]
-        if method == "PUT" and environ.get("HTTP_X_AMZ_CHECKSUM_SHA256"):
-            body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
-            environ["wsgi.input"] = io.BytesIO(body)
-            digest = hashlib.sha256(body).digest()
-            if base64.b64encode(digest).decode() != environ["HTTP_X_AMZ_CHECKSUM_SHA256"]:
-                return _bad_digest(start_response)
-            if "uploadId" in query:
-                with self._lock:
-                    parts = self._parts.setdefault((path, query["uploadId"][0]), {})
-                    parts[int(query["partNumber"][0])] = digest
-            else:
-                self._composites.pop(path, None)
-        return self._app(environ, self._with_composite(path, method, query, start_response))
+        body = _read_body(environ)
+        if environ["REQUEST_METHOD"] == "PUT" and not _is_as_claimed(environ, body):
+            return _bad_digest(start_response)
 
-    def _with_composite(self, path: str, method: str, query: dict[str, list[str]], start_response: Any) -> Any:
         def start(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
-            if method == "POST" and "uploadId" in query and status.startswith("200"):
-                parts = self._parts.pop((path, query["uploadId"][0]), {})
-                joined = b"".join(parts[number] for number in sorted(parts))
-                digest = base64.b64encode(hashlib.sha256(joined).digest()).decode()
-                self._composites[path] = f"{digest}-{len(parts)}"
-            if method == "HEAD" and path in self._composites and status.startswith("200"):
-                headers = [(name, value) for name, value in headers if name.lower() != "x-amz-checksum-sha256"]
-                headers += [("x-amz-checksum-sha256", self._composites[path]), ("x-amz-checksum-type", "COMPOSITE")]
+            if status.startswith("200"):
+                self._remember(environ, body)
+                headers = self._with_checksum(environ, headers)
             return start_response(status, headers, *rest)
 
-        return start
+        return self._app(environ, start)
+
+    def _remember(self, environ: dict[str, Any], body: bytes) -> None:
+        """Take note of what was just carried out; a write without a checksum forgets the one before."""
+        method, path, claimed = environ["REQUEST_METHOD"], environ["PATH_INFO"], environ.get(_SHA256)
+        query = parse_qs(environ.get("QUERY_STRING", ""), keep_blank_values=True)
+        upload = (path, query.get("uploadId", [""])[0])
+        with self._lock:
+            if method == "PUT" and claimed and "partNumber" in query:
+                self._parts.setdefault(upload, {})[int(query["partNumber"][0])] = base64.b64decode(claimed)
+            elif method == "PUT" and not query:
+                self._checksums[path] = claimed or ""
+            elif method == "POST" and "uploadId" in query:
+                self._checksums[path] = _composite(self._parts.pop(upload, {}), body)
+
+    def _with_checksum(self, environ: dict[str, Any], headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
+        asked = environ["REQUEST_METHOD"] == "HEAD" and environ.get("HTTP_X_AMZ_CHECKSUM_MODE") == "ENABLED"
+        checksum = self._checksums.get(environ["PATH_INFO"]) if asked else None
+        if not checksum:
+            return headers
+        kept = [(name, value) for name, value in headers if name.lower() not in {_SHA256_HEADER, _TYPE_HEADER}]
+        kind = "COMPOSITE" if "-" in checksum else "FULL_OBJECT"
+        return [*kept, (_SHA256_HEADER, checksum), (_TYPE_HEADER, kind)]
+
+
+_SHA256_HEADER, _TYPE_HEADER = "x-amz-checksum-sha256", "x-amz-checksum-type"
+_SHA256 = "HTTP_X_AMZ_CHECKSUM_SHA256"
+
+
+def _read_body(environ: dict[str, Any]) -> bytes:
+    """The request's body, left in place for the next reader."""
+    body: bytes = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+    environ["wsgi.input"] = io.BytesIO(body)
+    return body
+
+
+def _is_as_claimed(environ: dict[str, Any], body: bytes) -> bool:
+    found = {
+        _SHA256: hashlib.sha256(body).digest(),
+        "HTTP_CONTENT_MD5": hashlib.md5(body, usedforsecurity=False).digest(),
+    }
+    return all(environ.get(name) in {None, base64.b64encode(digest).decode()} for name, digest in found.items())
+
+
+def _composite(digests: dict[int, bytes], request: bytes) -> str:
+    """Of the parts that a request to complete an upload names; empty where a digest is missing."""
+    numbers = [int(number) for number in re.findall(rb"<PartNumber>(\d+)</PartNumber>", request)]
+    if not numbers or not digests.keys() >= set(numbers):
+        return ""
+    joined = hashlib.sha256(b"".join(digests[number] for number in numbers)).digest()
+    return f"{base64.b64encode(joined).decode()}-{len(numbers)}"
 
 
 def _bad_digest(start_response: Any) -> list[bytes]:
