@@ -10,6 +10,8 @@ ArchiveTasksError                exit code 1
 ├── ItemError                    one item cannot be archived now; the others go on
 │   ├── ItemChanged              it changed while it was read
 │   └── ItemUnreadable           something in it cannot be read or stored
+├── EntryError                   one entry cannot be restored; the others go on
+│   └── EntryOccupied            something else lies where it would go
 ├── StoreError                   the target
 │   ├── StoreUnusable            no retry will help: credentials, bucket, full disk; stops the run
 │   ├── StoreBusy                worth another try: timeouts, 5xx, SlowDown
@@ -55,6 +57,14 @@ class ItemChanged(ItemError):
 
 class ItemUnreadable(ItemError):
     """Something in the item cannot be read, or is of a kind that cannot be stored."""
+
+
+class EntryError(ArchiveTasksError):
+    """One entry cannot be restored. Its message says which, and why."""
+
+
+class EntryOccupied(EntryError):
+    """Something that is not the entry lies where it would go; it was left as it is."""
 
 
 class StoreError(ArchiveTasksError):
