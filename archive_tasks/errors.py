@@ -12,6 +12,7 @@ ArchiveTasksError                exit code 1
 │   └── ItemUnreadable           something in it cannot be read or stored
 ├── EntryError                   one entry cannot be restored; the others go on
 │   └── EntryOccupied            something else lies where it would go
+├── DestinationUnusable          no further entry can be restored: full disk, read-only, vanished; stops the run
 ├── StoreError                   the target
 │   ├── StoreUnusable            no retry will help: credentials, bucket, full disk; stops the run
 │   ├── StoreBusy                worth another try: timeouts, 5xx, SlowDown
@@ -65,6 +66,10 @@ class EntryError(ArchiveTasksError):
 
 class EntryOccupied(EntryError):
     """Something that is not the entry lies where it would go; it was left as it is."""
+
+
+class DestinationUnusable(ArchiveTasksError):
+    """Nothing more can be restored into the destination (full disk, read-only, vanished): the run stops."""
 
 
 class StoreError(ArchiveTasksError):

@@ -10,7 +10,10 @@ import archive_tasks
 PACKAGE = Path(archive_tasks.__file__).parent
 LAYERS = [
     {"errors", "model", "store", "events", "settings", "names", "checksums"},
-    {"staleness", "walk", "manifest", "layout", "catalogue", "pace"},
+    {
+        "staleness", "walk", "manifest", "layout", "catalogue", "pace", "destination", "new_file", "naming",
+        "folder_handles", "attributes",
+    },
     {"hookspecs", "plugins"},
     {
         "session", "scan", "entries", "source", "records", "contents", "send", "item_archive", "archive", "target",

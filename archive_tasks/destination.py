@@ -1,0 +1,238 @@
+"""The folder that entries are restored into: the only code that writes below a folder of the user's.
+
+Nothing is written outside it, whatever path, link target or race it meets; nothing is overwritten without
+being told; and nothing half stands under its right name. Paths are relative to it, their segments parted by `/`,
+as os.fsdecode makes them; one that could lead anywhere else is refused before anything is touched.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import time
+from collections.abc import Callable
+from types import TracebackType
+
+from archive_tasks.attributes import FOLDER_BITS, Owners, reason_of, set_attributes, set_link_attributes
+from archive_tasks.attributes import Attributes as Attributes
+from archive_tasks.errors import DestinationUnusable, EntryError
+from archive_tasks.folder_handles import FolderHandles, OpenFolder
+from archive_tasks.names import display
+from archive_tasks.naming import OnConflict as OnConflict
+from archive_tasks.naming import Place, Way, check_replaceable, find_way, give_name
+from archive_tasks.naming import Written as Written
+from archive_tasks.new_file import NewFile as NewFile
+from archive_tasks.walk import open_quietly
+
+_NO_SEGMENT = frozenset({"", ".", ".."})
+_OPEN_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_PIECE = 1024 * 1024
+
+
+class Destination:
+    """An open folder that entries are restored into. For several threads and several processes at once.
+
+    Every method raises EntryError, naming the path, when that one entry cannot be restored (EntryOccupied when
+    something else lies where it would go), and DestinationUnusable when nothing more can be.
+
+    Args:
+        path: made, with the folders above it, when it is missing.
+        on_conflict: when a name is taken: `refuse` the entry, `overwrite` (a file or symlink, never a folder),
+            or keep `both`, the new one as `name (restored).ext`.
+        clock: seconds since the epoch; tells how old leftovers of a crash are.
+
+    Raises:
+        DestinationUnusable: it cannot be made or opened.
+    """
+
+    def __init__(
+        self, path: str, *, on_conflict: OnConflict = "refuse", clock: Callable[[], float] = time.time
+    ) -> None:
+        self.path = path
+        self._on_conflict = on_conflict
+        self._owners = Owners(as_root=os.geteuid() == 0)
+        self._ways: dict[int, Way] = {}
+        try:
+            os.makedirs(path, exist_ok=True)
+            self._handles = FolderHandles(path, clock=clock)
+        except (OSError, ValueError) as error:
+            raise DestinationUnusable(f"nothing can be restored into {display(path)}: {reason_of(error)}") from error
+
+    def __enter__(self) -> Destination:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the folder. A new file that is still being written may still be published."""
+        self._handles.close()
+
+    def find(self, path: str) -> os.stat_result | None:
+        """What is there, a symlink itself; None when nothing is, or its folder is missing."""
+        above, name = _split(path)
+        try:
+            return os.stat(name, dir_fd=self._handles.open(above).fd, follow_symlinks=False)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise self._handles.failure(path, error) from error
+
+    def holds(self, path: str, *, size: int, sha256: str) -> bool:
+        """Is a regular file with exactly these contents there already? `sha256` in hex."""
+        facts = self.find(path)
+        if facts is None or not stat.S_ISREG(facts.st_mode) or facts.st_size != size:
+            return False
+        above, name = _split(path)
+        try:
+            fd = open_quietly(name, _OPEN_FILE, dir_fd=self._handles.open(above).fd)
+            try:
+                return _sha256_of(fd) == sha256
+            finally:
+                os.close(fd)
+        except OSError as error:
+            raise self._handles.failure(path, error) from error
+
+    def make_folder(self, path: str) -> bool:
+        """Make it, and those above it, for the owner alone until `finish_folder`; True when it was made now."""
+        _split(path)
+        try:
+            return self._handles.make(path)
+        except OSError as error:
+            raise self._handles.failure(path, error) from error
+
+    def finish_folder(self, path: str, attributes: Attributes) -> list[str]:
+        """Give a folder its attributes, once all in it is restored: what comes later changes its time.
+
+        Returns:
+            A sentence for each thing that could not be brought back.
+        """
+        _split(path)
+        try:
+            folder = self._handles.open(path)
+        except OSError as error:
+            raise self._handles.failure(path, error) from error
+        return set_attributes(folder.fd, attributes, self._owners, bits=FOLDER_BITS)
+
+    def new_file(self, path: str, size: int, *, sparse: bool = False) -> NewFile:
+        """Begin a file of `size` bytes in a folder that is there; `sparse` leaves blocks of zeros as holes.
+
+        A conflict that is there already is told now, before anything is fetched.
+        """
+        place = self._place(path)
+        try:
+            self._check_free(place)
+            return self._begin(place, size, sparse=sparse)
+        except OSError as error:
+            raise self._handles.failure(path, error) from error
+
+    def put_file(self, path: str, data: bytes, attributes: Attributes) -> Written:
+        """Restore a small file, in a folder that is there, at one stroke."""
+        place = self._place(path)
+        try:
+            file = self._begin(place, len(data), sparse=False)
+        except OSError as error:
+            raise self._handles.failure(path, error) from error
+        try:
+            file.write(0, data)
+            return file.publish(attributes)
+        finally:
+            file.discard()
+
+    def make_link(self, path: str, target: str, attributes: Attributes) -> Written:
+        """Restore a symlink, its target as it is: it may point anywhere, as nothing is written through it."""
+        if not target or "\0" in target or not _is_encodable(target):
+            raise EntryError(f"{display(path)} cannot be restored: {display(target)!r} is no target of a symlink")
+        place = self._place(path)
+        lost: list[str] = []
+
+        def attach(name: str) -> None:
+            os.symlink(target, name, dir_fd=place.folder.fd)
+            lost[:] = set_link_attributes(name, place.folder.fd, attributes, self._owners)
+
+        try:
+            return Written(give_name(place, attach, self._on_conflict), tuple(lost))
+        except OSError as error:
+            raise self._handles.failure(path, error) from error
+
+    def make_hardlink(self, path: str, first: str) -> Written:
+        """Restore another name of the file at `first`, which must be a regular file of this destination."""
+        place, source = self._place(path), self._place(first)
+
+        def attach(name: str) -> None:
+            os.link(source.name, name, src_dir_fd=source.folder.fd, dst_dir_fd=place.folder.fd, follow_symlinks=False)
+
+        facts = self.find(first)
+        if facts is None or not stat.S_ISREG(facts.st_mode):
+            raise EntryError(f"{display(path)} cannot be restored: {display(first)}, its other name, is no file")
+        try:
+            return Written(give_name(place, attach, self._on_conflict), ())
+        except OSError as error:
+            raise self._handles.failure(path, error) from error
+
+    def _place(self, path: str) -> Place:
+        above, name = _split(path)
+        try:
+            return Place(self._handles.open(above), name, path)
+        except FileNotFoundError as error:
+            raise self._handles.failure(path, _because("its folder is missing", error)) from error
+        except OSError as error:
+            raise self._handles.failure(path, error) from error
+
+    def _begin(self, place: Place, size: int, *, sparse: bool) -> NewFile:
+        return NewFile(
+            place,
+            size,
+            way=self._way(place.folder),
+            handles=self._handles,
+            owners=self._owners,
+            on_conflict=self._on_conflict,
+            sparse=sparse,
+        )
+
+    def _way(self, folder: OpenFolder) -> Way:
+        """How files come into being there: tried once for each filesystem, others may be mounted below."""
+        way = self._ways.get(folder.device)
+        if way is None:
+            way = self._ways[folder.device] = find_way(folder)
+        return way
+
+    def _check_free(self, place: Place) -> None:
+        if self._on_conflict == "both":
+            return
+        try:
+            facts = os.stat(place.name, dir_fd=place.folder.fd, follow_symlinks=False)
+        except FileNotFoundError:
+            return
+        if self._on_conflict == "refuse":
+            raise FileExistsError
+        check_replaceable(place, facts)
+
+
+def _split(path: str) -> tuple[str, str]:
+    """The path of the folder above, and the name. Raises EntryError for a path that could lead elsewhere."""
+    if not _NO_SEGMENT.isdisjoint(path.split("/")) or "\0" in path or not _is_encodable(path):
+        raise EntryError(f"{display(path) or 'an empty path'} cannot be restored: it is no plain relative path")
+    above, _, name = path.rpartition("/")
+    return above, name
+
+
+def _is_encodable(text: str) -> bool:
+    try:
+        return text.isascii() or bool(os.fsencode(text))
+    except UnicodeEncodeError:
+        return False
+
+
+def _because(why: str, error: OSError) -> OSError:
+    return OSError(error.errno, why)
+
+
+def _sha256_of(fd: int) -> str:
+    digest = hashlib.sha256()
+    while piece := os.read(fd, _PIECE):
+        digest.update(piece)
+    return digest.hexdigest()

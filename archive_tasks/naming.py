@@ -1,0 +1,187 @@
+"""How an entry gets its name in a folder: at once, whole, and without taking another's.
+
+A new file goes one of three ways, by what the filesystem can do:
+
+- nameless: O_TMPFILE, then a link to /proc/self/fd/N. A crash leaves nothing. (open(2), O_TMPFILE)
+- link: a temporary name, then a second link with the right name. For NFS, older FUSE, macOS.
+- rename: a temporary name, then renameat2 with RENAME_NOREPLACE, or a look and a rename. For FAT and others
+  that have no hard links.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from archive_tasks.errors import EntryOccupied
+from archive_tasks.folder_handles import OpenFolder, remove_quietly, temporary_name
+from archive_tasks.names import display
+
+OnConflict = Literal["refuse", "overwrite", "both"]
+Way = Literal["nameless", "link", "rename"]
+Attach = Callable[[str], None]
+"""Makes the entry appear under a name of its folder, whole. Raises FileExistsError when the name is taken."""
+
+_LONGEST_NAME = 255
+_LONGEST_ENDING = 32
+_NAMED = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_RENAME_NOREPLACE = 1  # linux/fs.h
+
+
+class Written(NamedTuple):
+    """An entry that stands in the destination.
+
+    Attributes:
+        path: where, relative to the destination; not the path asked for when that was taken and both are kept.
+        lost: a sentence for each thing that could not be brought back.
+    """
+
+    path: str
+    lost: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an entry goes: `name` in an open folder; `path` is the whole, relative to the destination."""
+
+    folder: OpenFolder
+    name: str
+    path: str
+
+
+def find_way(folder: OpenFolder) -> Way:
+    """The best way that works in a folder, found with an empty file. Raises OSError when no file can be made."""
+    name, second = temporary_name(), temporary_name()
+    try:
+        fd = open_nameless(folder)
+    except OSError:
+        fd = -1
+    try:
+        if fd >= 0 and _can(lambda: os.link(f"/proc/self/fd/{fd}", name, dst_dir_fd=folder.fd, follow_symlinks=True)):
+            return "nameless"
+        os.close(open_named(folder, name))
+        linked = _can(lambda: os.link(name, second, src_dir_fd=folder.fd, dst_dir_fd=folder.fd, follow_symlinks=False))
+        return "link" if linked else "rename"
+    finally:
+        if fd >= 0:
+            os.close(fd)
+        remove_quietly(folder, name)
+        remove_quietly(folder, second)
+
+
+def give_name(place: Place, attach: Attach, on_conflict: OnConflict) -> str:
+    """Let the entry appear under its name, or do as `on_conflict` says when that is taken.
+
+    Returns:
+        The path under which it stands.
+
+    Raises:
+        EntryOccupied: the name is taken, and may not be replaced.
+        OSError: it cannot be done.
+    """
+    try:
+        attach(place.name)
+        return place.path
+    except FileExistsError as error:
+        if on_conflict == "refuse":
+            raise EntryOccupied(f"{display(place.path)} was not restored: something else has its name") from error
+    if on_conflict == "overwrite":
+        _replace(place, attach)
+        return place.path
+    return _attach_beside(place, attach)
+
+
+def check_replaceable(place: Place, facts: os.stat_result) -> None:
+    """Raises EntryOccupied for what is neither a file nor a symlink: it is never overwritten."""
+    if not (stat.S_ISREG(facts.st_mode) or stat.S_ISLNK(facts.st_mode)):
+        what = "a folder" if stat.S_ISDIR(facts.st_mode) else "something that is no file"
+        raise EntryOccupied(f"{display(place.path)} was not restored: {what} has its name, and is never overwritten")
+
+
+def names_beside(name: str) -> Iterator[str]:
+    """`a (restored).txt`, `a (restored 2).txt`, ..., each at most 255 bytes long."""
+    stem, ending = os.path.splitext(name)
+    if len(os.fsencode(ending)) > _LONGEST_ENDING:
+        stem, ending = name, ""
+    number = 1
+    while True:
+        suffix = f" (restored{f' {number}' if number > 1 else ''}){ending}"
+        shortened = stem
+        while len(os.fsencode(shortened + suffix)) > _LONGEST_NAME:
+            shortened = shortened[:-1]
+        yield shortened + suffix
+        number += 1
+
+
+def _replace(place: Place, attach: Attach) -> None:
+    fd = place.folder.fd
+    try:
+        check_replaceable(place, os.stat(place.name, dir_fd=fd, follow_symlinks=False))
+    except FileNotFoundError:
+        pass  # it went away: then there is nothing to check
+    temporary = temporary_name()
+    try:
+        attach(temporary)
+        os.rename(temporary, place.name, src_dir_fd=fd, dst_dir_fd=fd)
+    except IsADirectoryError as error:
+        raise EntryOccupied(f"{display(place.path)} was not restored: a folder has its name") from error
+    finally:
+        # still there when it failed, and when both names are links of one file: rename(2) does nothing then
+        remove_quietly(place.folder, temporary)
+
+
+def _attach_beside(place: Place, attach: Attach) -> str:
+    for name in names_beside(place.name):
+        try:
+            attach(name)
+        except FileExistsError:
+            continue
+        return place.path[: len(place.path) - len(place.name)] + name
+    raise AssertionError("names never end")
+
+
+def open_nameless(folder: OpenFolder) -> int:
+    """A new file without a name. Raises OSError, also where there is no such thing."""
+    if not hasattr(os, "O_TMPFILE"):
+        raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+    return os.open(".", os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600, dir_fd=folder.fd)
+
+
+def open_named(folder: OpenFolder, name: str) -> int:
+    """A new file that only its owner may look into. Raises OSError, also when there is one."""
+    return os.open(name, _NAMED, 0o600, dir_fd=folder.fd)
+
+
+def _can(act: Callable[[], None]) -> bool:
+    try:
+        act()
+    except OSError:
+        return False
+    return True
+
+
+def rename_to_free(folder: int, old: str, new: str) -> None:
+    """Rename within a folder onto a name that is free. Raises FileExistsError when it is not.
+
+    Where the system has no call for that, a look goes before: then another program that takes the name in
+    between loses what it put there.
+    """
+    import ctypes  # here, as few filesystems need it and it takes milliseconds to load
+
+    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if rename and rename(folder, os.fsencode(old), folder, os.fsencode(new), _RENAME_NOREPLACE) == 0:
+        return
+    code = ctypes.get_errno() if rename else errno.ENOSYS
+    if code not in {errno.ENOSYS, errno.EINVAL}:
+        raise OSError(code, os.strerror(code))
+    if _can(lambda: _look(folder, new)):
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+    os.rename(old, new, src_dir_fd=folder, dst_dir_fd=folder)
+
+
+def _look(folder: int, name: str) -> None:
+    os.stat(name, dir_fd=folder, follow_symlinks=False)
