@@ -28,6 +28,7 @@ from archive_tasks.walk import open_quietly
 _NO_SEGMENT = frozenset({"", ".", ".."})
 _OPEN_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _PIECE = 1024 * 1024
+_LARGEST = 2**63 - 1  # off_t
 
 
 class Destination:
@@ -68,7 +69,7 @@ class Destination:
         self.close()
 
     def close(self) -> None:
-        """Let go of the folder. A new file that is still being written may still be published."""
+        """Let go of the folder, once is enough. Every new file must have ended before."""
         self._handles.close()
 
     def find(self, path: str) -> os.stat_result | None:
@@ -90,7 +91,7 @@ class Destination:
         try:
             fd = open_quietly(name, _OPEN_FILE, dir_fd=self._handles.open(above).fd)
             try:
-                return _sha256_of(fd) == sha256
+                return stat.S_ISREG(os.fstat(fd).st_mode) and _sha256_of(fd) == sha256
             finally:
                 os.close(fd)
         except OSError as error:
@@ -123,6 +124,8 @@ class Destination:
         A conflict that is there already is told now, before anything is fetched.
         """
         place = self._place(path)
+        if not 0 <= size <= _LARGEST:
+            raise EntryError(f"{display(path)} cannot be restored: no file has {size} bytes")
         try:
             self._check_free(place)
             return self._begin(place, size, sparse=sparse)

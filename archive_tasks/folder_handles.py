@@ -76,10 +76,10 @@ class FolderHandles:
         self._sweep(self.root)
 
     def close(self) -> None:
-        """Let go of all folders; using this afterwards fails."""
+        """Let go of all folders, once is enough; using this afterwards fails."""
         with self._lock:
             self._open.clear()
-        del self.root
+            vars(self).pop("root", None)
 
     def open(self, path: str) -> OpenFolder:
         """The folder at `path`, which is checked already; the root when it is empty.
@@ -105,13 +105,19 @@ class FolderHandles:
     def failure(self, path: str, error: OSError) -> ArchiveTasksError:
         """What an OSError at the entry `path` means: an EntryError, or the end of the run."""
         why = reason_of(error)
-        if error.errno in _STOP or self._has_vanished():
-            return DestinationUnusable(f"nothing more can be restored into {display(self._name)}: {why}")
+        if self._has_vanished():
+            why = "it was removed meanwhile"
+        elif error.errno not in _STOP:
+            return self._entry_failure(path, error, why)
+        return DestinationUnusable(f"nothing more can be restored into {display(self._name)}: {why}")
+
+    def _entry_failure(self, path: str, error: OSError, why: str) -> EntryError:
         if isinstance(error, FileExistsError):
             return EntryOccupied(f"{display(path)} was not restored: something else has its name")
         return EntryError(f"{display(path)} cannot be restored: {why}")
 
     def _has_vanished(self) -> bool:
+        """A folder that was removed has no links left, however long it is held open."""
         return os.fstat(self.root.fd).st_nlink == 0
 
     def _nearest(self, path: str) -> OpenFolder:

@@ -14,6 +14,7 @@ import errno
 import os
 import stat
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -119,10 +120,8 @@ def names_beside(name: str) -> Iterator[str]:
 
 def _replace(place: Place, attach: Attach) -> None:
     fd = place.folder.fd
-    try:
+    with suppress(FileNotFoundError):
         check_replaceable(place, os.stat(place.name, dir_fd=fd, follow_symlinks=False))
-    except FileNotFoundError:
-        pass  # it went away: then there is nothing to check
     temporary = temporary_name()
     try:
         attach(temporary)

@@ -58,7 +58,7 @@ class NewFile:
         self._temporary = "" if way == "nameless" else temporary_name()
         self._fd = open_nameless(place.folder) if way == "nameless" else open_named(place.folder, self._temporary)
         if sparse:
-            os.ftruncate(self._fd, size)
+            self._stretch()
 
     def __enter__(self) -> NewFile:
         return self
@@ -136,6 +136,13 @@ class NewFile:
         else:
             rename_to_free(folder, self._temporary, name)
 
+    def _stretch(self) -> None:
+        try:
+            os.ftruncate(self._fd, self.size)
+        except OSError:
+            self.discard()
+            raise
+
     def _write_sparsely(self, offset: int, data: bytes) -> None:
         for start, end, is_zero in _runs(offset, data):
             if not (is_zero and self._is_hole(offset + start, end - start)):
@@ -146,9 +153,7 @@ class NewFile:
         try:
             return os.lseek(self._fd, offset, os.SEEK_DATA) >= offset + size
         except OSError as error:
-            if error.errno == errno.ENXIO:  # no data from here to the end
-                return True
-            raise
+            return error.errno == errno.ENXIO  # no data from here to the end
 
 
 def _write_all(fd: int, data: bytes, offset: int) -> None:
