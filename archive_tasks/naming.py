@@ -2,7 +2,8 @@
 
 A new file goes one of three ways, by what the filesystem can do:
 
-- nameless: O_TMPFILE, then a link to /proc/self/fd/N. A crash leaves nothing. (open(2), O_TMPFILE)
+- nameless: O_TMPFILE, then a link to /proc/self/fd/N. A crash leaves nothing. (open(2), O_TMPFILE) The link needs
+  `dst_dir_fd`: without it os.link is link(2), which does not follow that path to the file, whatever it is told.
 - link: a temporary name, then a second link with the right name. For NFS, older FUSE, macOS.
 - rename: a temporary name, then renameat2 with RENAME_NOREPLACE, or a look and a rename. For FAT and others
   that have no hard links.

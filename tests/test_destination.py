@@ -155,7 +155,7 @@ def test_an_extended_attribute_that_cannot_be_set_is_told_and_the_file_is_there(
 
 
 def test_without_root_nothing_is_said_of_owners_and_their_own_attributes_are_told(folder: Path) -> None:
-    theirs = Attributes(mode=0o600, mtime_ns=0, uid=12345, gid=12345, user="root", xattrs={"security.x": b"1"})
+    theirs = Attributes(mode=0o600, mtime_ns=0, uid=12345, gid=12345, user="daemon", xattrs={"security.x": b"1"})
     fd = os.open(folder / "f", os.O_CREAT | os.O_RDWR)
     lost = set_attributes(fd, theirs, Owners(as_root=False), bits=0o777)
     assert os.fstat(fd).st_uid == os.geteuid()
@@ -226,6 +226,16 @@ def test_a_large_file_is_written_in_any_order_by_several_threads(destination: De
         assert names(folder) == []
         file.publish(PLAIN)
     assert (folder / "big").read_bytes() == data
+
+
+def test_large_files_are_flushed_before_they_get_their_name_and_small_ones_are_not(
+    destination: Destination, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed: list[tuple[int, list[str]]] = []
+    monkeypatch.setattr(os, "fsync", lambda fd: flushed.append((os.fstat(fd).st_size, names(folder))))
+    destination.put_file("small", bytes(MIB - 1), PLAIN)
+    destination.put_file("large", bytes(MIB), PLAIN)
+    assert flushed == [(MIB, ["small"])]
 
 
 def test_holes_stay_holes_at_odd_offsets_too(destination: Destination, folder: Path) -> None:
@@ -560,7 +570,7 @@ def test_a_really_full_disk_shows_no_name(tmp_path: Path) -> None:
         assert names(mounted) == sorted(whole)
         assert {path.stat().st_size for path in mounted.iterdir()} == {10_000}
     finally:
-        subprocess.run(["umount", mounted], check=True)
+        subprocess.run(["umount", "--lazy", mounted], check=True)
 
 
 def test_a_write_that_the_system_cuts_short_is_gone_on_with(

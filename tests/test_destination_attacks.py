@@ -157,6 +157,17 @@ def test_a_folder_that_was_moved_away_is_not_filled_any_further(
     assert names(tmp_path / "moved" / "b") == ["f"]
 
 
+def test_two_folders_that_changed_places_are_told_apart(destination: Destination, folder: Path) -> None:
+    for name in ("a", "b"):
+        destination.make_folder(name)
+        destination.put_file(f"{name}/first", b"x", PLAIN)
+    for old, new in (("a", "aside"), ("b", "a"), ("aside", "b")):
+        (folder / old).rename(folder / new)
+    destination.put_file("a/second", b"x", PLAIN)
+    assert names(folder / "a") == ["first", "second"]
+    assert names(folder / "b") == ["first"]
+
+
 def test_a_folder_that_was_removed_and_made_anew_is_filled_anew(destination: Destination, folder: Path) -> None:
     destination.make_folder("a")
     (folder / "a").rmdir()
