@@ -45,6 +45,7 @@ class Survey:
     Attributes:
         id: 32 hex digits that follow from paths, types, sizes and modification times (of folders: no time).
         newest: path of the entry used last among those that count as use; None when none does.
+        packable: number of files that are not empty and small enough for a pack.
         marks: sixteen bytes an entry.
     """
 
@@ -54,6 +55,7 @@ class Survey:
     bytes: int = 0
     newest: str | None = None
     newest_ns: int = 0
+    packable: int = 0
     marks: bytearray = field(default_factory=bytearray)
 
     @property
@@ -101,14 +103,14 @@ def _entry(path: str, facts: os.stat_result) -> Entry:
     return Entry(path, kind, facts)
 
 
-def survey_item(item: Item, rules: Rules, root_fd: int) -> Survey:
+def survey_item(item: Item, rules: Rules, root_fd: int, *, pack_below: int) -> Survey:
     """List the item once and sum it up. Raises ItemUnreadable."""
     survey = Survey()
     identity = hashlib.sha256(b"archive_tasks id 1\0")
     for listed in list_entries(item, rules, root_fd):
         if listed.why is None:
             identity.update(_identity(listed.entry))
-            _add(survey, listed, rules)
+            _add(survey, listed, rules, pack_below)
         survey.marks += _mark(listed)
     survey.id = identity.hexdigest()[:32]
     return survey
@@ -133,12 +135,13 @@ def watched(listing: Iterator[Listed], survey: Survey) -> Iterator[Listed]:
         raise ItemChanged("something in it vanished while it was archived")
 
 
-def _add(survey: Survey, listed: Listed, rules: Rules) -> None:
+def _add(survey: Survey, listed: Listed, rules: Rules, pack_below: int) -> None:
     path, kind, facts = listed.entry
     if kind == "folder":
         survey.folders += 1
         return
     survey.files += 1
+    survey.packable += kind == "file" and 0 < facts.st_size < pack_below
     survey.bytes += facts.st_size
     try:
         used = rules.clock(os.path.join(rules.root, path), facts)

@@ -40,9 +40,10 @@ class Upload(Protocol):
         threads and in any order; the same part may be sent again.
         """
 
-    def complete(self) -> None:
-        """Make the object visible, create-only. Raises ObjectExists; StoreBusy(start_over=True) when the
-        upload is void and must begin again.
+    def complete(self, size: int) -> None:
+        """Make the object of exactly `size` bytes visible, create-only.
+
+        Raises ObjectExists; StoreBusy(start_over=True) when the upload is void and must begin again.
         """
 
     def abort(self) -> None:
@@ -60,7 +61,7 @@ class Store(Protocol):
         url: the target, as the user wrote it, without secrets.
         identity: what a verdict of the doctor is remembered for: endpoint, bucket, library version.
         largest_put: bytes up to which an object is written by one `put`; a larger one is uploaded in parts.
-        reads_at_once: False when what is written goes to a cold class, and cannot be read back.
+        storage_class: that the settings name for data objects; empty leaves it to the target.
     """
 
     @property
@@ -73,7 +74,10 @@ class Store(Protocol):
     def largest_put(self) -> int: ...
 
     @property
-    def reads_at_once(self) -> bool: ...
+    def storage_class(self) -> str: ...
+
+    def is_cold(self, storage_class: str) -> bool:
+        """Must an object of this class be thawed before it can be read?"""
 
     def part_size(self, size: int) -> int:
         """Bytes of a part of an object of `size` bytes, when it is uploaded in parts."""
@@ -87,16 +91,16 @@ class Store(Protocol):
     def free_bytes(self) -> int | None:
         """Room that is left, where it is limited and known; else None."""
 
-    def put(self, key: str, data: bytes, *, sha256: bytes, hot: bool = False) -> None:
+    def put(self, key: str, data: bytes, *, sha256: bytes, storage_class: str = "") -> None:
         """Create an object. `sha256` is the raw digest of `data`, given to the server to check.
 
         Atomic, durable when it returns, and create-only as far as the store can: an object that is there
         already raises ObjectExists, unless its contents are the same (a lost answer to our own write).
-        `hot` objects (manifests, README) stay in a class that can be read at once.
+        `storage_class` is in the store's own words; empty leaves it to the target, where it can be read at once.
         """
 
-    def upload(self, key: str, size: int) -> Upload:
-        """Begin an object of `size` bytes, more than `largest_put`."""
+    def upload(self, key: str, size: int, *, storage_class: str = "") -> Upload:
+        """Begin an object of at most `size` bytes, which settle the size of its parts."""
 
     def read(self, key: str, *, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
         """The object's bytes, in chunks of at most 1 MiB. Raises ObjectMissing; StoreBusy when fewer bytes

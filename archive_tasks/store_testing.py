@@ -36,7 +36,7 @@ class MemoryStore:
     """
 
     largest_put = 5 * MIB
-    reads_at_once = True
+    storage_class = ""
 
     def __init__(self, url: str = "memory://test") -> None:
         self.url = url
@@ -59,14 +59,17 @@ class MemoryStore:
     def free_bytes(self) -> int | None:
         return None
 
-    def put(self, key: str, data: bytes, *, sha256: bytes, hot: bool = False) -> None:
+    def put(self, key: str, data: bytes, *, sha256: bytes, storage_class: str = "") -> None:
         self._note("put", key)
         _check(data, sha256)
         self.publish(key, data, whole_checksum(sha256))
 
-    def upload(self, key: str, size: int) -> Upload:
+    def upload(self, key: str, size: int, *, storage_class: str = "") -> Upload:
         self._note("upload", key)
         return _MemoryUpload(self, key, size)
+
+    def is_cold(self, storage_class: str) -> bool:
+        return False
 
     def read(self, key: str, *, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
         self._note("read", key)
@@ -126,18 +129,17 @@ class _MemoryUpload:
         self.part_size = store.part_size(size)
         self._store = store
         self._key = key
-        self._size = size
         self._parts: dict[int, bytes] = {}
 
     def put_part(self, number: int, data: bytes, *, sha256: bytes) -> None:
         _check(data, sha256)
         self._parts[number] = data
 
-    def complete(self) -> None:
+    def complete(self, size: int) -> None:
         parts = [self._parts[number] for number in sorted(self._parts)]
         data = b"".join(parts)
-        if len(data) != self._size:
-            raise IntegrityError(f"{self._key} has {len(data)} of {self._size} bytes")
+        if len(data) != size:
+            raise IntegrityError(f"{self._key} has {len(data)} of {size} bytes")
         self._store.publish(self._key, data, composite_checksum([hashlib.sha256(part).digest() for part in parts]))
 
     def abort(self) -> None:
@@ -218,7 +220,7 @@ class StoreContract:
         for number in (2, 1, 2):
             upload.put_part(number, pieces[number - 1], sha256=hashlib.sha256(pieces[number - 1]).digest())
         assert store.describe("big") is None
-        upload.complete()
+        upload.complete(size)
         assert b"".join(store.read("big")) == data
 
     def test_an_aborted_upload_leaves_nothing(self, store: Store) -> None:

@@ -20,6 +20,7 @@ from archive_tasks.doctor import summary, verdict_to_json
 from archive_tasks.errors import ArchiveTasksError, Interrupted, StoreUnusable, UsageError
 from archive_tasks.model import Failure, Outcome, Plan
 from archive_tasks.names import display
+from archive_tasks.packers import packers
 from archive_tasks.report import Document
 from archive_tasks.session import Session
 from archive_tasks.setup_target import may_create
@@ -130,7 +131,8 @@ def _ask_to_go_on(plan: Plan, session: Session, store: Store, console: Console) 
 
 def _carry_out(session: Session, plan: Plan, store: Store, console: Console, *, yes: bool) -> Outcome:
     path = catalogue_path(session.data, store.url)
-    with _one_run_at_a_time(path), Catalogue(path, target=store.url) as catalogue:
+    files = sum(decision.files or 0 for decision in plan.to_archive)
+    with packers(files=files) as packing, _one_run_at_a_time(path), Catalogue(path, target=store.url) as catalogue:
         target = open_target(
             store,
             catalogue,
@@ -141,7 +143,7 @@ def _carry_out(session: Session, plan: Plan, store: Store, console: Console, *, 
         _check_room(plan, target)
         _say_how_proven(target, console)
         with console.progress() as progress:
-            return archiving.archive(plan, session, target, progress=progress)
+            return archiving.archive(plan, session, target, progress=progress, packers=packing)
 
 
 def _known_already(plan: Plan, session: Session, store: Store) -> int:

@@ -137,6 +137,51 @@ class FolderWalk:
             self._open.pop()._close()
 
 
+class FolderHandles:
+    """Handles of the folders below a root, each opened from its parent's without following links.
+
+    Meant for paths that come in the order of a walk: what leads to the folder asked for last stays open.
+    """
+
+    def __init__(self, root: str) -> None:
+        self._root = os.open(root, _OPEN_FOLDER & ~os.O_NOFOLLOW)
+        self._open: list[tuple[str, int]] = []
+        self._path: str = ""
+
+    def __enter__(self) -> FolderHandles:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._keep([])
+        os.close(self._root)
+
+    def handle(self, path: str) -> int:
+        """The folder's handle, good until the next call. `path` is relative to the root, "" is the root itself.
+
+        Raises:
+            OSError: it cannot be opened, or something in it is a link.
+        """
+        if path != self._path or not path:
+            names = path.split("/") if path else []
+            self._keep(names)
+            for name in names[len(self._open) :]:
+                parent = self._open[-1][1] if self._open else self._root
+                self._open.append((name, open_quietly(name, _OPEN_FOLDER, dir_fd=parent)))
+            self._path = path
+        return self._open[-1][1] if self._open else self._root
+
+    def _keep(self, names: list[str]) -> None:
+        """Close what does not lead to `names`."""
+        same = 0
+        while same < min(len(names), len(self._open)) and self._open[same][0] == names[same]:
+            same += 1
+        while len(self._open) > same:
+            os.close(self._open.pop()[1])
+        self._path = ""
+
+
 def unreadable(path: str, error: OSError) -> ItemUnreadable:
     """The reason that an OSError at `path` makes."""
     if isinstance(error, FileNotFoundError):

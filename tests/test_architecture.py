@@ -10,10 +10,11 @@ import archive_tasks
 PACKAGE = Path(archive_tasks.__file__).parent
 LAYERS = [
     {"errors", "model", "store", "events", "settings", "names", "checksums"},
-    {"staleness", "walk", "manifest", "layout", "catalogue", "pace"},
+    {"staleness", "walk", "source", "manifest", "search", "layout", "catalogue", "entry_index", "pace", "tar", "pack"},
     {"hookspecs", "plugins"},
     {
-        "session", "scan", "entries", "source", "records", "contents", "send", "item_archive", "archive", "target",
+        "session", "scan", "entries", "records", "contents", "send", "object_writer", "prove", "packs", "packers",
+        "item_sender", "item_archive", "archive", "target",
         "doctor", "report", "side_by_side",
     },
     {"console", "progress", "live_progress", "chain", "verbs", "verbs_writing", "setup_target", "task_frame", "tasks",

@@ -17,6 +17,7 @@ from archive_tasks.catalogue import Catalogue
 from archive_tasks.errors import Interrupted, StoreBusy, StoreUnusable
 from archive_tasks.events import Event
 from archive_tasks.model import Outcome
+from archive_tasks.packers import packers
 from archive_tasks.scan import scan
 from archive_tasks.session import Session
 from archive_tasks.store import Store
@@ -64,7 +65,8 @@ class Bench:
         plan = scan(session, private=[str(self.target)])
         with Catalogue(str(self.catalogue), target=store.url) as catalogue:
             target = self._open(store, catalogue, session)
-            return archiving.archive(plan, session, target, progress=self.watching)
+            with packers(files=0) as packing:
+                return archiving.archive(plan, session, target, progress=self.watching, packers=packing)
 
     def _open(self, store: Store, catalogue: Catalogue, session: Session) -> Target:
         return open_target(store, catalogue, now=session.now, may_create=lambda _store: True)
@@ -250,7 +252,8 @@ def test_an_item_used_after_the_plan_was_made_is_kept(bench: Bench, make_session
     store = session.open_store(bench.target.as_uri())
     with Catalogue(str(bench.catalogue), target=store.url) as catalogue:
         target = open_target(store, catalogue, now=NOW, may_create=lambda _store: True)
-        outcome = archiving.archive(plan, session, target, progress=Watching())
+        with packers(files=0) as packing:
+            outcome = archiving.archive(plan, session, target, progress=Watching(), packers=packing)
     assert [(one.item, one.reason) for one in outcome.kept] == [("item", "item/a was used after the plan was made")]
     assert bench.listed("data/") == bench.listed("manifests/") == []
 

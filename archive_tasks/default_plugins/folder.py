@@ -55,7 +55,7 @@ class FolderStore:
         self.path = _path_of(url)
         self.identity = f"folder {self.path}"
         self.largest_put = settings.part_size
-        self.reads_at_once = True
+        self.storage_class = ""
         self._swept = False
         self._place: tuple[int, int] | None = None
 
@@ -102,20 +102,23 @@ class FolderStore:
             raise self.refused(error, "looking at") from error
         return room.f_bavail * room.f_frsize
 
-    def put(self, key: str, data: bytes, *, sha256: bytes, hot: bool = False) -> None:
+    def put(self, key: str, data: bytes, *, sha256: bytes, storage_class: str = "") -> None:
         check_digest(data, sha256)
         upload = FolderUpload(self, key, len(data))
         try:
             if data:
                 upload.write(0, data)
-            upload.complete()
+            upload.complete(len(data))
         except StoreBusy as error:
             raise StoreBusy(str(error)) from error  # another `put` writes everything again
         finally:
             upload.abort()
 
-    def upload(self, key: str, size: int) -> FolderUpload:
+    def upload(self, key: str, size: int, *, storage_class: str = "") -> FolderUpload:
         return FolderUpload(self, key, size)
+
+    def is_cold(self, storage_class: str) -> bool:
+        return False
 
     def read(self, key: str, *, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
         try:

@@ -88,8 +88,11 @@ class S3Store:
         create_bucket(self.client, self.bucket, self.owner, where=self.url)
 
     @property
-    def reads_at_once(self) -> bool:
-        return self.settings.s3.storage_class not in COLD_CLASSES
+    def storage_class(self) -> str:
+        return self.settings.s3.storage_class
+
+    def is_cold(self, storage_class: str) -> bool:
+        return storage_class in COLD_CLASSES
 
     def part_size(self, size: int) -> int:
         smallest = math.ceil(math.ceil(size / _MOST_PARTS) / MIB) * MIB
@@ -98,10 +101,10 @@ class S3Store:
     def free_bytes(self) -> int | None:
         return None
 
-    def put(self, key: str, data: bytes, *, sha256: bytes, hot: bool = False) -> None:
+    def put(self, key: str, data: bytes, *, sha256: bytes, storage_class: str = "") -> None:
         from botocore.exceptions import ClientError
 
-        request = {**self.place(key), "Body": data, **checksum_fields(sha256), **self._stored_as(hot=hot)}
+        request = {**self.place(key), "Body": data, **checksum_fields(sha256), **self._stored_as(storage_class)}
         with translated(self.url, "writing to"):
             try:
                 self._conditionally(self.client.put_object, request)
@@ -110,13 +113,13 @@ class S3Store:
                     raise
                 self._check_it_is_ours(key, len(data), sha256.hex())
 
-    def upload(self, key: str, size: int) -> S3Upload:
+    def upload(self, key: str, size: int, *, storage_class: str = "") -> S3Upload:
         if size > LARGEST_OBJECT:
             raise ItemUnreadable(f"{display(key)} has {size:,} bytes, and S3 takes {LARGEST_OBJECT:,} in one object")
         request = {**self.place(key), "ChecksumAlgorithm": "SHA256", "ChecksumType": "COMPOSITE"}
         with translated(self.url, "writing to"):
-            answer = self.client.create_multipart_upload(**request, **self._stored_as(hot=False))
-            return S3Upload(self, key, size, answer["UploadId"], self.part_size(size))
+            answer = self.client.create_multipart_upload(**request, **self._stored_as(storage_class))
+            return S3Upload(self, key, answer["UploadId"], self.part_size(size))
 
     def read(self, key: str, *, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
         if length == 0:
@@ -198,10 +201,10 @@ class S3Store:
         if not self.holds(key, size, sha256, sha256):
             raise ObjectExists(f"{display(key)} is in {self.url} with other contents")
 
-    def _stored_as(self, *, hot: bool) -> dict[str, str]:
+    def _stored_as(self, storage_class: str) -> dict[str, str]:
         s3 = self.settings.s3
         fields = {
-            "StorageClass": "" if hot else s3.storage_class,
+            "StorageClass": storage_class,
             "ServerSideEncryption": s3.encryption,
             "SSEKMSKeyId": s3.kms_key,
         }

@@ -108,7 +108,7 @@ class _Probes:
             self._store.put(f"{prefix}whole", data, sha256=digest)
             upload = self._store.upload(f"{prefix}parts", len(data))
             upload.put_part(1, data, sha256=digest)
-            upload.complete()
+            upload.complete(len(data))
             whole, parts = self._store.describe(f"{prefix}whole"), self._store.describe(f"{prefix}parts")
         right = (
             whole is not None

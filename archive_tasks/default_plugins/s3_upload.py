@@ -19,11 +19,10 @@ if TYPE_CHECKING:
 class S3Upload:
     """A multipart upload, with the SHA-256 of every part."""
 
-    def __init__(self, store: S3Store, key: str, size: int, upload_id: str, part_size: int) -> None:
+    def __init__(self, store: S3Store, key: str, upload_id: str, part_size: int) -> None:
         self.part_size = part_size
         self._store = store
         self._key = key
-        self._size = size
         self._id = upload_id
         self._parts: dict[int, tuple[str, bytes]] = {}
 
@@ -38,7 +37,7 @@ class S3Upload:
             )
             self._parts[number] = (answer["ETag"], sha256)
 
-    def complete(self) -> None:
+    def complete(self, size: int) -> None:
         from botocore.exceptions import ClientError
 
         ordered = [(number, *self._parts[number]) for number in sorted(self._parts)]
@@ -51,7 +50,7 @@ class S3Upload:
                 try:
                     self._store.complete(self._key, self._id, parts)
                 except ClientError as error:
-                    self._settle(error.response, [digest for _, _, digest in ordered])
+                    self._settle(error.response, [digest for _, _, digest in ordered], size)
                     if not says_it_exists(error.response) and code_of(error.response) != "NoSuchUpload":
                         raise
         except IntegrityError as error:
@@ -65,7 +64,7 @@ class S3Upload:
         except (BotoCoreError, ClientError) as error:
             logging.getLogger("archive_tasks").debug("an upload could not be aborted: %s", error)
 
-    def _settle(self, answer: Mapping[str, Any], digests: Sequence[bytes]) -> None:
+    def _settle(self, answer: Mapping[str, Any], digests: Sequence[bytes], size: int) -> None:
         """An answer to Complete may be about our own Complete, whose answer was lost.
 
         Raises:
@@ -77,16 +76,16 @@ class S3Upload:
             raise StoreBusy("another write met this one", start_over=True)
         if not says_it_exists(answer) and code != "NoSuchUpload":
             return
-        if self._is_there(digests):
+        if self._is_there(digests, size):
             return
         if code == "NoSuchUpload":
             raise StoreBusy("the store has forgotten the upload", start_over=True)
         raise ObjectExists(f"{display(self._key)} is in {self._store.url} with other contents")
 
-    def _is_there(self, digests: Sequence[bytes]) -> bool:
+    def _is_there(self, digests: Sequence[bytes], size: int) -> bool:
         """By size and composite checksum; where there is none, by size: the caller proves what it sent anyway."""
         found = self._store.describe(self._key)
-        if found is None or found.size != self._size:
+        if found is None or found.size != size:
             return False
         composite = composite_checksum(digests)
         return found.checksum is None or found.checksum in {composite, composite.partition("-")[0]}
