@@ -28,7 +28,7 @@ from archive_tasks.names import display
 from archive_tasks.object_writer import ObjectWriter
 from archive_tasks.pace import Pace, Patience
 from archive_tasks.packs import BATCH_BYTES, BATCH_MEMBERS, Start
-from archive_tasks.prove import Sending, Stored
+from archive_tasks.prove import Sending, Stored, uncounted
 from archive_tasks.session import Rules, Session
 from archive_tasks.settings import Settings
 from archive_tasks.store import Store
@@ -189,7 +189,7 @@ class _ItemArchiver:
         sending, prefix = self._sending(archive_id)
         key = layout.manifest_key(scope=self._scope, day=self._work.now, item=self._item.name, archive_id=archive_id)
         keeper = EntryKeeper(self._work.catalogue, archive_id)
-        manifest = ObjectWriter(sending, key, most=_LARGEST_MANIFEST, hot=True)
+        manifest = ObjectWriter(uncounted(sending), key, most=_LARGEST_MANIFEST, hot=True)
 
         def take(block: Block) -> None:
             manifest.write(block.frame)

@@ -15,7 +15,7 @@ from archive_tasks.manifest import Record, name_fields, name_in
 from archive_tasks.model import Item
 from archive_tasks.pack import Member
 from archive_tasks.packs import Packs, Slot
-from archive_tasks.prove import Sending, Stored
+from archive_tasks.prove import Sending, Stored, uncounted
 from archive_tasks.records import attribute_fields, attributes_in, describe_entry, place_of
 from archive_tasks.send import send_file
 from archive_tasks.source import SourceFile, identity_of
@@ -72,7 +72,7 @@ class ItemSender:
             StoreError: the target failed.
         """
         packs = Packs(
-            self._sending,
+            uncounted(self._sending),
             prefix=prefix,
             root=self._item.root,
             start=self._work.start_packing,
@@ -108,6 +108,7 @@ class ItemSender:
         if isinstance(sending, Slot):
             place = packs.placed(sending)
             record = record | place
+            self._tell(0, record.get("size", 0) if "key" in place else 0)
             if "key" in place and record["size"] == 0:
                 record = _without_place(record)
         elif sending is not None:

@@ -134,13 +134,16 @@ def read_manifest(data: bytes | Iterable[bytes]) -> Iterator[Record]:
 def read_lines(data: bytes | Iterable[bytes]) -> Iterator[tuple[Record, bytes]]:
     """As `read_manifest`, with each record's own line."""
     digest = hashlib.sha256()
-    for number, line in enumerate(_lines([data] if isinstance(data, bytes) else data)):
+    lines = _lines([data] if isinstance(data, bytes) else data)
+    for number, line in enumerate(lines):
         record = _parsed(line)
         if number == 0:
             _check_header(record)
         if "end" in record:
             if record["end"] != number or record.get("sha256") != digest.hexdigest():
                 raise ManifestError("the manifest is damaged: its lines do not match its last one")
+            if any(lines):
+                raise ManifestError("the manifest is damaged: it goes on after its last line")
             return
         digest.update(line)
         yield record, line
@@ -213,6 +216,8 @@ def _unpacked(chunks: Iterable[bytes]) -> Iterator[bytes]:
                 yield piece
                 piece = b"" if unpacker.eof else unpacker.decompress(b"", max_length=_CHUNK)
             left, unpacker = (unpacker.unused_data, None) if unpacker.eof else (b"", unpacker)
+    if unpacker is not None:
+        raise ManifestError("the manifest is cut short: its last frame has no end")
 
 
 def _parsed(line: bytes) -> Record:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import hashlib
 import threading
@@ -63,6 +64,11 @@ class Sending:
         """Raises Interrupted when the item was given up or the run was stopped."""
         if self.given_up.is_set() or self.pace.stopped:
             raise Interrupted("stopped")
+
+
+def uncounted(sending: Sending) -> Sending:
+    """The same for objects that are no file of the user's: progress counts his bytes."""
+    return dataclasses.replace(sending, on_sent=lambda _size: None)
 
 
 def prove(stored: Stored, sending: Sending) -> None:

@@ -85,6 +85,11 @@ def _entries(manifest: bytes) -> Iterator[dict[str, Any]]:
     return (record for record in manifest_lines(manifest)[1:] if "path" in record)
 
 
+def files_of(manifest: bytes, fetch: Fetch) -> dict[str, bytes]:
+    """Contents of each file, by path."""
+    return {exact(one, "path"): contents_of(one, fetch) for one in _entries(manifest) if one["type"] == "file"}
+
+
 def objects_of(manifest: bytes) -> list[str]:
     """Keys of the objects that a manifest speaks of."""
     return sorted({record["key"] for record in _entries(manifest) if "key" in record})
