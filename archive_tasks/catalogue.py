@@ -185,6 +185,43 @@ class Catalogue:
             write("delete from attempts where archive_id = ?", (archive_id,))
             _journal(write, now, "attempt given up", archive=archive_id, why=why)
 
+    def forget_attempts_below(self, prefix: str, *, now: datetime) -> None:
+        """Attempts whose objects are about to be removed are gone on with no more."""
+        with self.writing() as write:
+            write("delete from attempts where prefix = ?", (prefix,))
+            _journal(write, now, "orphan removed", prefix=prefix)
+
+    # -- restores and thaws -------------------------------------------------------------------------
+
+    def begin_restore(self, archive_id: str, destination: str, *, now: datetime) -> bool:
+        """Remember a restore before it writes anything. True when it was begun before, and cut off."""
+        where = (archive_id, os.fsencode(destination))
+        known = self.rows("select 1 from restores where archive_id = ? and destination = ?", *where)
+        with self.writing() as write:
+            write("insert or ignore into restores values (?,?,?)", (*where, now.isoformat()))
+            _journal(write, now, "restoring", archive=archive_id)
+        return bool(known)
+
+    def end_restore(self, archive_id: str, destination: str, *, now: datetime, failed: int) -> None:
+        """A restore has come to its end; one in which something failed can be gone on with."""
+        with self.writing() as write:
+            if not failed:
+                write(
+                    "delete from restores where archive_id = ? and destination = ?",
+                    (archive_id, os.fsencode(destination)),
+                )
+            _journal(write, now, "restored", archive=archive_id, failed=str(failed))
+
+    def thaw_requested(self, key: str) -> tuple[str, datetime] | None:
+        """(tier, when) of the last request to thaw an object."""
+        rows = self.rows("select tier, requested from thaws where key = ?", key)
+        return (rows[0][0], datetime.fromisoformat(rows[0][1])) if rows else None
+
+    def note_thaw(self, key: str, *, tier: str, days: int, now: datetime) -> None:
+        with self.writing() as write:
+            write("insert or replace into thaws values (?,?,?,?)", (key, tier, days, now.isoformat()))
+            _journal(write, now, "thaw requested", key=key, tier=tier)
+
     # -- archives -----------------------------------------------------------------------------------
 
     def record(
@@ -237,6 +274,13 @@ class Catalogue:
                 write(f"delete from {table} where {column} = ?", (archive_id,))  # noqa: S608 - constants of this line
             write("delete from blocks where archive_id = ?", (archive_id,))
             _journal(write, now, "forgotten", archive=archive_id, why=why)
+
+    def forget_entries(self, *, now: datetime) -> None:
+        """Forget what follows from the target, so that it is read anew: what this device did stays."""
+        with self.writing() as write:
+            write("delete from indexed")
+            write("delete from blocks")
+            _journal(write, now, "entries forgotten")
 
     def known(self, archive_id: str) -> Known | None:
         return next(iter(self._known("where a.id = ?", archive_id)), None)

@@ -26,6 +26,7 @@ MANIFESTS = "manifests/"
 DATA = "data/"
 LONGEST_KEY = 900
 
+_ATTEMPT = re.compile(r"data/.+?~[0-9a-f]{32}/[0-9a-f]{12}/")
 _MANIFEST = re.compile(r"~(?P<id>[0-9a-f]{32})\.jsonl\.zst$")
 
 
@@ -42,6 +43,12 @@ def archive_id_in(key: str) -> str | None:
 def attempt_prefix(*, scope: str, day: datetime, item: str, archive_id: str, attempt: str) -> str:
     """Where one attempt's objects go. `attempt` is random, so that no data key is ever written twice."""
     return f"{DATA}{scope}/{day:%Y-%m-%d}/{key_segment(item)}~{archive_id}/{attempt}/"
+
+
+def attempt_of(key: str) -> str:
+    """The attempt that a data object belongs to; the key itself where it lies in none."""
+    found = _ATTEMPT.match(key)
+    return found[0] if found else key
 
 
 def file_key(prefix: str, path: str) -> str:

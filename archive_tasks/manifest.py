@@ -49,7 +49,10 @@ LARGEST_LINE = 64 * 1024 * 1024
 BLOCK_BYTES = 1024 * 1024
 """Of lines, after which a frame of the manifest ends."""
 _CHUNK = 1024 * 1024
-_OPTIONS: Mapping[int, int] = {zstd.CompressionParameter.compression_level: LEVEL, zstd.CompressionParameter.checksum_flag: 1}
+_OPTIONS: Mapping[int, int] = {
+    zstd.CompressionParameter.compression_level: LEVEL,
+    zstd.CompressionParameter.checksum_flag: 1,
+}
 
 Record = dict[str, Any]
 

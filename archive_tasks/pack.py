@@ -32,7 +32,10 @@ LEVEL = 3
 HOW = f"tar 1 zstd {zstd.zstd_version} {LEVEL} {FRAME_BYTES}"
 """What the bytes of a pack follow from, beside the files: a pack that was made otherwise has other bytes."""
 
-_OPTIONS: Mapping[int, int] = {zstd.CompressionParameter.compression_level: LEVEL, zstd.CompressionParameter.checksum_flag: 1}
+_OPTIONS: Mapping[int, int] = {
+    zstd.CompressionParameter.compression_level: LEVEL,
+    zstd.CompressionParameter.checksum_flag: 1,
+}
 _EMPTY_SHA256 = hashlib.sha256().hexdigest()
 
 
@@ -127,27 +130,26 @@ def end_of_pack() -> bytes:
     return _frame([tar.END])
 
 
-def unpack_frames(data: bytes, *, most: int) -> bytes:
-    """What whole frames, one behind the other, unpack to: up to `most` bytes, whatever the frames claim.
+def unpack_frame(data: bytes, needed: int) -> bytes:
+    """The first `needed` bytes of what a frame unpacks to, and nothing of what it may hold beyond.
 
     Raises:
-        ValueError: they are damaged, or hold more than `most` bytes.
+        ValueError: the frame is damaged or holds less.
     """
+    unpacker = zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: 27})
     parts: list[bytes] = []
-    room = most
-    while data:
-        unpacker = zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: 27})
-        try:
-            part = unpacker.decompress(data, max_length=room + 1)
-        except zstd.ZstdError as error:
-            raise ValueError(str(error)) from None
-        room -= len(part)
-        if room < 0:
-            raise ValueError("it unpacks to more than was announced")
-        if not unpacker.eof:
-            raise ValueError("it is cut short")
-        parts.append(part)
-        data = unpacker.unused_data
+    room = needed
+    piece = data
+    try:
+        while room:
+            part = unpacker.decompress(piece, max_length=room)
+            piece = b""
+            parts.append(part)
+            room -= len(part)
+            if room and (unpacker.eof or (unpacker.needs_input and not part)):
+                raise ValueError("it is cut short")
+    except zstd.ZstdError as error:
+        raise ValueError(str(error)) from None
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 

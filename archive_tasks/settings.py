@@ -66,6 +66,7 @@ class Settings:
         part_size: bytes of a part, at least, when a file is sent in parts.
         bandwidth: bytes sent a second, at most; 0 is unlimited.
         retry_minutes: how long an item waits for a target that answers with passing faults.
+        prices: file of a price table to use instead of the one that comes with archive_tasks.
         stop_chain: True makes a run in which an item failed (exit code 3) end the chain of tasks.
         plugins_off: names of plugins that are not loaded.
         options: settings of plugins, by plugin name.
@@ -90,6 +91,7 @@ class Settings:
     part_size: int = field(default=16 * MIB, metadata={"size": True})
     bandwidth: int = field(default=0, metadata={"size": True})
     retry_minutes: int = 15
+    prices: str = ""
     stop_chain: bool = True
     plugins_off: tuple[str, ...] = ()
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)

@@ -8,7 +8,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
+
+
+class Thaw(NamedTuple):
+    """Where an object of a cold class is on its way to be read.
+
+    Attributes:
+        state: `frozen` until it is asked for, `thawing` while the store brings a copy up, `thawed` while that lasts.
+        until: when the copy goes away; None while there is none.
+    """
+
+    state: Literal["frozen", "thawing", "thawed"]
+    until: datetime | None = None
 
 
 class ObjectInfo(NamedTuple):
@@ -18,11 +30,17 @@ class ObjectInfo(NamedTuple):
         size: bytes.
         checksum: SHA-256 in the notation of `archive_tasks.checksums`, or None when the store gives none.
             It is the store's word: it proves something only where the store was seen to refuse wrong ones.
+        modified: when it was written, by the store's clock.
+        storage_class: in the store's words; empty where it has none.
+        thaw: None for what can be read at once; told by `describe` only.
     """
 
     key: str
     size: int
     checksum: str | None = None
+    modified: datetime | None = None
+    storage_class: str = ""
+    thaw: Thaw | None = None
 
 
 class Upload(Protocol):
@@ -103,8 +121,8 @@ class Store(Protocol):
         """Begin an object of at most `size` bytes, which settle the size of its parts."""
 
     def read(self, key: str, *, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
-        """The object's bytes, in chunks of at most 1 MiB. Raises ObjectMissing; StoreBusy when fewer bytes
-        come than the store announced.
+        """The object's bytes, in chunks of at most 1 MiB. Raises ObjectMissing; ObjectFrozen; StoreBusy when
+        fewer bytes come than the store announced.
         """
 
     def describe(self, key: str) -> ObjectInfo | None:
@@ -113,8 +131,16 @@ class Store(Protocol):
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         """All objects whose keys begin with `prefix`, in no promised order, checksums left None."""
 
+    def thaw(self, key: str, *, tier: str, days: int) -> None:
+        """Ask for an object of a cold class to be readable for so many days. No error when it is on its way already,
+        or needs no thawing.
+
+        Args:
+            tier: in the store's words: Expedited, Standard, Bulk.
+        """
+
     def delete(self, key: str) -> None:
-        """Remove an object; no error when it is gone already. Only the doctor's own objects are removed."""
+        """Remove an object; no error when it is gone already. Removed are the doctor's own objects, and by `prune` orphans."""
 
     def probes(self) -> Sequence[Probe]:
         """The questions that `doctor` asks this kind of store."""

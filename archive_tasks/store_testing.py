@@ -17,14 +17,16 @@ import os
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 
 from archive_tasks.checksums import composite_checksum, whole_checksum
-from archive_tasks.errors import IntegrityError, ObjectExists, ObjectMissing
-from archive_tasks.store import Answer, ObjectInfo, Probe, Store, Upload
+from archive_tasks.errors import IntegrityError, ObjectExists, ObjectFrozen, ObjectMissing
+from archive_tasks.store import Answer, ObjectInfo, Probe, Store, Thaw, Upload
 
 __all__ = ["MemoryStore", "StoreContract", "put"]
 
 MIB = 1024 * 1024
+_WRITTEN = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class MemoryStore:
@@ -44,6 +46,8 @@ class MemoryStore:
         self.objects: dict[str, bytes] = {}
         self.calls: list[tuple[str, str]] = []
         self._checksums: dict[str, str] = {}
+        self._classes: dict[str, str] = {}
+        self._cold: dict[str, Thaw] = {}
         self._lock = threading.Lock()
 
     def part_size(self, size: int) -> int:
@@ -62,19 +66,30 @@ class MemoryStore:
     def put(self, key: str, data: bytes, *, sha256: bytes, storage_class: str = "") -> None:
         self._note("put", key)
         _check(data, sha256)
-        self.publish(key, data, whole_checksum(sha256))
+        self.publish(key, data, whole_checksum(sha256), storage_class)
 
     def upload(self, key: str, size: int, *, storage_class: str = "") -> Upload:
         self._note("upload", key)
-        return _MemoryUpload(self, key, size)
+        return _MemoryUpload(self, key, size, storage_class)
 
     def is_cold(self, storage_class: str) -> bool:
-        return False
+        return storage_class in {"GLACIER", "DEEP_ARCHIVE"}
+
+    def thaw(self, key: str, *, tier: str, days: int) -> None:
+        self._note("thaw", key)
+        if key in self._cold and self._cold[key].state == "frozen":
+            self._cold[key] = Thaw("thawing")
+
+    def finish_thaws(self) -> None:
+        """What is thawing can be read from now on."""
+        self._cold = {key: Thaw("thawed") if one.state == "thawing" else one for key, one in self._cold.items()}
 
     def read(self, key: str, *, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
         self._note("read", key)
         if key not in self.objects:
             raise ObjectMissing(f"there is no {key}")
+        if key in self._cold and self._cold[key].state != "thawed":
+            raise ObjectFrozen(f"{key} must be thawed")
         data = self.objects[key]
         end = len(data) if length is None else min(len(data), offset + length)
         for start in range(offset, end, MIB):
@@ -83,12 +98,18 @@ class MemoryStore:
     def describe(self, key: str) -> ObjectInfo | None:
         self._note("describe", key)
         data = self.objects.get(key)
-        return None if data is None else ObjectInfo(key, len(data), self._checksums[key])
+        if data is None:
+            return None
+        return ObjectInfo(key, len(data), self._checksums[key], _WRITTEN, self._classes[key], self._cold.get(key))
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         self._note("list", prefix)
         with self._lock:
-            found = [ObjectInfo(key, len(data)) for key, data in self.objects.items() if key.startswith(prefix)]
+            found = [
+                ObjectInfo(key, len(data), None, _WRITTEN, self._classes[key])
+                for key, data in self.objects.items()
+                if key.startswith(prefix)
+            ]
         yield from found
 
     def delete(self, key: str) -> None:
@@ -105,12 +126,15 @@ class MemoryStore:
             ),
         )
 
-    def publish(self, key: str, data: bytes, checksum: str) -> None:
+    def publish(self, key: str, data: bytes, checksum: str, storage_class: str) -> None:
         """Create the object, or raise ObjectExists when another is there."""
         with self._lock:
             if self.objects.setdefault(key, data) != data:
                 raise ObjectExists(f"{key} is there with other contents")
             self._checksums[key] = checksum
+            self._classes[key] = storage_class
+            if self.is_cold(storage_class):
+                self._cold[key] = Thaw("frozen")
 
     def _refuses_wrong_checksum(self, prefix: str) -> Answer:
         try:
@@ -125,10 +149,11 @@ class MemoryStore:
 
 
 class _MemoryUpload:
-    def __init__(self, store: MemoryStore, key: str, size: int) -> None:
+    def __init__(self, store: MemoryStore, key: str, size: int, storage_class: str) -> None:
         self.part_size = store.part_size(size)
         self._store = store
         self._key = key
+        self._class = storage_class
         self._parts: dict[int, bytes] = {}
 
     def put_part(self, number: int, data: bytes, *, sha256: bytes) -> None:
@@ -140,7 +165,9 @@ class _MemoryUpload:
         data = b"".join(parts)
         if len(data) != size:
             raise IntegrityError(f"{self._key} has {len(data)} of {size} bytes")
-        self._store.publish(self._key, data, composite_checksum([hashlib.sha256(part).digest() for part in parts]))
+        self._store.publish(
+            self._key, data, composite_checksum([hashlib.sha256(part).digest() for part in parts]), self._class
+        )
 
     def abort(self) -> None:
         self._parts.clear()

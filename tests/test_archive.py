@@ -17,7 +17,7 @@ from archive_tasks.catalogue import Catalogue
 from archive_tasks.errors import Interrupted, StoreBusy, StoreUnusable
 from archive_tasks.events import Event
 from archive_tasks.model import Outcome
-from archive_tasks.packers import packers
+from archive_tasks.processes import processes
 from archive_tasks.scan import scan
 from archive_tasks.session import Session
 from archive_tasks.store import Store
@@ -65,8 +65,8 @@ class Bench:
         plan = scan(session, private=[str(self.target)])
         with Catalogue(str(self.catalogue), target=store.url) as catalogue:
             target = self._open(store, catalogue, session)
-            with packers(files=0) as packing:
-                return archiving.archive(plan, session, target, progress=self.watching, packers=packing)
+            with processes(files=0) as packing:
+                return archiving.archive(plan, session, target, progress=self.watching, helpers=packing)
 
     def _open(self, store: Store, catalogue: Catalogue, session: Session) -> Target:
         return open_target(store, catalogue, now=session.now, may_create=lambda _store: True)
@@ -252,8 +252,8 @@ def test_an_item_used_after_the_plan_was_made_is_kept(bench: Bench, make_session
     store = session.open_store(bench.target.as_uri())
     with Catalogue(str(bench.catalogue), target=store.url) as catalogue:
         target = open_target(store, catalogue, now=NOW, may_create=lambda _store: True)
-        with packers(files=0) as packing:
-            outcome = archiving.archive(plan, session, target, progress=Watching(), packers=packing)
+        with processes(files=0) as packing:
+            outcome = archiving.archive(plan, session, target, progress=Watching(), helpers=packing)
     assert [(one.item, one.reason) for one in outcome.kept] == [("item", "item/a was used after the plan was made")]
     assert bench.listed("data/") == bench.listed("manifests/") == []
 

@@ -13,6 +13,7 @@ import re
 import stat
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from archive_tasks import hookimpl
@@ -144,7 +145,7 @@ class FolderStore:
             return None
         except OSError as error:
             raise self.refused(error, "looking at") from error
-        return ObjectInfo(key, facts.st_size) if stat.S_ISREG(facts.st_mode) else None
+        return _info(key, facts) if stat.S_ISREG(facts.st_mode) else None
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         folder = prefix.rpartition("/")[0]
@@ -152,6 +153,9 @@ class FolderStore:
             yield from (info for info in self._walk(folder) if info.key.startswith(prefix))
         except OSError as error:
             raise self.refused(error, "listing") from error
+
+    def thaw(self, key: str, *, tier: str, days: int) -> None:
+        """Everything here can be read at once."""
 
     def delete(self, key: str) -> None:
         try:
@@ -214,7 +218,11 @@ class FolderStore:
                 if key != INCOMING:
                     yield from self._walk(key)
             elif entry.is_file(follow_symlinks=False):
-                yield ObjectInfo(key, entry.stat(follow_symlinks=False).st_size)
+                yield _info(key, entry.stat(follow_symlinks=False))
+
+
+def _info(key: str, facts: os.stat_result) -> ObjectInfo:
+    return ObjectInfo(key, facts.st_size, modified=datetime.fromtimestamp(facts.st_mtime, UTC))
 
 
 def _sweep(incoming: str) -> None:

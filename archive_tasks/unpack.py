@@ -1,0 +1,113 @@
+"""Writing back what was fetched: frames of packs, or whole small files. The unit of work is plain values."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from archive_tasks.destination import Attributes, Destination, OnConflict
+from archive_tasks.errors import EntryError
+from archive_tasks.pack import unpack_frame
+
+LARGEST_UNPACKED = 256 * 1024 * 1024
+"""Of one frame, at most, whatever a manifest says: frames are cut after 1 MiB, and packed files are below 64 MiB."""
+
+
+class WantedFile(NamedTuple):
+    """A file to write.
+
+    Attributes:
+        path: below the destination.
+        within: where it begins in what its bytes unpack to; None when they are the file.
+    """
+
+    path: str
+    size: int
+    sha256: str
+    within: int | None
+    attributes: Attributes
+    sparse: bool = False
+
+
+class Span(NamedTuple):
+    """A frame of the data that was fetched, or a whole file, and the files that are wanted of it."""
+
+    start: int
+    length: int
+    files: Sequence[WantedFile]
+
+
+class UnpackOrder(NamedTuple):
+    """Bytes that were fetched, and what to write of them."""
+
+    destination: str
+    on_conflict: OnConflict
+    data: bytes
+    spans: Sequence[Span]
+
+
+class Result(NamedTuple):
+    """What became of one file.
+
+    Attributes:
+        wanted: path that was asked for.
+        written: path under which it stands; empty when it was not written.
+        size: bytes.
+        problem: why it was not written.
+        damaged: True when the bytes were not those that the manifest speaks of.
+        lost: what could not be brought back.
+    """
+
+    wanted: str
+    written: str = ""
+    size: int = 0
+    problem: str = ""
+    damaged: bool = False
+    lost: tuple[str, ...] = ()
+
+
+def unpack(order: UnpackOrder) -> list[Result]:
+    """Check every file against its SHA-256 and write it.
+
+    Raises:
+        DestinationUnusable: nothing more can be written.
+    """
+    results: list[Result] = []
+    with Destination(order.destination, on_conflict=order.on_conflict) as destination:
+        for span in order.spans:
+            data = order.data[span.start : span.start + span.length]
+            results += _write_span(destination, data, span)
+    return results
+
+
+def _write_span(destination: Destination, data: bytes, span: Span) -> Iterator[Result]:
+    try:
+        contents = _contents(data, span)
+    except ValueError as error:
+        yield from (
+            Result(one.path, problem=f"its pack is damaged in the target: {error}", damaged=True) for one in span.files
+        )
+        return
+    for one in span.files:
+        begin = one.within or 0
+        yield _write(destination, one, contents[begin : begin + one.size])
+
+
+def _contents(data: bytes, span: Span) -> bytes:
+    if span.files[0].within is None:
+        return data
+    needed = max((one.within or 0) + one.size for one in span.files)
+    if needed > LARGEST_UNPACKED:
+        raise ValueError("it is said to hold more than a frame can")
+    return unpack_frame(data, needed)
+
+
+def _write(destination: Destination, one: WantedFile, data: bytes) -> Result:
+    if len(data) != one.size or hashlib.sha256(data).hexdigest() != one.sha256:
+        return Result(one.path, problem="the target returned other bytes than were archived", damaged=True)
+    try:
+        written = destination.put_file(one.path, data, one.attributes, sparse=one.sparse)
+    except EntryError as error:
+        return Result(one.path, problem=str(error))
+    return Result(one.path, written.path, one.size, lost=written.lost)
