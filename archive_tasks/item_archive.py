@@ -19,7 +19,7 @@ from archive_tasks.catalogue import Catalogue
 from archive_tasks.contents import matches_manifest
 from archive_tasks.entries import Survey, check_unchanged, list_entries, survey_item, watched
 from archive_tasks.entry_index import EntryKeeper
-from archive_tasks.errors import IntegrityError, ManifestError, ObjectExists, StoreBusy
+from archive_tasks.errors import IntegrityError, ItemUnreadable, ManifestError, ObjectExists, StoreBusy
 from archive_tasks.events import ItemAlreadyThere, ItemArchived, ItemKept
 from archive_tasks.item_sender import ItemSender, Told
 from archive_tasks.manifest import Block, ManifestWriter, Record, name_fields
@@ -74,10 +74,23 @@ class Work:
         return self.session.now
 
     def storage_class(self, item: Item, survey: Survey) -> str:
-        """Class of the item's objects: a plugin's choice, else the target's. Raises UsageError for one that
-        nothing could be proven in.
+        """Class of the item's objects: a plugin's choice, else the target's.
+
+        Raises:
+            ItemUnreadable: it is a cold one, and the target's checksums are no proof: nothing could be read back.
         """
-        return self.store.storage_class
+        chosen = self.session.storage_class_for(
+            item,
+            days_idle=self.rules.limits.days_idle(survey.newest_ns),
+            size=survey.bytes,
+            default=self.store.storage_class,
+        )
+        if self.store.is_cold(chosen) and not self.target.verdict.trusted:
+            raise ItemUnreadable(
+                f"it would go to the class {display(chosen)}, which cannot be read back, and this target's checksums "
+                "are no proof; choose a class like GLACIER_IR"
+            )
+        return chosen
 
 
 def archive_item(

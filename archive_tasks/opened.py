@@ -90,14 +90,9 @@ def bring_in_step(
     for key, reason in synced.unreadable:
         console.warn(f"{display(key)}: {reason}")
     if synced.new:
-        console.say(
-            f"read {count_text(len(synced.new), 'manifest')} that {_were(len(synced.new))} new here", style="dim"
-        )
+        number = count_text(len(synced.new), "manifest that was", "manifests that were")
+        console.say(f"read {number} new here", style="dim")
     return synced
-
-
-def _were(number: int) -> str:
-    return "was" if number == 1 else "were"
 
 
 @contextmanager

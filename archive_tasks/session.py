@@ -141,6 +141,10 @@ class Session:
                 reasons.append(display(f"the plugin {plugin} could not judge it: {type(error).__name__}: {error}"))
         return reasons
 
+    def storage_class_for(self, item: Item, *, days_idle: int, size: int, default: str) -> str:
+        """Class of an item's objects: a plugin's choice, else the target's own. Raises PluginError."""
+        return self._first("choose_storage_class", item=item, days_idle=days_idle, size=size) or default
+
     def target_for(self, root: str) -> str:
         """URL of the target: of the settings, else of a plugin, else the folder store in the user's data."""
         if self.settings.target:

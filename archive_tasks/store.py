@@ -140,7 +140,7 @@ class Store(Protocol):
         """
 
     def delete(self, key: str) -> None:
-        """Remove an object; no error when it is gone already. Removed are the doctor's own objects, and by `prune` orphans."""
+        """Remove an object; no error when it is gone already. Asked for by `doctor` (its own) and `prune` (orphans)."""
 
     def probes(self) -> Sequence[Probe]:
         """The questions that `doctor` asks this kind of store."""

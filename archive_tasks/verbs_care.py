@@ -136,8 +136,8 @@ def verify_lines(verified: verifying.Verified) -> list[str]:
         objects = sum(number for number, _ in verified.orphans.values())
         size = sum(size for _, size in verified.orphans.values())
         lines.append(
-            f"{count_text(objects, 'object')} ({size_text(size)}) of runs that did not finish: the next run goes on with "
-            "them, or prune --orphans removes them"
+            f"{count_text(objects, 'object')} ({size_text(size)}) of runs that did not finish: the next run goes on "
+            "with them, or prune --orphans removes them"
         )
     return lines
 
