@@ -291,6 +291,11 @@ class Destination:
             raise EntryError(f"{display(path)}: {_reason(error)}") from error
 
 
+def check_path(path: str) -> None:
+    """Raises EntryError for a path that does not stay inside, or is none."""
+    _split(path)
+
+
 def _split(path: str) -> tuple[str, str]:
     """(folder, name). Raises EntryError for a path that does not stay inside, or is none."""
     segments = path.split("/")

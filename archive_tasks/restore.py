@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from archive_tasks.catalogue import Catalogue
-from archive_tasks.destination import Destination, OnConflict
+from archive_tasks.destination import Destination, OnConflict, check_path
 from archive_tasks.entry_index import kept_records
 from archive_tasks.errors import (
     EntryError,
@@ -222,6 +222,7 @@ class _ItemRestorer:
 
     def _guarded(self, place: str, do: Callable[[str, ManifestEntry], None], record: Record) -> None:
         try:
+            check_path(place)
             do(place, entry_of(record))
         except (EntryError, ManifestError) as error:
             self._work.fail(place, str(error))

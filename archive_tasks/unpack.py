@@ -82,25 +82,28 @@ def unpack(order: UnpackOrder) -> list[Result]:
 
 
 def _write_span(destination: Destination, data: bytes, span: Span) -> Iterator[Result]:
+    sane = [one for one in span.files if (one.within or 0) + one.size <= LARGEST_UNPACKED]
+    yield from (
+        Result(one.path, problem="its manifest says that it lies where no frame can reach")
+        for one in span.files
+        if one not in sane
+    )
     try:
-        contents = _contents(data, span)
+        contents = _contents(data, sane)
     except ValueError as error:
         yield from (
-            Result(one.path, problem=f"its pack is damaged in the target: {error}", damaged=True) for one in span.files
+            Result(one.path, problem=f"its pack is damaged in the target: {error}", damaged=True) for one in sane
         )
         return
-    for one in span.files:
+    for one in sane:
         begin = one.within or 0
         yield _write(destination, one, contents[begin : begin + one.size])
 
 
-def _contents(data: bytes, span: Span) -> bytes:
-    if span.files[0].within is None:
+def _contents(data: bytes, files: Sequence[WantedFile]) -> bytes:
+    if not files or files[0].within is None:
         return data
-    needed = max((one.within or 0) + one.size for one in span.files)
-    if needed > LARGEST_UNPACKED:
-        raise ValueError("it is said to hold more than a frame can")
-    return unpack_frame(data, needed)
+    return unpack_frame(data, max((one.within or 0) + one.size for one in files))
 
 
 def _write(destination: Destination, one: WantedFile, data: bytes) -> Result:
