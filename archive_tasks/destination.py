@@ -16,7 +16,6 @@ import stat
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Literal, NamedTuple
 
@@ -36,8 +35,7 @@ _LONGEST_NAME = 255
 _FOR_ROOT = ("security.", "trusted.")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attributes:
+class Attributes(NamedTuple):
     """What an entry has besides its contents. `mode` are the permission bits, as the manifest has them."""
 
     mode: int
@@ -46,7 +44,7 @@ class Attributes:
     gid: int = -1
     user: str = ""
     group: str = ""
-    xattrs: Mapping[str, bytes] = field(default_factory=dict)
+    xattrs: Mapping[str, bytes] | None = None
 
 
 class Written(NamedTuple):
@@ -320,7 +318,7 @@ def _set_attributes(fd: int, attributes: Attributes, *, is_folder: bool) -> list
             os.fchown(fd, *_owner(attributes))
         except OSError as error:
             lost.append(f"its owner: {_reason(error)}")
-    for name, value in attributes.xattrs.items():
+    for name, value in (attributes.xattrs or {}).items():
         if is_root or not name.startswith(_FOR_ROOT):
             lost += _set_attribute(fd, name, value)
         else:

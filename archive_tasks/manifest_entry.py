@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import base64
+import functools
 import re
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from archive_tasks.destination import Attributes
 from archive_tasks.errors import ManifestError
@@ -16,8 +16,7 @@ _KEY = re.compile(r"[A-Za-z0-9._~-]+(/[A-Za-z0-9._~-]+)*")
 _LARGEST = 1 << 62
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class Place(NamedTuple):
     """Which bytes of which object hold a file.
 
     Attributes:
@@ -33,8 +32,7 @@ class Place:
     parts: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ManifestEntry:
+class ManifestEntry(NamedTuple):
     """An entry.
 
     Attributes:
@@ -68,7 +66,7 @@ def entry_of(record: Record) -> ManifestEntry:
             gid=_number(record.get("gid", -1), lowest=-1),
             user=str(record.get("user", "")),
             group=str(record.get("group", "")),
-            xattrs={str(name): base64.b64decode(value) for name, value in dict(record.get("xattrs") or {}).items()},
+            xattrs=_xattrs(record["xattrs"]) if "xattrs" in record else {},
         )
         if kind == "link":
             return ManifestEntry(path=path, kind="link", attributes=attributes, target=_target(record, path))
@@ -96,17 +94,17 @@ def _file(record: Record, path: str, attributes: Attributes) -> ManifestEntry:
 
 
 def _place(record: Record, size: int, path: str) -> Place:
-    key = str(record["key"])
-    if not _KEY.fullmatch(key) or any(not segment.strip(".") for segment in key.split("/")):
+    key = record["key"]
+    if not _is_key(key):
         raise _odd(path, "key")
     within = _number(record["within"]) if "within" in record else None
-    parts = tuple(_digest(part, path) for part in record.get("parts") or ())
+    parts = tuple([_digest(part, path) for part in record["parts"]]) if "parts" in record else ()
     place = Place(
         key=key,
         offset=_number(record["offset"]),
         length=_number(record["length"]),
         within=within,
-        part_size=_number(record.get("part_size", 0)),
+        part_size=_number(record["part_size"]) if parts else 0,
         parts=parts,
     )
     if within is None and place.length != size:
@@ -114,6 +112,20 @@ def _place(record: Record, size: int, path: str) -> Place:
     if parts and (place.part_size < 1 or len(parts) != -(-size // place.part_size)):
         raise _odd(path, "parts")
     return place
+
+
+@functools.lru_cache(maxsize=1024)
+def _is_key(key: Any) -> bool:
+    """One pack holds thousands of files."""
+    return (
+        isinstance(key, str)
+        and _KEY.fullmatch(key) is not None
+        and all(segment.strip(".") for segment in key.split("/"))
+    )
+
+
+def _xattrs(value: Any) -> dict[str, bytes]:
+    return {str(name): base64.b64decode(text) for name, text in dict(value).items()}
 
 
 def _target(record: Record, path: str) -> str:
@@ -130,7 +142,7 @@ def _digest(value: Any, path: str) -> str:
 
 
 def _number(value: Any, *, lowest: int = 0) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not lowest <= value <= _LARGEST:
+    if type(value) is not int or not lowest <= value <= _LARGEST:
         raise ValueError(f"{value!r} is no sensible number")
     return value
 

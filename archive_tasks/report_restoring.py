@@ -1,17 +1,14 @@
-"""What find, restore and catalogue show: rows, sentences and JSON documents. Nothing here prints."""
+"""What restore shows: its plan, sentences and JSON documents. Nothing here prints."""
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from archive_tasks.catalogue import Catalogue, Known
+from archive_tasks.catalogue import Catalogue
 from archive_tasks.errors import ManifestError
 from archive_tasks.fetch_plan import FetchPlanner
-from archive_tasks.find import Found
 from archive_tasks.manifest_entry import entry_of
 from archive_tasks.names import display
 from archive_tasks.prices import Thawing, dollars_text
@@ -20,104 +17,7 @@ from archive_tasks.restore import Restored, wanted_entries
 from archive_tasks.selection import Selection
 
 if TYPE_CHECKING:
-    from archive_tasks.sync import Synced
-
-FIND_COLUMNS = (
-    ("path", "left"),
-    ("size", "right"),
-    ("to fetch", "right"),
-    ("modified", "left"),
-    ("archived", "left"),
-    ("scope", "left"),
-)
-MOST_FAILURES = 20
-
-
-def quoted(path: str) -> str:
-    """A path as it may be typed in a shell; one that cannot be shown is shown as it looks."""
-    return shlex.quote(path) if path.isprintable() else display(path)
-
-
-# -- find ---------------------------------------------------------------------------------------------
-
-
-def find_document(found: Sequence[Found], *, more: bool) -> Document:
-    """The document of `find`."""
-    return {"found": [_found_document(one) for one in found], "more": more}
-
-
-def _found_document(one: Found) -> Document:
-    record, archive = one.record, one.archive
-    return {
-        "path": one.path,
-        "type": record.get("type"),
-        "size": record.get("size"),
-        "modified": _date_time(record.get("mtime_ns")),
-        "sha256": record.get("sha256"),
-        "to_fetch": one.length,
-        "item": archive.item,
-        "archive": archive.id,
-        "created": archive.created.isoformat(),
-        "scope": archive.scope,
-        "host": archive.host,
-        "target": archive.target,
-        "storage_class": archive.storage_class or None,
-    }
-
-
-def find_rows(found: Sequence[Found]) -> list[tuple[str, ...]]:
-    """A row an entry, for FIND_COLUMNS."""
-    return [
-        (
-            display(one.path) + {"folder": "/", "link": " ->"}.get(one.record.get("type", ""), ""),
-            size_text(one.record["size"]) if "size" in one.record else "",
-            size_text(one.length) if one.length else "",
-            (_date_time(one.record.get("mtime_ns")) or "")[:10],
-            f"{one.archive.created:%Y-%m-%d}",
-            display(one.archive.scope),
-        )
-        for one in found
-    ]
-
-
-def find_summary(found: Sequence[Found], *, more: bool, archives: int) -> str:
-    """`3 entries found in 12 archives`."""
-    number = f"the first {len(found):,} entries" if more else count_text(len(found), "entry", "entries")
-    narrower = "; add a word to narrow it down" if more else ""
-    return f"{number} found; searched {count_text(archives, 'archive')}{narrower}"
-
-
-def _date_time(mtime_ns: object) -> str | None:
-    if not isinstance(mtime_ns, int):
-        return None
-    try:
-        return datetime.fromtimestamp(mtime_ns / 1e9, UTC).isoformat(timespec="seconds")
-    except (ValueError, OverflowError, OSError):
-        return None
-
-
-# -- catalogue ----------------------------------------------------------------------------------------
-
-
-def catalogue_document(target: str, archives: Sequence[Known], synced: Synced) -> Document:
-    """The document of `catalogue`."""
-    return {
-        "target": target,
-        "archives": len(archives),
-        "files": sum(known.archive.files for known in archives),
-        "bytes": sum(known.archive.bytes for known in archives),
-        "new": len(synced.new),
-        "gone": synced.gone,
-        "unreadable": [{"manifest": key, "reason": reason} for key, reason in synced.unreadable],
-    }
-
-
-def catalogue_summary(document: Document) -> str:
-    """One sentence about the catalogue."""
-    amount = f"{count_text(document['files'], 'file')}, {size_text(document['bytes'])}"
-    gone = f", {document['gone']:,} gone" if document["gone"] else ""
-    return f"{count_text(document['archives'], 'archive')} ({amount}): {document['new']:,} new{gone}"
-
+    pass
 
 # -- the plan of a restore ----------------------------------------------------------------------------
 

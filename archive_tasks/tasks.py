@@ -112,9 +112,9 @@ def setup(c: Context, target: str | None = None, yes: bool = False) -> Document:
 )
 def find(c: Context, what: str, target: str | None = None, json: bool = False) -> Document:
     """Find archived files by pieces of their names, offline."""
-    from archive_tasks import verbs_restoring
+    from archive_tasks import verbs_finding
 
-    return verbs_restoring.find(c, what, {"target": target}, json_document=json)
+    return verbs_finding.find(c, what, {"target": target}, json_document=json)
 
 
 @archive_task(
@@ -206,9 +206,9 @@ def verify(
 )
 def catalogue(c: Context, target: str | None = None, rebuild: bool = False, json: bool = False) -> Document:
     """Bring this machine's catalogue in step with the target."""
-    from archive_tasks import verbs_restoring
+    from archive_tasks import verbs_care
 
-    return verbs_restoring.catalogue(c, {"target": target}, rebuild=rebuild, json_document=json)
+    return verbs_care.catalogue(c, {"target": target}, rebuild=rebuild, json_document=json)
 
 
 @archive_task(

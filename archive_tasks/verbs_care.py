@@ -1,19 +1,21 @@
-"""What the tasks do that look after a target: verify and prune."""
+"""What the tasks do that look after a target: verify, catalogue and prune."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
 from archive_tasks import prune as pruning
 from archive_tasks import verify as verifying
-from archive_tasks.chain import session_of
+from archive_tasks.catalogue import Known
+from archive_tasks.chain import PartlyFailed, session_of
 from archive_tasks.console import Console
 from archive_tasks.errors import ArchiveTasksError, Interrupted, UsageError
 from archive_tasks.names import display, key_segment
 from archive_tasks.opened import bring_in_step, existing_target, new_pace, new_patience, one_run_at_a_time
 from archive_tasks.report import Document, count_text, size_text
+from archive_tasks.sync import Synced
 from archive_tasks.target import current_verdict
 
 MOST_SHOWN = 50
@@ -142,6 +144,29 @@ def verify_lines(verified: verifying.Verified) -> list[str]:
     return lines
 
 
+# -- catalogue ----------------------------------------------------------------------------------------
+
+
+def catalogue(c: Any, flags: Mapping[str, Any], *, rebuild: bool, json_document: bool) -> Document:
+    """Bring the catalogue in step with the target, or build it anew from it."""
+    console = Console(json_document=json_document)
+    session = session_of(c, flags)
+    with existing_target(session) as (store, opened):
+        if rebuild:
+            opened.forget_entries(now=session.now)
+        patience = new_patience(session, new_pace(session), console)
+        synced = bring_in_step(session, store, opened, patience, console)
+        archives = opened.archives()
+    document = catalogue_document(store.url, archives, synced)
+    if json_document:
+        console.document(document)
+    else:
+        console.say(catalogue_summary(document), style="bold")
+    if synced.unreadable:
+        raise PartlyFailed(f"{count_text(len(synced.unreadable), 'manifest')} could not be read, see above; run verify")
+    return document
+
+
 # -- prune --------------------------------------------------------------------------------------------
 
 
@@ -216,3 +241,23 @@ def _prune_document(target: str, found: list[pruning.Orphan], old: list[pruning.
         "removed" if not dry_run else "would_remove": listed(old),
         "young": listed(young),
     }
+
+
+def catalogue_document(target: str, archives: Sequence[Known], synced: Synced) -> Document:
+    """The document of `catalogue`."""
+    return {
+        "target": target,
+        "archives": len(archives),
+        "files": sum(known.archive.files for known in archives),
+        "bytes": sum(known.archive.bytes for known in archives),
+        "new": len(synced.new),
+        "gone": synced.gone,
+        "unreadable": [{"manifest": key, "reason": reason} for key, reason in synced.unreadable],
+    }
+
+
+def catalogue_summary(document: Document) -> str:
+    """One sentence about the catalogue."""
+    amount = f"{count_text(document['files'], 'file')}, {size_text(document['bytes'])}"
+    gone = f", {document['gone']:,} gone" if document["gone"] else ""
+    return f"{count_text(document['archives'], 'archive')} ({amount}): {document['new']:,} new{gone}"

@@ -1,22 +1,20 @@
-"""What the tasks do that look for archived things and bring them back: find, restore, catalogue."""
+"""What the task restore does: bring archived things back."""
 
 from __future__ import annotations
 
 import os
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from archive_tasks import find as finding
 from archive_tasks import report_restoring as reporting
-from archive_tasks.catalogue import Catalogue, catalogue_path, list_catalogues
+from archive_tasks.catalogue import Catalogue, catalogue_path
 from archive_tasks.chain import PartlyFailed, session_of
 from archive_tasks.console import Console
 from archive_tasks.errors import Interrupted, UsageError
 from archive_tasks.names import display, key_segment
-from archive_tasks.opened import bring_in_step, existing_target, new_pace, new_patience, root_of, target_of
+from archive_tasks.opened import bring_in_step, new_pace, new_patience, root_of, target_of
 from archive_tasks.pace import Patience
 from archive_tasks.prices import Prices, dollars_text, read_prices
 from archive_tasks.report import Document, count_text, size_text
@@ -26,61 +24,7 @@ from archive_tasks.session import Session
 from archive_tasks.staleness import nanoseconds
 from archive_tasks.store import Store
 
-MOST_FOUND = 200
 _SHORTEST_POLL, _LONGEST_POLL = 1.0, 300.0
-
-
-# -- find ---------------------------------------------------------------------------------------------
-
-
-def find(c: Any, text: str, flags: Mapping[str, Any], *, json_document: bool) -> Document:
-    """Look for entries in the catalogues of this machine."""
-    console = Console(json_document=json_document)
-    session = session_of(c, flags)
-    if not text.strip():
-        raise UsageError("find what? Give a piece of the name, e.g. find 'invoice 2019'")
-    target = session.settings.target if "target" in session.settings.flagged else ""
-    paths = [catalogue_path(session.data, target)] if target else list_catalogues(session.data)
-    with ExitStack() as stack:
-        catalogues = [stack.enter_context(Catalogue(path)) for path in paths if os.path.exists(path)]
-        found, more = finding.find(catalogues, text, most=MOST_FOUND)
-        known = sum(len(one.archives()) for one in catalogues)
-        unindexed = finding.unindexed(catalogues)
-    document = reporting.find_document(found, more=more)
-    if json_document:
-        console.document(document)
-    else:
-        console.show_rows(reporting.FIND_COLUMNS, reporting.find_rows(found))
-        console.say(reporting.find_summary(found, more=more, archives=known), style="bold")
-        if found:
-            console.say(f"get one back with: restore {reporting.quoted(found[0].path)}", style="dim")
-    if unindexed or not known:
-        which = count_text(unindexed, "archive is", "archives are") if known else "no archive is"
-        console.warn(f"{which} in the catalogue of this machine{' without entries' if known else ''}: run catalogue")
-    return document
-
-
-# -- catalogue ----------------------------------------------------------------------------------------
-
-
-def catalogue(c: Any, flags: Mapping[str, Any], *, rebuild: bool, json_document: bool) -> Document:
-    """Bring the catalogue in step with the target, or build it anew from it."""
-    console = Console(json_document=json_document)
-    session = session_of(c, flags)
-    with existing_target(session) as (store, opened):
-        if rebuild:
-            opened.forget_entries(now=session.now)
-        patience = new_patience(session, new_pace(session), console)
-        synced = bring_in_step(session, store, opened, patience, console)
-        archives = opened.archives()
-    document = reporting.catalogue_document(store.url, archives, synced)
-    if json_document:
-        console.document(document)
-    else:
-        console.say(reporting.catalogue_summary(document), style="bold")
-    if synced.unreadable:
-        raise PartlyFailed(f"{count_text(len(synced.unreadable), 'manifest')} could not be read, see above; run verify")
-    return document
 
 
 # -- restore ------------------------------------------------------------------------------------------
