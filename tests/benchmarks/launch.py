@@ -4,6 +4,8 @@ A small process of its own, because a process's largest resident set begins with
 kernel counts the memory in which exec was called. (Linux: setmax_mm_hiwater_rss in fs/exec.c)
 """
 
+from __future__ import annotations
+
 import os
 import sys
 import time

@@ -119,8 +119,8 @@ def show(figures: Mapping[str, Figure], *, ours: str) -> None:
     """A line for each command, and how often our time fits into it."""
     if ours not in figures:
         raise SystemExit(f"{ours} failed: there is nothing to compare with")
-    print(f"{'':<28} {'median':>11} {'least':>9} {'most':>9} {'processor':>10} {'memory':>9}")
+    print(f"{'':<28} {'median':>11} {'least':>9} {'most':>9} {'processor':>10} {'memory':>9}   theirs/ours")
     for name, figure in figures.items():
         times = f"{figure.seconds * 1000:8.0f} ms {figure.least * 1000:9.0f} {figure.most * 1000:9.0f}"
         ratio = figure.seconds / figures[ours].seconds
-        print(f"{name:<28} {times} {figure.processor * 1000:10.0f} {figure.megabytes:6.0f} MB   {ratio:5.2f} x")
+        print(f"{name:<28} {times} {figure.processor * 1000:10.0f} {figure.megabytes:6.0f} MB   {ratio:9.2f} x")

@@ -14,8 +14,8 @@ from typing import NamedTuple
 from tests.benchmarks.measure import CommandFailed, Turn
 
 _SECONDS_BETWEEN = 0.05
-_TOGETHER_EVERY = 10
-"""Adding up shared pages once makes the kernel walk all of them: not at each look."""
+_REST = 9
+"""To tell shared pages apart the kernel walks all of them, while the command waits: for a tenth of the time at most."""
 _MB = 1024
 
 
@@ -31,27 +31,33 @@ class Watched(NamedTuple):
 
 def watch(turn: Turn) -> Watched:
     """Run a command, and look at its tree of processes twenty times a second. Raises CommandFailed."""
-    peaks: dict[int, float] = {}
-    together = 0.0
     began = time.perf_counter()
     with tempfile.TemporaryFile() as words:
         process = subprocess.Popen(
             turn.command, cwd=turn.cwd, env=turn.env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=words
         )
-        looks = 0
-        while process.poll() is None:
-            family = [process.pid, *_descendants(process.pid)]
-            for pid in family:
-                peaks[pid] = max(peaks.get(pid, 0.0), _megabytes(pid, "status", "VmHWM"))
-            if looks % _TOGETHER_EVERY == 0:
-                together = max(together, sum(_megabytes(pid, "smaps_rollup", "Pss") for pid in family))
-            looks += 1
-            time.sleep(_SECONDS_BETWEEN)
+        peaks, together = _look_on(process)
         took = time.perf_counter() - began
         if process.returncode:
             words.seek(0)
-            raise CommandFailed(f"{' '.join(turn.command)} ended with {process.returncode}: {words.read()[-500:]!r}")
+            said = words.read()[-500:].decode(errors="replace").strip()
+            raise CommandFailed(f"{' '.join(turn.command)} ended with {process.returncode}: {said}")
     return Watched(took, list(peaks.values()), together)
+
+
+def _look_on(process: subprocess.Popen[bytes]) -> tuple[dict[int, float], float]:
+    """Until it ends: peaks by process, and the most together. What grows in the last moment is missed."""
+    peaks: dict[int, float] = {}
+    together = again_at = 0.0
+    while process.poll() is None:
+        family = [process.pid, *_descendants(process.pid)]
+        for pid in family:
+            peaks[pid] = max(peaks.get(pid, 0.0), _megabytes(pid, "status", "VmHWM"))
+        if (began := time.perf_counter()) >= again_at:
+            together = max(together, sum(_megabytes(pid, "smaps_rollup", "Pss") for pid in family))
+            again_at = time.perf_counter() + _REST * (time.perf_counter() - began)
+        time.sleep(_SECONDS_BETWEEN)
+    return peaks, together
 
 
 def _descendants(pid: int) -> Iterator[int]:

