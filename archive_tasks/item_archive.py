@@ -215,11 +215,12 @@ class _ItemArchiver:
             check_unchanged(self._survey, self._item, self._work.rules, self._work.root_fd)
             self._patience.ask(self._work.target.check_vault)
             writer.finish()
-            stored = self._commit(manifest)
-        except ObjectExists:
-            if not self._same_contents(key):
-                raise
-            return ItemAlreadyThere(archive=self._adopt(archive_id, key))  # another device was a moment faster
+            try:
+                stored = self._commit(manifest)
+            except ObjectExists:
+                if not self._same_contents(key):
+                    raise
+                return ItemAlreadyThere(archive=self._adopt(archive_id, key))  # another device was a moment faster
         finally:
             manifest.abort()
         return self._record(self._archive_value(archive_id, key, stored.size), stored.sha256, keeper)
