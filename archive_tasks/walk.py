@@ -62,9 +62,10 @@ class Folder:
     def names(self) -> list[str]:
         """The names of the entries, sorted by their bytes. Raises ItemUnreadable."""
         try:
-            return sorted(os.listdir(self.fd), key=os.fsencode)
+            names = os.listdir(self.fd)
         except OSError as error:
             raise unreadable(self.path, error) from error
+        return sorted(names) if all(map(str.isascii, names)) else sorted(names, key=os.fsencode)
 
     def stat(self, name: str) -> os.stat_result:
         """The entry's own stat, links not followed. Raises ItemUnreadable."""
