@@ -10,7 +10,7 @@ from typing import Any
 from archive_tasks import find as finding
 from archive_tasks import report_finding as reporting
 from archive_tasks.catalogue import Catalogue, catalogue_path, list_catalogues
-from archive_tasks.chain import session_of
+from archive_tasks.chain import refuse_help, session_of
 from archive_tasks.console import Console
 from archive_tasks.errors import CatalogueError, UsageError
 from archive_tasks.report import Document, count_text
@@ -20,6 +20,7 @@ MOST_FOUND = 200
 
 def find(c: Any, text: str, flags: Mapping[str, Any], *, json_document: bool) -> Document:
     """Look for entries in the catalogues of this machine."""
+    refuse_help(text, "find")
     console = Console(json_document=json_document)
     session = session_of(c, flags)
     if not text.strip():

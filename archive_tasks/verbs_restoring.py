@@ -10,7 +10,7 @@ from typing import Any
 
 from archive_tasks import report_restoring as reporting
 from archive_tasks.catalogue import Catalogue, catalogue_path
-from archive_tasks.chain import PartlyFailed, session_of
+from archive_tasks.chain import PartlyFailed, refuse_help, session_of
 from archive_tasks.console import Console
 from archive_tasks.errors import Interrupted, UsageError
 from archive_tasks.names import display, key_segment
@@ -282,6 +282,7 @@ class _Restoring:
 
 def patterns_of(first: str | None, also: Sequence[str] | None, *, everything: bool) -> list[str]:
     """What the flags name. Raises UsageError."""
+    refuse_help(first or "", "restore")
     named = [text for text in (first, *(also or ())) if text]
     if everything and named:
         raise UsageError("restore takes names or --all, not both")

@@ -116,6 +116,12 @@ def test_a_name_is_needed_unless_all_is_said(cli: CommandLine, target: str) -> N
     assert cli.run("restore", "--all", "--to", "out", "report").code == 0, "--all takes no task's name for a pattern"
 
 
+@pytest.mark.parametrize("task", ["restore", "find"])
+def test_who_asks_for_help_behind_the_task_is_told_where_it_is(cli: CommandLine, task: str) -> None:
+    ran = cli.run(task, "--help")
+    assert (ran.code, f"invoke --help {task}" in ran.err) == (2, True)
+
+
 def test_a_dry_run_fetches_and_writes_nothing(cli: CommandLine, target: str) -> None:
     ran = cli.run("restore", "thesis", "--to", "out", "--dry-run", "--json")
     document = json.loads(ran.out)
