@@ -285,7 +285,7 @@ class _ItemArchiver:
     def _commit(self, key: str, manifest: bytes) -> str:
         """Write the manifest, create-only, and read it back. Returns its SHA-256 (hex)."""
         digest = hashlib.sha256(manifest)
-        self._patience.ask(lambda: self._work.store.put(key, manifest, sha256=digest.digest(), hot=True))
+        self._patience.ask(lambda: self._work.store.put(key, manifest, sha256=digest.digest()))
         returned = self._patience.ask(lambda: hashlib.sha256(b"".join(self._work.store.read(key))))
         if returned.digest() != digest.digest():
             raise IntegrityError(f"the target returns another manifest than was written as {key}")

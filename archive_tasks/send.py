@@ -96,12 +96,15 @@ class Sender:
                 digest = hashlib.sha256(data).digest()
                 stored = Stored(key=key, size=len(data), sha256=digest.hex())
                 if self._there.get(key) != stored.size:
-                    self._patience.ask(lambda: self._store.put(key, data, sha256=digest), sending=len(data))
+                    self._patience.ask(lambda: self._put(key, data, digest), sending=len(data))
                 self._prove(stored)
         finally:
             self._pace.give_back(source.size)
         self._on_sent(stored.size)
         return stored
+
+    def _put(self, key: str, data: bytes, sha256: bytes) -> None:
+        self._store.put(key, data, sha256=sha256, storage_class=self._store.storage_class)
 
     def _send_in_parts(self, source: SourceFile, key: str) -> Stored:
         if self._there.get(key) == source.size:
@@ -115,12 +118,14 @@ class Sender:
         raise AssertionError("unreachable")
 
     def _upload(self, source: SourceFile, key: str) -> Stored:
-        upload = self._patience.ask(lambda: self._store.upload(key, source.size))
+        upload = self._patience.ask(
+            lambda: self._store.upload(key, source.size, storage_class=self._store.storage_class)
+        )
         landed: list[int] = []
         try:
             whole, parts = self._send_parts(source, upload, landed)
             source.check()
-            self._patience.ask(upload.complete)
+            self._patience.ask(lambda: upload.complete(source.size))
         except BaseException:
             upload.abort()
             self._on_sent(-sum(landed))

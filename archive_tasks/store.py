@@ -8,7 +8,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Thaw:
+    """How far an object of a cold class is from being readable.
+
+    Attributes:
+        state: `frozen` until somebody asks for it, `thawing` for minutes to days, `thawed` while there is a copy
+            that can be read.
+        until: when that copy goes away (UTC); None when it is not there yet, or the store does not say.
+    """
+
+    state: Literal["frozen", "thawing", "thawed"]
+    until: datetime | None = None
 
 
 class ObjectInfo(NamedTuple):
@@ -18,11 +32,17 @@ class ObjectInfo(NamedTuple):
         size: bytes.
         checksum: SHA-256 in the notation of `archive_tasks.checksums`, or None when the store gives none.
             It is the store's word: it proves something only where the store was seen to refuse wrong ones.
+        modified: when it was written (UTC), by the store's clock.
+        storage_class: the store's name of the class that it lies in; empty where there are no classes.
+        thaw: None for an object that can be read at once.
     """
 
     key: str
     size: int
     checksum: str | None = None
+    modified: datetime | None = None
+    storage_class: str = ""
+    thaw: Thaw | None = None
 
 
 class Upload(Protocol):
@@ -40,9 +60,10 @@ class Upload(Protocol):
         threads and in any order; the same part may be sent again.
         """
 
-    def complete(self) -> None:
-        """Make the object visible, create-only. Raises ObjectExists; StoreBusy(start_over=True) when the
-        upload is void and must begin again.
+    def complete(self, size: int) -> None:
+        """Make the object visible, create-only; `size` is its exact number of bytes. Raises ObjectExists;
+        IntegrityError when other than `size` bytes were sent; StoreBusy(start_over=True) when the upload is void
+        and must begin again.
         """
 
     def abort(self) -> None:
@@ -60,7 +81,7 @@ class Store(Protocol):
         url: the target, as the user wrote it, without secrets.
         identity: what a verdict of the doctor is remembered for: endpoint, bucket, library version.
         largest_put: bytes up to which an object is written by one `put`; a larger one is uploaded in parts.
-        reads_at_once: False when what is written goes to a cold class, and cannot be read back.
+        storage_class: the class that the settings name for data objects; empty leaves it to the store.
     """
 
     @property
@@ -73,7 +94,10 @@ class Store(Protocol):
     def largest_put(self) -> int: ...
 
     @property
-    def reads_at_once(self) -> bool: ...
+    def storage_class(self) -> str: ...
+
+    def is_cold(self, storage_class: str) -> bool:
+        """Must an object of that class be thawed before it can be read? False for the empty class."""
 
     def part_size(self, size: int) -> int:
         """Bytes of a part of an object of `size` bytes, when it is uploaded in parts."""
@@ -87,27 +111,43 @@ class Store(Protocol):
     def free_bytes(self) -> int | None:
         """Room that is left, where it is limited and known; else None."""
 
-    def put(self, key: str, data: bytes, *, sha256: bytes, hot: bool = False) -> None:
+    def put(self, key: str, data: bytes, *, sha256: bytes, storage_class: str = "") -> None:
         """Create an object. `sha256` is the raw digest of `data`, given to the server to check.
 
         Atomic, durable when it returns, and create-only as far as the store can: an object that is there
         already raises ObjectExists, unless its contents are the same (a lost answer to our own write).
-        `hot` objects (manifests, README) stay in a class that can be read at once.
+        An empty `storage_class` leaves the class to the bucket, where it can be read at once (manifests, README).
         """
 
-    def upload(self, key: str, size: int) -> Upload:
-        """Begin an object of `size` bytes, more than `largest_put`."""
+    def upload(self, key: str, size: int, *, storage_class: str = "") -> Upload:
+        """Begin an object that will have at most `size` bytes, in the given class (see `put`)."""
 
     def read(self, key: str, *, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
-        """The object's bytes, in chunks of at most 1 MiB. Raises ObjectMissing; StoreBusy when fewer bytes
-        come than the store announced.
+        """The object's bytes, in chunks of at most 1 MiB. Raises ObjectMissing; ObjectFrozen; StoreBusy when
+        fewer bytes come than the store announced.
+        """
+
+    def thaw(self, key: str, *, tier: str, days: int) -> None:
+        """Ask for a copy of a frozen object that can be read for `days` days.
+
+        Returns at once; `describe` tells when the copy is there. No error when it was asked for before, or when
+        the object can be read at once. For a thawed object, `days` count anew from now.
+
+        Args:
+            tier: how fast, in the store's words; S3's are Expedited, Standard and Bulk.
+
+        Raises:
+            ObjectMissing: there is no such object.
+            StoreBusy: the store has no room for that tier now.
         """
 
     def describe(self, key: str) -> ObjectInfo | None:
-        """Size and checksum, or None when there is no such object. Never None for "I may not look"."""
+        """All that is known of it, or None when there is no such object. Never None for "I may not look"."""
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
-        """All objects whose keys begin with `prefix`, in no promised order, checksums left None."""
+        """All objects whose keys begin with `prefix`, in no promised order. `checksum` and `thaw` are left None:
+        only `describe` knows whether an object of a cold class is frozen.
+        """
 
     def delete(self, key: str) -> None:
         """Remove an object; no error when it is gone already. Only the doctor's own objects are removed."""

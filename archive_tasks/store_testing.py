@@ -15,36 +15,52 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 
 from archive_tasks.checksums import composite_checksum, whole_checksum
-from archive_tasks.errors import IntegrityError, ObjectExists, ObjectMissing
-from archive_tasks.store import Answer, ObjectInfo, Probe, Store, Upload
+from archive_tasks.errors import IntegrityError, ObjectExists, ObjectFrozen, ObjectMissing
+from archive_tasks.store import Answer, ObjectInfo, Probe, Store, Thaw, Upload
 
 __all__ = ["MemoryStore", "StoreContract", "put"]
 
 MIB = 1024 * 1024
+COLD_CLASSES = frozenset({"GLACIER", "DEEP_ARCHIVE"})
 
 
 class MemoryStore:
     """A store that forgets. It checks checksums and is create-only, so its word is proof.
 
+    An object of class GLACIER or DEEP_ARCHIVE is frozen; `thaw` begins, and `finish_thaws` ends the wait.
+
     Attributes:
         objects: contents by key.
         calls: (method, key) in the order of the calls.
+        thaws: (key, tier, days) of what was asked to be thawed, in that order.
     """
 
     largest_put = 5 * MIB
-    reads_at_once = True
 
-    def __init__(self, url: str = "memory://test") -> None:
+    def __init__(
+        self,
+        url: str = "memory://test",
+        *,
+        storage_class: str = "",
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
         self.url = url
         self.identity = url
+        self.storage_class = storage_class
         self.objects: dict[str, bytes] = {}
         self.calls: list[tuple[str, str]] = []
-        self._checksums: dict[str, str] = {}
+        self.thaws: list[tuple[str, str, int]] = []
+        self._now = now
+        self._facts: dict[str, ObjectInfo] = {}
         self._lock = threading.Lock()
+
+    def is_cold(self, storage_class: str) -> bool:
+        return storage_class in COLD_CLASSES
 
     def part_size(self, size: int) -> int:
         """Always 5 MiB."""
@@ -59,19 +75,22 @@ class MemoryStore:
     def free_bytes(self) -> int | None:
         return None
 
-    def put(self, key: str, data: bytes, *, sha256: bytes, hot: bool = False) -> None:
+    def put(self, key: str, data: bytes, *, sha256: bytes, storage_class: str = "") -> None:
         self._note("put", key)
         _check(data, sha256)
-        self.publish(key, data, whole_checksum(sha256))
+        self.publish(key, data, whole_checksum(sha256), storage_class)
 
-    def upload(self, key: str, size: int) -> Upload:
+    def upload(self, key: str, size: int, *, storage_class: str = "") -> Upload:
         self._note("upload", key)
-        return _MemoryUpload(self, key, size)
+        return _MemoryUpload(self, key, size, storage_class)
 
     def read(self, key: str, *, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
         self._note("read", key)
         if key not in self.objects:
             raise ObjectMissing(f"there is no {key}")
+        thaw = self._facts[key].thaw
+        if thaw is not None and thaw.state != "thawed":
+            raise ObjectFrozen(f"{key} is {thaw.state}")
         data = self.objects[key]
         end = len(data) if length is None else min(len(data), offset + length)
         for start in range(offset, end, MIB):
@@ -80,13 +99,38 @@ class MemoryStore:
     def describe(self, key: str) -> ObjectInfo | None:
         self._note("describe", key)
         data = self.objects.get(key)
-        return None if data is None else ObjectInfo(key, len(data), self._checksums[key])
+        return None if data is None else self._facts[key]._replace(size=len(data))
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         self._note("list", prefix)
         with self._lock:
-            found = [ObjectInfo(key, len(data)) for key, data in self.objects.items() if key.startswith(prefix)]
+            found = [
+                self._facts[key]._replace(size=len(data), checksum=None, thaw=None)
+                for key, data in self.objects.items()
+                if key.startswith(prefix)
+            ]
         yield from found
+
+    def thaw(self, key: str, *, tier: str, days: int) -> None:
+        self._note("thaw", key)
+        with self._lock:
+            if key not in self.objects:
+                raise ObjectMissing(f"there is no {key}")
+            thaw = self._facts[key].thaw
+            if thaw is None:
+                return
+            self.thaws.append((key, tier, days))
+            if thaw.state == "frozen":
+                self._facts[key] = self._facts[key]._replace(thaw=Thaw(state="thawing"))
+
+    def finish_thaws(self) -> None:
+        """Have every thaw that is under way come to its end, as the hours would."""
+        with self._lock:
+            days = {key: days for key, _, days in self.thaws}
+            for key, facts in self._facts.items():
+                if facts.thaw is not None and facts.thaw.state == "thawing":
+                    until = self._now() + timedelta(days=days[key])
+                    self._facts[key] = facts._replace(thaw=Thaw(state="thawed", until=until))
 
     def delete(self, key: str) -> None:
         self._note("delete", key)
@@ -102,12 +146,16 @@ class MemoryStore:
             ),
         )
 
-    def publish(self, key: str, data: bytes, checksum: str) -> None:
+    def publish(self, key: str, data: bytes, checksum: str, storage_class: str = "") -> None:
         """Create the object, or raise ObjectExists when another is there."""
+        thaw = Thaw(state="frozen") if self.is_cold(storage_class) else None
         with self._lock:
-            if self.objects.setdefault(key, data) != data:
-                raise ObjectExists(f"{key} is there with other contents")
-            self._checksums[key] = checksum
+            if key in self.objects:
+                if self.objects[key] != data:
+                    raise ObjectExists(f"{key} is there with other contents")
+                return
+            self.objects[key] = data
+            self._facts[key] = ObjectInfo(key, len(data), checksum, self._now(), storage_class, thaw)
 
     def _refuses_wrong_checksum(self, prefix: str) -> Answer:
         try:
@@ -122,23 +170,24 @@ class MemoryStore:
 
 
 class _MemoryUpload:
-    def __init__(self, store: MemoryStore, key: str, size: int) -> None:
+    def __init__(self, store: MemoryStore, key: str, size: int, storage_class: str) -> None:
         self.part_size = store.part_size(size)
         self._store = store
         self._key = key
-        self._size = size
+        self._storage_class = storage_class
         self._parts: dict[int, bytes] = {}
 
     def put_part(self, number: int, data: bytes, *, sha256: bytes) -> None:
         _check(data, sha256)
         self._parts[number] = data
 
-    def complete(self) -> None:
+    def complete(self, size: int) -> None:
         parts = [self._parts[number] for number in sorted(self._parts)]
         data = b"".join(parts)
-        if len(data) != self._size:
-            raise IntegrityError(f"{self._key} has {len(data)} of {self._size} bytes")
-        self._store.publish(self._key, data, composite_checksum([hashlib.sha256(part).digest() for part in parts]))
+        if len(data) != size:
+            raise IntegrityError(f"{self._key} has {len(data)} of {size} bytes")
+        checksum = composite_checksum([hashlib.sha256(part).digest() for part in parts])
+        self._store.publish(self._key, data, checksum, self._storage_class)
 
     def abort(self) -> None:
         self._parts.clear()
@@ -218,7 +267,7 @@ class StoreContract:
         for number in (2, 1, 2):
             upload.put_part(number, pieces[number - 1], sha256=hashlib.sha256(pieces[number - 1]).digest())
         assert store.describe("big") is None
-        upload.complete()
+        upload.complete(size)
         assert b"".join(store.read("big")) == data
 
     def test_an_aborted_upload_leaves_nothing(self, store: Store) -> None:

@@ -71,7 +71,7 @@ def open_target(
     vault = _check_vault(store, known)
     catalogue.set_fact("vault", vault)
     verdict = current_verdict(store, catalogue, now=now, on_answer=on_answer)
-    if not verdict.trusted and not store.reads_at_once:
+    if not verdict.trusted and store.is_cold(store.storage_class):
         raise UsageError(
             f"the checksums of {display(store.url)} are no proof, and the storage class that is set cannot be read "
             "back: nothing could prove an archive; set archive.s3.storage_class to one that can, e.g. GLACIER_IR"
@@ -145,7 +145,7 @@ def _found_vault(store: Store) -> str:
 
 
 def _put(store: Store, key: str, data: bytes) -> None:
-    store.put(key, data, sha256=hashlib.sha256(data).digest(), hot=True)
+    store.put(key, data, sha256=hashlib.sha256(data).digest())
 
 
 def _read_vault(store: Store) -> str | None:
