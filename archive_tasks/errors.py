@@ -12,12 +12,13 @@ ArchiveTasksError                exit code 1
 │   └── ItemUnreadable           something in it cannot be read or stored
 ├── EntryError                   one entry cannot be restored; the others go on
 │   └── EntryOccupied            something else lies where it would go
+├── DestinationUnusable          no further entry can be restored there: a full disk
 ├── StoreError                   the target
 │   ├── StoreUnusable            no retry will help: credentials, bucket, full disk; stops the run
 │   ├── StoreBusy                worth another try: timeouts, 5xx, SlowDown
 │   ├── ObjectExists             create-only met an object with other contents
 │   ├── ObjectMissing            no such object
-│   ├── ObjectFrozen             it lies in a cold class and must be thawed before it can be read
+│   ├── ObjectFrozen             it must be thawed before it can be read
 │   └── IntegrityError           the bytes that the store has are not ours
 ├── ManifestError                a manifest that cannot be read
 ├── CatalogueError               the local catalogue cannot be used
@@ -68,6 +69,10 @@ class EntryOccupied(EntryError):
     """Something that is not the entry lies where it would go; it was left as it is."""
 
 
+class DestinationUnusable(ArchiveTasksError):
+    """Nothing more can be written to the destination of a restore (full, read-only, gone): the restore stops."""
+
+
 class StoreError(ArchiveTasksError):
     """Something about the target."""
 
@@ -109,7 +114,7 @@ class ObjectMissing(StoreError):
 
 
 class ObjectFrozen(StoreError):
-    """The object lies in a cold class: it can be read after it was thawed, see `Store.thaw`."""
+    """The object is in a cold class and must be thawed before it can be read."""
 
 
 class IntegrityError(StoreError):

@@ -11,14 +11,12 @@ from datetime import datetime
 from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Thaw:
-    """How far an object of a cold class is from being readable.
+class Thaw(NamedTuple):
+    """Where an object of a cold class is on its way to be read.
 
     Attributes:
-        state: `frozen` until somebody asks for it, `thawing` for minutes to days, `thawed` while there is a copy
-            that can be read.
-        until: when that copy goes away (UTC); None when it is not there yet, or the store does not say.
+        state: `frozen` until it is asked for, `thawing` while the store brings a copy up, `thawed` while that lasts.
+        until: when the copy goes away; None while there is none.
     """
 
     state: Literal["frozen", "thawing", "thawed"]
@@ -32,9 +30,9 @@ class ObjectInfo(NamedTuple):
         size: bytes.
         checksum: SHA-256 in the notation of `archive_tasks.checksums`, or None when the store gives none.
             It is the store's word: it proves something only where the store was seen to refuse wrong ones.
-        modified: when it was written (UTC), by the store's clock.
-        storage_class: the store's name of the class that it lies in; empty where there are no classes.
-        thaw: None for an object that can be read at once.
+        modified: when it was written, by the store's clock.
+        storage_class: in the store's words; empty where it has none.
+        thaw: None for what can be read at once; told by `describe` only.
     """
 
     key: str
@@ -61,9 +59,9 @@ class Upload(Protocol):
         """
 
     def complete(self, size: int) -> None:
-        """Make the object visible, create-only; `size` is its exact number of bytes. Raises ObjectExists;
-        IntegrityError when other than `size` bytes were sent; StoreBusy(start_over=True) when the upload is void
-        and must begin again.
+        """Make the object of exactly `size` bytes visible, create-only.
+
+        Raises ObjectExists; StoreBusy(start_over=True) when the upload is void and must begin again.
         """
 
     def abort(self) -> None:
@@ -81,7 +79,7 @@ class Store(Protocol):
         url: the target, as the user wrote it, without secrets.
         identity: what a verdict of the doctor is remembered for: endpoint, bucket, library version.
         largest_put: bytes up to which an object is written by one `put`; a larger one is uploaded in parts.
-        storage_class: the class that the settings name for data objects; empty leaves it to the store.
+        storage_class: that the settings name for data objects; empty leaves it to the target.
     """
 
     @property
@@ -97,7 +95,7 @@ class Store(Protocol):
     def storage_class(self) -> str: ...
 
     def is_cold(self, storage_class: str) -> bool:
-        """Must an object of that class be thawed before it can be read? False for the empty class."""
+        """Must an object of this class be thawed before it can be read?"""
 
     def part_size(self, size: int) -> int:
         """Bytes of a part of an object of `size` bytes, when it is uploaded in parts."""
@@ -116,41 +114,33 @@ class Store(Protocol):
 
         Atomic, durable when it returns, and create-only as far as the store can: an object that is there
         already raises ObjectExists, unless its contents are the same (a lost answer to our own write).
-        An empty `storage_class` leaves the class to the bucket, where it can be read at once (manifests, README).
+        `storage_class` is in the store's own words; empty leaves it to the target, where it can be read at once.
         """
 
     def upload(self, key: str, size: int, *, storage_class: str = "") -> Upload:
-        """Begin an object that will have at most `size` bytes, in the given class (see `put`)."""
+        """Begin an object of at most `size` bytes, which settle the size of its parts."""
 
     def read(self, key: str, *, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
         """The object's bytes, in chunks of at most 1 MiB. Raises ObjectMissing; ObjectFrozen; StoreBusy when
         fewer bytes come than the store announced.
         """
 
-    def thaw(self, key: str, *, tier: str, days: int) -> None:
-        """Ask for a copy of a frozen object that can be read for `days` days.
-
-        Returns at once; `describe` tells when the copy is there. No error when it was asked for before, or when
-        the object can be read at once. For a thawed object, `days` count anew from now.
-
-        Args:
-            tier: how fast, in the store's words; S3's are Expedited, Standard and Bulk.
-
-        Raises:
-            ObjectMissing: there is no such object.
-            StoreBusy: the store has no room for that tier now.
-        """
-
     def describe(self, key: str) -> ObjectInfo | None:
-        """All that is known of it, or None when there is no such object. Never None for "I may not look"."""
+        """Size and checksum, or None when there is no such object. Never None for "I may not look"."""
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
-        """All objects whose keys begin with `prefix`, in no promised order. `checksum` and `thaw` are left None:
-        only `describe` knows whether an object of a cold class is frozen.
+        """All objects whose keys begin with `prefix`, in no promised order, checksums left None."""
+
+    def thaw(self, key: str, *, tier: str, days: int) -> None:
+        """Ask for an object of a cold class to be readable for so many days. No error when it is on its way already,
+        or needs no thawing.
+
+        Args:
+            tier: in the store's words: Expedited, Standard, Bulk.
         """
 
     def delete(self, key: str) -> None:
-        """Remove an object; no error when it is gone already. Only the doctor's own objects are removed."""
+        """Remove an object; no error when it is gone already. Asked for by `doctor` (its own) and `prune` (orphans)."""
 
     def probes(self) -> Sequence[Probe]:
         """The questions that `doctor` asks this kind of store."""

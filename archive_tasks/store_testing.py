@@ -15,9 +15,9 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from archive_tasks.checksums import composite_checksum, whole_checksum
 from archive_tasks.errors import IntegrityError, ObjectExists, ObjectFrozen, ObjectMissing
@@ -26,41 +26,29 @@ from archive_tasks.store import Answer, ObjectInfo, Probe, Store, Thaw, Upload
 __all__ = ["MemoryStore", "StoreContract", "put"]
 
 MIB = 1024 * 1024
-COLD_CLASSES = frozenset({"GLACIER", "DEEP_ARCHIVE"})
+_WRITTEN = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class MemoryStore:
     """A store that forgets. It checks checksums and is create-only, so its word is proof.
 
-    An object of class GLACIER or DEEP_ARCHIVE is frozen; `thaw` begins, and `finish_thaws` ends the wait.
-
     Attributes:
         objects: contents by key.
         calls: (method, key) in the order of the calls.
-        thaws: (key, tier, days) of what was asked to be thawed, in that order.
     """
 
     largest_put = 5 * MIB
+    storage_class = ""
 
-    def __init__(
-        self,
-        url: str = "memory://test",
-        *,
-        storage_class: str = "",
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
-    ) -> None:
+    def __init__(self, url: str = "memory://test") -> None:
         self.url = url
         self.identity = url
-        self.storage_class = storage_class
         self.objects: dict[str, bytes] = {}
         self.calls: list[tuple[str, str]] = []
-        self.thaws: list[tuple[str, str, int]] = []
-        self._now = now
-        self._facts: dict[str, ObjectInfo] = {}
+        self._checksums: dict[str, str] = {}
+        self._classes: dict[str, str] = {}
+        self._cold: dict[str, Thaw] = {}
         self._lock = threading.Lock()
-
-    def is_cold(self, storage_class: str) -> bool:
-        return storage_class in COLD_CLASSES
 
     def part_size(self, size: int) -> int:
         """Always 5 MiB."""
@@ -84,13 +72,24 @@ class MemoryStore:
         self._note("upload", key)
         return _MemoryUpload(self, key, size, storage_class)
 
+    def is_cold(self, storage_class: str) -> bool:
+        return storage_class in {"GLACIER", "DEEP_ARCHIVE"}
+
+    def thaw(self, key: str, *, tier: str, days: int) -> None:
+        self._note("thaw", key)
+        if key in self._cold and self._cold[key].state == "frozen":
+            self._cold[key] = Thaw("thawing")
+
+    def finish_thaws(self) -> None:
+        """What is thawing can be read from now on."""
+        self._cold = {key: Thaw("thawed") if one.state == "thawing" else one for key, one in self._cold.items()}
+
     def read(self, key: str, *, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
         self._note("read", key)
         if key not in self.objects:
             raise ObjectMissing(f"there is no {key}")
-        thaw = self._facts[key].thaw
-        if thaw is not None and thaw.state != "thawed":
-            raise ObjectFrozen(f"{key} is {thaw.state}")
+        if key in self._cold and self._cold[key].state != "thawed":
+            raise ObjectFrozen(f"{key} must be thawed")
         data = self.objects[key]
         end = len(data) if length is None else min(len(data), offset + length)
         for start in range(offset, end, MIB):
@@ -99,38 +98,19 @@ class MemoryStore:
     def describe(self, key: str) -> ObjectInfo | None:
         self._note("describe", key)
         data = self.objects.get(key)
-        return None if data is None else self._facts[key]._replace(size=len(data))
+        if data is None:
+            return None
+        return ObjectInfo(key, len(data), self._checksums[key], _WRITTEN, self._classes[key], self._cold.get(key))
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         self._note("list", prefix)
         with self._lock:
             found = [
-                self._facts[key]._replace(size=len(data), checksum=None, thaw=None)
+                ObjectInfo(key, len(data), None, _WRITTEN, self._classes[key])
                 for key, data in self.objects.items()
                 if key.startswith(prefix)
             ]
         yield from found
-
-    def thaw(self, key: str, *, tier: str, days: int) -> None:
-        self._note("thaw", key)
-        with self._lock:
-            if key not in self.objects:
-                raise ObjectMissing(f"there is no {key}")
-            thaw = self._facts[key].thaw
-            if thaw is None:
-                return
-            self.thaws.append((key, tier, days))
-            if thaw.state == "frozen":
-                self._facts[key] = self._facts[key]._replace(thaw=Thaw(state="thawing"))
-
-    def finish_thaws(self) -> None:
-        """Have every thaw that is under way come to its end, as the hours would."""
-        with self._lock:
-            days = {key: days for key, _, days in self.thaws}
-            for key, facts in self._facts.items():
-                if facts.thaw is not None and facts.thaw.state == "thawing":
-                    until = self._now() + timedelta(days=days[key])
-                    self._facts[key] = facts._replace(thaw=Thaw(state="thawed", until=until))
 
     def delete(self, key: str) -> None:
         self._note("delete", key)
@@ -146,16 +126,15 @@ class MemoryStore:
             ),
         )
 
-    def publish(self, key: str, data: bytes, checksum: str, storage_class: str = "") -> None:
+    def publish(self, key: str, data: bytes, checksum: str, storage_class: str) -> None:
         """Create the object, or raise ObjectExists when another is there."""
-        thaw = Thaw(state="frozen") if self.is_cold(storage_class) else None
         with self._lock:
-            if key in self.objects:
-                if self.objects[key] != data:
-                    raise ObjectExists(f"{key} is there with other contents")
-                return
-            self.objects[key] = data
-            self._facts[key] = ObjectInfo(key, len(data), checksum, self._now(), storage_class, thaw)
+            if self.objects.setdefault(key, data) != data:
+                raise ObjectExists(f"{key} is there with other contents")
+            self._checksums[key] = checksum
+            self._classes[key] = storage_class
+            if self.is_cold(storage_class):
+                self._cold[key] = Thaw("frozen")
 
     def _refuses_wrong_checksum(self, prefix: str) -> Answer:
         try:
@@ -174,7 +153,7 @@ class _MemoryUpload:
         self.part_size = store.part_size(size)
         self._store = store
         self._key = key
-        self._storage_class = storage_class
+        self._class = storage_class
         self._parts: dict[int, bytes] = {}
 
     def put_part(self, number: int, data: bytes, *, sha256: bytes) -> None:
@@ -186,8 +165,9 @@ class _MemoryUpload:
         data = b"".join(parts)
         if len(data) != size:
             raise IntegrityError(f"{self._key} has {len(data)} of {size} bytes")
-        checksum = composite_checksum([hashlib.sha256(part).digest() for part in parts])
-        self._store.publish(self._key, data, checksum, self._storage_class)
+        self._store.publish(
+            self._key, data, composite_checksum([hashlib.sha256(part).digest() for part in parts]), self._class
+        )
 
     def abort(self) -> None:
         self._parts.clear()

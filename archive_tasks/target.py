@@ -12,7 +12,7 @@ from datetime import datetime
 from archive_tasks import doctor as doctors
 from archive_tasks import layout
 from archive_tasks.catalogue import Catalogue
-from archive_tasks.errors import ObjectExists, StoreUnusable, UsageError
+from archive_tasks.errors import ObjectExists, ObjectMissing, StoreUnusable, UsageError
 from archive_tasks.names import display
 from archive_tasks.store import Answer, Probe, Store, Verdict
 
@@ -149,9 +149,10 @@ def _put(store: Store, key: str, data: bytes) -> None:
 
 
 def _read_vault(store: Store) -> str | None:
-    if store.describe(layout.VAULT_KEY) is None:
+    try:
+        data = b"".join(store.read(layout.VAULT_KEY, length=_LARGEST_VAULT_FILE))
+    except ObjectMissing:
         return None
-    data = b"".join(store.read(layout.VAULT_KEY, length=_LARGEST_VAULT_FILE))
     try:
         return str(json.loads(data)["id"])
     except (ValueError, KeyError, TypeError):

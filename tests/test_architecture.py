@@ -10,13 +10,16 @@ import archive_tasks
 PACKAGE = Path(archive_tasks.__file__).parent
 LAYERS = [
     {"errors", "model", "store", "events", "settings", "names", "checksums"},
-    {"staleness", "walk", "manifest", "layout", "catalogue", "pace"},
+    {"staleness", "walk", "source", "manifest", "search", "layout", "catalogue", "entry_index", "pace", "tar", "pack", "new_file", "destination",
+     "manifest_entry", "unpack", "restored", "prices"},
     {"hookspecs", "plugins"},
     {
-        "session", "scan", "entries", "source", "records", "contents", "send", "item_archive", "archive", "target",
+        "session", "scan", "entries", "records", "contents", "send", "object_writer", "prove", "packs", "processes",
+        "item_sender", "item_archive", "archive", "target",
         "doctor", "report", "side_by_side",
+        "sync", "find", "report_restoring", "report_finding", "selection", "fetch_plan", "restore", "verify", "prune", "thaw",
     },
-    {"console", "progress", "live_progress", "chain", "verbs", "verbs_writing", "setup_target", "task_frame", "tasks",
+    {"console", "progress", "live_progress", "chain", "verbs", "verbs_writing", "verbs_restoring", "verbs_finding", "verbs_care", "opened", "setup_target", "task_frame", "tasks",
      "program", "testing", "store_testing"},
 ]  # fmt: skip
 OUTSIDE = {
@@ -33,7 +36,7 @@ OUTSIDE = {
     },
     "pathspec": {"default_plugins/exclude"},
     "sqlite3": {"catalogue"},
-    "filelock": {"verbs_writing"},
+    "filelock": {"opened"},
     "platformdirs": {"chain"},
 }
 

@@ -54,8 +54,9 @@ class FolderUpload:
             self._written[offset] = len(data)
 
     def complete(self, size: int) -> None:
-        if sum(self._written.values()) != size:
-            raise IntegrityError(f"{display(self._key)} has {sum(self._written.values())} of {size} bytes")
+        written = sum(self._written.values())
+        if written != size:
+            raise IntegrityError(f"{display(self._key)} has {written} of {size} bytes")
         try:
             self._sync()
             self._publish()

@@ -7,7 +7,6 @@ path for every part, refuse create-only writes, and hang on a file that was cut 
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import logging
 import math
@@ -20,13 +19,7 @@ from urllib.parse import urlsplit
 
 from archive_tasks import hookimpl
 from archive_tasks.default_plugins.s3_bucket import bucket_exists, create_bucket
-from archive_tasks.default_plugins.s3_cold import (
-    COLD_CLASSES,
-    in_utc,
-    means_no_thaw_is_needed,
-    storage_class_of,
-    thaw_of,
-)
+from archive_tasks.default_plugins.s3_cold import COLD_CLASSES, NEEDS_NO_THAWING, described, listed
 from archive_tasks.default_plugins.s3_errors import code_of, says_it_exists, status_of, translated
 from archive_tasks.default_plugins.s3_probes import s3_probes
 from archive_tasks.default_plugins.s3_upload import S3Upload, checksum_fields
@@ -153,14 +146,7 @@ class S3Store:
         try:
             with translated(self.url, "looking into"):
                 answer = self.client.head_object(**self.place(key), ChecksumMode="ENABLED")
-                return ObjectInfo(
-                    key,
-                    answer["ContentLength"],
-                    checksum=hex_checksum(answer.get("ChecksumSHA256")),
-                    modified=in_utc(answer.get("LastModified")),
-                    storage_class=storage_class_of(answer),
-                    thaw=thaw_of(answer),
-                )
+                return described(key, answer)
         except ObjectMissing:
             return None
 
@@ -169,20 +155,17 @@ class S3Store:
         with translated(self.url, "listing"):
             for page in pages.paginate(Bucket=self.bucket, Prefix=self._prefix + prefix, **self.owner):
                 for found in page.get("Contents", []):
-                    yield ObjectInfo(
-                        found["Key"].removeprefix(self._prefix),
-                        found["Size"],
-                        modified=in_utc(found.get("LastModified")),
-                        storage_class=storage_class_of(found),
-                    )
+                    yield listed(found["Key"].removeprefix(self._prefix), found)
 
     def thaw(self, key: str, *, tier: str, days: int) -> None:
+        from botocore.exceptions import ClientError
+
         request = {"Days": days, "GlacierJobParameters": {"Tier": tier}}
         with translated(self.url, "thawing in"):
             try:
                 self.client.restore_object(**self.place(key), RestoreRequest=request)
-            except self.client.exceptions.ClientError as error:
-                if not means_no_thaw_is_needed(error.response):
+            except ClientError as error:
+                if code_of(error.response) not in NEEDS_NO_THAWING:
                     raise
 
     def delete(self, key: str) -> None:
@@ -235,17 +218,6 @@ class S3Store:
             "SSEKMSKeyId": s3.kms_key,
         }
         return {name: value for name, value in fields.items() if value}
-
-
-def hex_checksum(text: str | None) -> str | None:
-    """S3's base64, with `-N` behind a composite, in our notation."""
-    if not text:
-        return None
-    digest, hyphen, parts = text.partition("-")
-    try:
-        return base64.b64decode(digest, validate=True).hex() + hyphen + parts
-    except ValueError:
-        return None
 
 
 def _is_not_implemented(answer: Mapping[str, Any]) -> bool:

@@ -1,58 +1,69 @@
-"""What S3 says of storage classes, and of objects that are frozen, thawing or thawed.
-
-A frozen object answers GET with 403 InvalidObjectState until RestoreObject has made a copy of it, which the
-header `x-amz-restore` tells of. (S3 user guide, "Working with archived objects")
-"""
+"""What S3 says of an object: its checksum, its class, and how far it is thawed."""
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from archive_tasks.default_plugins.s3_errors import code_of
-from archive_tasks.store import Thaw
+from archive_tasks.store import ObjectInfo, Thaw
 
 COLD_CLASSES = frozenset({"GLACIER", "DEEP_ARCHIVE"})
-_NO_THAW_IS_NEEDED = frozenset({"RestoreAlreadyInProgress", "InvalidObjectState"})
-"""The second is the answer to RestoreObject for an object of a class that is read at once."""
-_ONGOING = re.compile(r'ongoing-request="(true|false)"')
-_EXPIRY = re.compile(r'expiry-date="([^"]*)"')
+"""Classes whose objects answer GET with InvalidObjectState until they are restored. (S3 user guide)"""
+NEEDS_NO_THAWING = frozenset({"RestoreAlreadyInProgress", "InvalidObjectState", "ObjectAlreadyInActiveTierError"})
+"""Answers to RestoreObject that are no fault: it is on its way, or its class can be read at once."""
+_UNTIL = re.compile(r'expiry-date="([^"]+)"')
 
 
-def storage_class_of(answer: Mapping[str, Any]) -> str:
-    """Of an answer to HEAD or of an entry of a listing; S3 leaves STANDARD unsaid in the first."""
-    return str(answer.get("StorageClass") or "STANDARD")
+def described(key: str, answer: Mapping[str, Any]) -> ObjectInfo:
+    """From the answer to HeadObject, which names no class for STANDARD."""
+    storage_class = answer.get("StorageClass") or "STANDARD"
+    return ObjectInfo(
+        key,
+        answer["ContentLength"],
+        hex_checksum(answer.get("ChecksumSHA256")),
+        answer.get("LastModified"),
+        storage_class,
+        _thaw(answer.get("Restore")) if storage_class in COLD_CLASSES else None,
+    )
 
 
-def thaw_of(answer: Mapping[str, Any]) -> Thaw | None:
-    """What an answer to HEAD says; None for an object of a class that is read at once."""
-    if storage_class_of(answer) not in COLD_CLASSES:
-        return None
-    said = str(answer.get("Restore") or "")
-    ongoing = _ONGOING.search(said)
-    if ongoing is None:
-        return Thaw(state="frozen")
-    if ongoing[1] == "true":
-        return Thaw(state="thawing")
-    return Thaw(state="thawed", until=_expiry(said))
+def listed(key: str, found: Mapping[str, Any]) -> ObjectInfo:
+    """From an entry of ListObjectsV2."""
+    return ObjectInfo(
+        key,
+        found["Size"],
+        modified=found.get("LastModified"),
+        storage_class=found.get("StorageClass") or "STANDARD",
+    )
 
 
-def in_utc(moment: datetime | None) -> datetime | None:
-    """A time of botocore's, in the time zone of the standard library."""
-    return moment and moment.astimezone(UTC)
+def _thaw(header: str | None) -> Thaw:
+    """`ongoing-request="false", expiry-date="Fri, 21 Dec 2012 00:00:00 GMT"` (S3, HeadObject, x-amz-restore)."""
+    if not header:
+        return Thaw("frozen")
+    if 'ongoing-request="true"' in header:
+        return Thaw("thawing")
+    until = _UNTIL.search(header)
+    return Thaw("thawed", _moment(until[1]) if until else None)
 
 
-def means_no_thaw_is_needed(answer: Mapping[str, Any]) -> bool:
-    """Is it a refusal of RestoreObject because a thaw is under way, or because there is nothing to thaw?"""
-    return code_of(answer) in _NO_THAW_IS_NEEDED
-
-
-def _expiry(said: str) -> datetime | None:
-    found = _EXPIRY.search(said)
+def _moment(text: str) -> datetime | None:
     try:
-        return in_utc(parsedate_to_datetime(found[1])) if found else None
+        return parsedate_to_datetime(text)
+    except ValueError:
+        return None
+
+
+def hex_checksum(text: str | None) -> str | None:
+    """S3's base64, with `-N` behind a composite, in our notation."""
+    if not text:
+        return None
+    digest, hyphen, parts = text.partition("-")
+    try:
+        return base64.b64decode(digest, validate=True).hex() + hyphen + parts
     except ValueError:
         return None

@@ -105,8 +105,8 @@ class _Probes:
         data = os.urandom(1024)
         digest = hashlib.sha256(data).digest()
         with removed(self._store, [f"{prefix}whole", f"{prefix}parts"]):
-            self._store.put(f"{prefix}whole", data, sha256=digest, storage_class=self._store.storage_class)
-            upload = self._store.upload(f"{prefix}parts", len(data), storage_class=self._store.storage_class)
+            self._store.put(f"{prefix}whole", data, sha256=digest)
+            upload = self._store.upload(f"{prefix}parts", len(data))
             upload.put_part(1, data, sha256=digest)
             upload.complete(len(data))
             whole, parts = self._store.describe(f"{prefix}whole"), self._store.describe(f"{prefix}parts")
