@@ -61,7 +61,8 @@ class Upload(Protocol):
     def complete(self, size: int) -> None:
         """Make the object of exactly `size` bytes visible, create-only.
 
-        Raises ObjectExists; StoreBusy(start_over=True) when the upload is void and must begin again.
+        Raises ObjectExists; IntegrityError when other than `size` bytes were sent, and nothing is visible then;
+        StoreBusy(start_over=True) when the upload is void and must begin again.
         """
 
     def abort(self) -> None:

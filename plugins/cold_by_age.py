@@ -4,12 +4,15 @@
 archive:
   options:
     cold_by_age:
-      classes: { 365: GLACIER_IR, 1095: DEEP_ARCHIVE } # days idle -> class; the highest that is reached counts
+      classes: { GLACIER_IR: 365, DEEP_ARCHIVE: 1095 } # class -> days idle; the most that are reached count
       smallest: 1048576 # bytes; a smaller item stays in the default class
 ```
 
 It does nothing without `classes`. Small items are not worth it: every object in GLACIER or DEEP_ARCHIVE costs 40 KB
 more than it holds, is paid for 90 or 180 days at least, and a thousand of them cost 0.03 to 0.05 dollars to write.
+
+The classes are the keys, and not the days, because Invoke 3.0 ends with a TypeError at any configuration
+that has a number as a key: it joins all keys to the name of a variable.
 """
 
 from __future__ import annotations
@@ -40,34 +43,27 @@ def class_for(days_idle: int, size: int, options: Mapping[str, Any]) -> str | No
             raise SettingsError(
                 f"there is no setting archive.options.cold_by_age.{name}; known are classes and smallest"
             )
-    classes = _classes(options.get("classes", {}))
+    class_after = _classes(options.get("classes", {}))
     if size < _smallest(options.get("smallest", _SMALLEST)):
         return None
-    reached = [days for days in classes if days_idle >= days]
-    return classes[max(reached)] if reached else None
+    reached = [days for days in class_after if days_idle >= days]
+    return class_after[max(reached)] if reached else None
 
 
 def _classes(value: Any) -> dict[int, str]:
-    try:
-        return {_days(days): _name(storage_class) for days, storage_class in dict(value).items()}
-    except (TypeError, ValueError):
+    """Classes by days; of two at the same number of days nobody could say which is meant."""
+    pairs: list[tuple[Any, Any]] = list(value.items()) if isinstance(value, Mapping) else [(None, None)]
+    class_after: dict[int, str] = {days: name for name, days in pairs if _is_class(name, days)}
+    if len(class_after) < len(pairs):
         raise SettingsError(
-            f"archive.options.cold_by_age.classes is {value!r}, but must map days to classes, "
-            "e.g. {365: GLACIER_IR, 1095: DEEP_ARCHIVE}"
-        ) from None
+            f"archive.options.cold_by_age.classes is {value!r}, but must map classes to different numbers of days, "
+            "e.g. {GLACIER_IR: 365, DEEP_ARCHIVE: 1095}"
+        )
+    return class_after
 
 
-def _days(value: Any) -> int:
-    days = int(value)
-    if days < 0 or isinstance(value, bool | float):
-        raise ValueError
-    return days
-
-
-def _name(value: Any) -> str:
-    if not isinstance(value, str) or not value:
-        raise ValueError
-    return value
+def _is_class(name: Any, days: Any) -> bool:
+    return isinstance(name, str) and name != "" and isinstance(days, int) and not isinstance(days, bool) and days >= 0
 
 
 def _smallest(value: Any) -> int:

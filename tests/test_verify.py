@@ -129,7 +129,7 @@ def test_a_trusted_store_vouches_and_a_wrong_checksum_is_damage(root: Path, make
     verified = look(store, trusted=True)
     assert (verified.trusted, verified.read, verified.damaged) == (2, 0, [])
     key = next(key for key in store.objects if key.endswith("/big"))
-    store._checksums[key] = "0" * 64
+    store._facts[key] = store._facts[key]._replace(checksum="0" * 64)
     assert [one.item for one in look(store, trusted=True).damaged] == ["item/big"]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import logging
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from archive_tasks.checksums import composite_checksum
 from archive_tasks.default_plugins.s3_errors import code_of, says_it_exists, translated
@@ -16,6 +16,12 @@ if TYPE_CHECKING:
     from archive_tasks.default_plugins.s3 import S3Store
 
 
+class _Part(NamedTuple):
+    etag: str
+    sha256: bytes
+    size: int
+
+
 class S3Upload:
     """A multipart upload, with the SHA-256 of every part."""
 
@@ -24,7 +30,7 @@ class S3Upload:
         self._store = store
         self._key = key
         self._id = upload_id
-        self._parts: dict[int, tuple[str, bytes]] = {}
+        self._parts: dict[int, _Part] = {}
 
     def put_part(self, number: int, data: bytes, *, sha256: bytes) -> None:
         with translated(self._store.url, "writing to"):
@@ -35,22 +41,25 @@ class S3Upload:
                 Body=data,
                 **checksum_fields(sha256),
             )
-            self._parts[number] = (answer["ETag"], sha256)
+            self._parts[number] = _Part(answer["ETag"], sha256, len(data))
 
     def complete(self, size: int) -> None:
         from botocore.exceptions import ClientError
 
-        ordered = [(number, *self._parts[number]) for number in sorted(self._parts)]
+        sent = sum(part.size for part in self._parts.values())
+        if sent != size:
+            raise IntegrityError(f"{display(self._key)} has {sent} of {size} bytes")
+        ordered = sorted(self._parts.items())
         parts = [
-            {"PartNumber": number, "ETag": etag, "ChecksumSHA256": base64.b64encode(digest).decode()}
-            for number, etag, digest in ordered
+            {"PartNumber": number, "ETag": part.etag, "ChecksumSHA256": base64.b64encode(part.sha256).decode()}
+            for number, part in ordered
         ]
         try:
             with translated(self._store.url, "writing to"):
                 try:
                     self._store.complete(self._key, self._id, parts)
                 except ClientError as error:
-                    self._settle(error.response, [digest for _, _, digest in ordered], size)
+                    self._settle(error.response, [part.sha256 for _, part in ordered], size)
                     if not says_it_exists(error.response) and code_of(error.response) != "NoSuchUpload":
                         raise
         except IntegrityError as error:
