@@ -32,6 +32,7 @@ _OUT_OF_ORDER = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, e
 _HANDLES = 64
 _PIECE = 1024 * 1024
 _LONGEST_NAME = 255
+_POWER = "security.capability"
 _FOR_ROOT = ("security.", "trusted.")
 
 
@@ -319,7 +320,9 @@ def _set_attributes(fd: int, attributes: Attributes, *, is_folder: bool) -> list
         except OSError as error:
             lost.append(f"its owner: {_reason(error)}")
     for name, value in (attributes.xattrs or {}).items():
-        if is_root or not name.startswith(_FOR_ROOT):
+        if name == _POWER:
+            lost.append(f"the extended attribute {name}, which gives a program power as setuid does")
+        elif is_root or not name.startswith(_FOR_ROOT):
             lost += _set_attribute(fd, name, value)
         else:
             lost.append(f"the extended attribute {display(name)}, which only root may set")
