@@ -15,7 +15,7 @@ from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
 from archive_tasks import layout
-from archive_tasks.errors import ArchiveTasksError, CatalogueError, Interrupted, StoreBusy, StoreUnusable
+from archive_tasks.errors import ArchiveTasksError, CatalogueError, Interrupted, StoreBusy, StoreUnusable, UsageError
 from archive_tasks.events import (
     Event,
     ItemAlreadyThere,
@@ -150,7 +150,7 @@ class _Run:
         try:
             self._tell(ItemStarted(item=item.name, files=decision.files or 0, bytes=decision.bytes or 0))
             self._note(item, self._archive_item(item, work))
-        except (StoreUnusable, CatalogueError, Interrupted):
+        except (StoreUnusable, CatalogueError, UsageError, Interrupted):
             raise
         except StoreBusy as error:
             self._stop_if_nothing_answers(error)

@@ -169,7 +169,9 @@ class _Restoring:
 
         plan = reporting.restore_plan(selections, self._catalogue)
         ways = thaw.ways(cold.frozen, self._prices)
-        document = reporting.dry_run_document(self._store.url, plan, self._dollars(plan), ways, frozen=len(cold.keys))
+        document = reporting.dry_run_document(
+            self._store.url, plan, self._dollars(selections), ways, frozen=len(cold.keys)
+        )
         for row in reporting.plan_lines(plan):
             self._console.say(row)
         self._console.say(reporting.plan_summary(document, self._prices.name), style="bold")
@@ -177,10 +179,20 @@ class _Restoring:
         self._console.say("a dry run: nothing was fetched")
         return document
 
-    def _dollars(self, plan: reporting.RestorePlan) -> float | None:
+    def _dollars(self, selections: Sequence[Selection]) -> float | None:
+        """What fetching costs, by the class that each archive was written to; None where the table does not say."""
         if not self._store.url.startswith("s3:"):
             return None
-        return self._prices.to_fetch("STANDARD", requests=plan.requests, size=plan.to_fetch)
+        dollars = 0.0
+        for storage_class in {one.archive.storage_class for one in selections}:
+            plan = reporting.restore_plan(
+                [one for one in selections if one.archive.storage_class == storage_class], self._catalogue
+            )
+            cost = self._prices.to_fetch(storage_class, requests=plan.requests, size=plan.to_fetch)
+            if cost is None:
+                return None
+            dollars += cost
+        return dollars
 
     def _say_ways(self, ways: Sequence[Any]) -> None:
         for way in ways:
