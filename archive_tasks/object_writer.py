@@ -111,13 +111,14 @@ class ObjectWriter:
             return
         upload = self._begun()
         number = len(self._parts) + len(self._sent) + 1
-        self._sending.pace.take(len(data))
+        size = len(data)
+        self._sending.pace.take(size)
         try:
             future = self._sending.workers.submit(self._put_part, upload, number, data)
         except BaseException:
-            self._sending.pace.give_back(len(data))
+            self._sending.pace.give_back(size)
             raise
-        future.add_done_callback(lambda _: self._sending.pace.give_back(len(data)))
+        future.add_done_callback(lambda _: self._sending.pace.give_back(size))  # must not hold the part itself
         self._sent.append(future)
         while self._sent and self._sent[0].done():
             self._parts.append(self._sent.popleft().result())
