@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -17,7 +16,7 @@ _BUCKET = "million"
 
 
 def measure_many(contest: Contest) -> None:
-    """Archive, find, restore: seconds, and peak memory of every process of ours. Then the time of searching.
+    """Archive, find, restore: seconds, and peak memory of every process of ours; and the time of searching.
 
     Raises:
         CommandFailed: also where something is not found, or not all came back.
@@ -27,11 +26,11 @@ def measure_many(contest: Contest) -> None:
     searches = {f"find, {what}": _search(contest.ours, piece) for what, piece in _pieces(contest).items()}
     for name, turn in searches.items():
         _show_memory(name, turn)
-    _bring_back(contest, contest.ours, "restore")
-    _bring_back(contest, contest.ours.without_catalogue(contest.ground.make_folder("data", "new")), "restore anew")
     _check_found(contest)
     jobs = {name: Job(start=lambda _, turn=turn: turn) for name, turn in searches.items()}
     show(take_turns(jobs, rounds=contest.rounds), ours=next(iter(jobs)))
+    _bring_back(contest, contest.ours, "restore")
+    _bring_back(contest, contest.ours.without_catalogue(contest.ground.make_folder("data", "new")), "restore anew")
 
 
 def _pieces(contest: Contest) -> dict[str, str]:
@@ -52,12 +51,11 @@ def _check_found(contest: Contest) -> None:
 
 
 def _bring_back(contest: Contest, ours: Ours, name: str) -> None:
-    folder = contest.ground.make_folder("restored")
+    folder = contest.ground.make_folder("restored", name)
     contest.ground.settle()
     _show_memory(name, ours.restore(bucket=_BUCKET, to=folder))
     if (number := _files_in(folder)) != contest.shape.files:
         raise CommandFailed(f"{number:,} files came back of {contest.shape.files:,}")
-    shutil.rmtree(folder)
 
 
 def _files_in(folder: Path) -> int:

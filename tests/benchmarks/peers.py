@@ -30,6 +30,7 @@ class Peer:
         fetch: (bucket, folder) -> brings everything back into an empty folder.
         fetch_one: (bucket, folder, path in the tree, tree) -> brings one file back.
         root: (folder, tree) -> where in the folder the tree's contents are after `fetch`.
+        layout: peers of one layout put the same objects under the same keys.
         flags: what a reader must know of how it is called.
         rounds: see `measure.Job`.
     """
@@ -42,6 +43,7 @@ class Peer:
     prepare: Callable[[str], Sequence[Command]] = lambda _bucket: ()
     root: Callable[[Path, Path], Path] = lambda folder, _tree: folder
     env: Mapping[str, str] = field(default_factory=dict)
+    layout: str = "a file an object"
     flags: str = ""
     rounds: int = 0
 
@@ -136,6 +138,7 @@ def _restic(program: str, server: S3Server) -> list[Peer]:
         ],
         root=lambda folder, tree: folder / tree.relative_to("/"),
         env={"RESTIC_PASSWORD": "benchmark"},
+        layout="restic's repository",
         flags="backup and restore, their defaults (encrypted; its cache stays); init is not timed",
     )
     return [peer]

@@ -29,11 +29,11 @@ def bring_back_everything(contest: Contest) -> None:
             raise CommandFailed(f"the tree that came back is another: {wrong}")
 
     jobs = _our_jobs(contest, [], check)
-    for peer in _who_sent(contest):
+    for peer, bucket in _where_it_is(contest):
         jobs[peer.name] = _peer_job(
             contest,
             peer,
-            lambda folder, peer=peer: peer.fetch(bucket_name(peer.name), folder),
+            lambda folder, peer=peer, bucket=bucket: peer.fetch(bucket, folder),
             lambda folder, peer=peer: check(peer.root(folder, contest.tree)),
         )
     show(take_turns(jobs, rounds=contest.rounds), ours=OURS)
@@ -51,11 +51,11 @@ def bring_back_one(contest: Contest) -> None:
             raise CommandFailed(f"what came back is not {path}, or not alone")
 
     jobs = _our_jobs(contest, [path], check)
-    for peer in _who_sent(contest):
+    for peer, bucket in _where_it_is(contest):
         jobs[peer.name] = _peer_job(
             contest,
             peer,
-            lambda folder, peer=peer: peer.fetch_one(bucket_name(peer.name), folder, path, contest.tree),
+            lambda folder, peer=peer, bucket=bucket: peer.fetch_one(bucket, folder, path, contest.tree),
             check,
         )
     show(take_turns(jobs, rounds=contest.rounds), ours=OURS)
@@ -84,15 +84,20 @@ def _knowing_nothing(contest: Contest, name: str) -> Ours:
     return contest.ours.without_catalogue(contest.ground.make_folder("data", name))
 
 
-def _who_sent(contest: Contest) -> Iterator[Peer]:
-    """Those whose tree is on the server now, untimed."""
+def _where_it_is(contest: Contest) -> Iterator[tuple[Peer, str]]:
+    """Each peer, and the bucket where the tree now is as it would have sent it, untimed: one bucket a layout."""
+    buckets: dict[str, str] = {}
     for peer in contest.peers:
         try:
-            run(start_send(contest, peer, contest.ground.make_bucket(peer.name)))
+            if peer.layout not in buckets:
+                bucket = contest.ground.make_bucket(peer.name)
+                run(start_send(contest, peer, bucket))
+                contest.check_arrived(bucket)
+                buckets[peer.layout] = bucket
         except CommandFailed as error:
             print(f"{peer.name} is left out: {error}")
         else:
-            yield peer
+            yield peer, buckets[peer.layout]
 
 
 def _peer_job(contest: Contest, peer: Peer, fetch: Callable[[Path], Sequence[str]], check: Check) -> Job:

@@ -18,6 +18,8 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import signal
+import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -71,11 +73,13 @@ WORKS = {
 
 def main() -> None:
     options = _options()
+    sys.stdout.reconfigure(line_buffering=True)  # what a long run has found out is not lost with it
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # or gigabytes would be left behind
     work = WORKS[options.work]
     shape = work.shape._replace(files=options.files or work.shape.files)
     shape = shape._replace(size=work.shape.size if options.size is None else options.size)
     rounds = options.rounds or work.rounds
-    scratched = tempfile.TemporaryDirectory(dir=options.scratch, prefix="transfer-")
+    scratched = tempfile.TemporaryDirectory(dir=options.scratch, prefix="transfer-", ignore_cleanup_errors=True)
     with scratched as scratch, prepared(Path(scratch)) as ground:
         print(f"{options.work}: {shape}; {rounds} rounds")
         print(f"{os.cpu_count()} processors, Python {platform.python_version()}, {platform.system()}")
