@@ -21,6 +21,7 @@ from archive_tasks.model import Archive, Failure
 from archive_tasks.names import display
 from archive_tasks.pace import Patience
 from archive_tasks.store import ObjectInfo, Store
+from archive_tasks.target import check_vault
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +60,7 @@ def sync(
     """
     listed = {info.key: info for info in patience.ask(lambda: list(store.list(layout.MANIFESTS)))}
     present = {archive_id: info for info in listed.values() if (archive_id := layout.archive_id_in(info.key))}
-    gone = _forget_gone(catalogue, present, now)
+    gone = _forget_gone(store, catalogue, present, now)
     new = [info for archive_id, info in present.items() if wanted(info.key) and _is_new(catalogue, archive_id, info)]
     fetcher = _Fetcher(store, catalogue, patience, now)
     archives: list[Archive] = []
@@ -72,8 +73,10 @@ def sync(
     return Synced(new=tuple(archives), gone=gone, unreadable=tuple(unreadable))
 
 
-def _forget_gone(catalogue: Catalogue, present: dict[str, ObjectInfo], now: datetime) -> int:
+def _forget_gone(store: Store, catalogue: Catalogue, present: dict[str, ObjectInfo], now: datetime) -> int:
     gone = [known.archive.id for known in catalogue.archives() if known.archive.id not in present]
+    if gone:  # an empty mount point lists nothing, and says nothing about what was archived
+        check_vault(store, catalogue.fact("vault"))
     for archive_id in gone:
         catalogue.forget(archive_id, now=now, why="its manifest is in the target no more")
     return len(gone)

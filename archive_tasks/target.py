@@ -132,6 +132,14 @@ def _check_vault(store: Store, known: str | None) -> str:
     return found
 
 
+def check_vault(store: Store, known: str | None) -> None:
+    """Raises StoreUnusable when this is not the target of the id `known`, e.g. because its disk is not mounted."""
+    if not store.exists():
+        raise StoreUnusable(f"the target {display(store.url)} is not there: is its disk mounted?")
+    if known is not None:
+        _check_vault(store, known)
+
+
 def _found_vault(store: Store) -> str:
     """Give a new target its id and its README; of two runs that do so at once, one wins."""
     vault = secrets.token_hex(16)

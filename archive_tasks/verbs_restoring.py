@@ -60,6 +60,8 @@ def restore(
     with Catalogue(catalogue_path(session.data, url), target=url) as opened:
         patience = new_patience(session, new_pace(session), console)
         bring_in_step(session, store, opened, patience, console, wanted=_manifests_of(patterns))
+        if not opened.archives() and not store.exists():
+            raise UsageError(f"there is no target {display(url)}: give the right one with --target")
         selections = select(wish, [known.archive for known in opened.archives()])
         run = _Restoring(session, store, opened, console, prices, conflict=conflict, tier=tier, yes=yes)
         document = run.carry_out(selections, wait=wait, dry_run=dry_run)

@@ -147,6 +147,17 @@ def test_the_catalogue_is_rebuilt_from_the_target_alone(cli: CommandLine, target
     assert cli.run("catalogue", "--target", "file:///no/such/place").code == 2
 
 
+def test_a_target_that_is_not_mounted_makes_nobody_forget_what_is_in_it(cli: CommandLine, target: str) -> None:
+    before = cli.run("report", "--json").out
+    (cli.project / "target").rename(cli.project / "unplugged")
+    for _ in range(2):
+        ran = cli.run("restore", "thesis", "--to", "out")
+        assert (ran.code, "disk" in ran.err) == (1, True), ran.err
+        assert cli.run("report", "--json").out == before
+        (cli.project / "target").mkdir(exist_ok=True)  # and then as an empty mount point
+    assert "there is no target" in cli.run("restore", "x", "--target", "file:///no/such/place").err
+
+
 def test_prune_has_nothing_to_do_and_says_so(cli: CommandLine, target: str) -> None:
     ran = cli.run("prune", "--orphans", "--json")
     assert (ran.code, json.loads(ran.out)["removed"]) == (0, [])
