@@ -1,6 +1,6 @@
 """Packs: the small files of an item, many in one object.
 
-A pack is a PAX tar in independent zstd frames, cut at member borders after about 1 MiB of tar each. So
+A pack is a PAX tar in independent zstd frames, cut at member borders after about 512 KiB of tar each. So
 `zstd -d < pack | tar x` unpacks it without this tool, and one file comes back with one ranged request for its
 frame. Frames know nothing of their place: segments of a pack are made side by side, in any process, and put one
 behind the other.
@@ -25,7 +25,7 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
-FRAME_BYTES = 1024 * 1024
+FRAME_BYTES = 512 * 1024
 """Of tar, after which a frame is cut: what one file costs to fetch, against how well many compress together."""
 LEVEL = 3
 """400 MB/s and a ratio of 5.4 on text; data that does not compress passes at 2 GB/s and is kept as it is."""

@@ -11,7 +11,7 @@ from archive_tasks.errors import EntryError
 from archive_tasks.pack import unpack_frame
 
 LARGEST_UNPACKED = 256 * 1024 * 1024
-"""Of one frame, at most, whatever a manifest says: frames are cut after 1 MiB, and packed files are below 64 MiB."""
+"""Of one frame, at most, whatever a manifest says: frames are cut after 512 KiB, and packed files are below 64 MiB."""
 
 
 class WantedFile(NamedTuple):
