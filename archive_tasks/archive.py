@@ -6,6 +6,7 @@ archive: objects without a manifest are no archive, and the next run goes on wit
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import threading
@@ -14,7 +15,7 @@ from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
 from archive_tasks import layout
-from archive_tasks.errors import ArchiveTasksError, CatalogueError, Interrupted, StoreBusy, StoreUnusable
+from archive_tasks.errors import ArchiveTasksError, CatalogueError, Interrupted, StoreBusy, StoreUnusable, UsageError
 from archive_tasks.events import (
     Event,
     ItemAlreadyThere,
@@ -31,6 +32,8 @@ from archive_tasks.item_archive import Work, archive_item
 from archive_tasks.model import Archive, Decision, Failure, Item, Outcome, Plan
 from archive_tasks.names import display
 from archive_tasks.pace import Pace, Patience
+from archive_tasks.pack import pack_segment
+from archive_tasks.processes import Processes
 from archive_tasks.session import Session
 from archive_tasks.store import Store
 from archive_tasks.target import Target
@@ -39,8 +42,11 @@ _SECONDS_BETWEEN_TROUBLES = 30.0
 _log = logging.getLogger("archive_tasks")
 
 
-def archive(plan: Plan, session: Session, target: Target, *, progress: Progress) -> Outcome:
+def archive(plan: Plan, session: Session, target: Target, *, progress: Progress, helpers: Processes) -> Outcome:
     """Carry the plan out.
+
+    Args:
+        helpers: make the segments of packs.
 
     Returns:
         What was done; an item that failed is in `failed` and did not stop the others.
@@ -49,7 +55,7 @@ def archive(plan: Plan, session: Session, target: Target, *, progress: Progress)
         StoreUnusable: the target cannot be used any more. What is committed stays.
         Interrupted: the user stopped the run.
     """
-    return _Run(plan, session, target, progress).carry_out()
+    return _Run(plan, session, target, progress, helpers).carry_out()
 
 
 def committed_manifests(store: Store) -> dict[str, str]:
@@ -70,7 +76,8 @@ class _Results:
 
 
 class _Run:
-    def __init__(self, plan: Plan, session: Session, target: Target, progress: Progress) -> None:
+    def __init__(self, plan: Plan, session: Session, target: Target, progress: Progress, helpers: Processes) -> None:
+        self._helpers = helpers
         self._plan = plan
         self._session = session
         self._target = target
@@ -108,6 +115,7 @@ class _Run:
                     root_fd=root_fd,
                     committed=committed,
                     run=run,
+                    start_packing=functools.partial(self._helpers.start, pack_segment),
                 )
                 self._work_through(list(chosen), work)
         finally:
@@ -142,7 +150,7 @@ class _Run:
         try:
             self._tell(ItemStarted(item=item.name, files=decision.files or 0, bytes=decision.bytes or 0))
             self._note(item, self._archive_item(item, work))
-        except (StoreUnusable, CatalogueError, Interrupted):
+        except (StoreUnusable, CatalogueError, UsageError, Interrupted):
             raise
         except StoreBusy as error:
             self._stop_if_nothing_answers(error)

@@ -1,6 +1,6 @@
 """What a restored entry has besides its contents: permission bits, times, owner, extended attributes.
 
-What cannot be brought back is no failure: the entry is there, and a sentence tells what it lacks.
+What cannot be brought back is no failure: the entry is there, and it is told what it is back without.
 """
 
 from __future__ import annotations
@@ -10,18 +10,18 @@ import os
 import pwd
 import stat
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from archive_tasks.names import display
 
 FILE_BITS = 0o777
 FOLDER_BITS = 0o3777  # setgid and sticky say how a folder is shared, and give nobody any rights of another user's
 _SPECIAL_BITS = {stat.S_ISUID: "setuid", stat.S_ISGID: "setgid", stat.S_ISVTX: "sticky"}
+_POWER = "security.capability"
 _NOT_FOR_USERS = ("security.", "trusted.")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attributes:
+class Attributes(NamedTuple):
     """What a manifest tells of an entry besides its contents.
 
     Attributes:
@@ -38,7 +38,7 @@ class Attributes:
     gid: int = -1
     user: str = ""
     group: str = ""
-    xattrs: Mapping[str, bytes] = field(default_factory=dict)
+    xattrs: Mapping[str, bytes] | None = None
 
 
 class Owners:
@@ -70,17 +70,17 @@ def set_attributes(fd: int, attributes: Attributes, owners: Owners, *, bits: int
     writable takes no `user.*` attribute from its own owner.
 
     Returns:
-        A sentence for each that could not be set.
+        What could not be set: `its owner: operation not permitted`.
     """
     lost: list[str] = []
     if owners.as_root:
-        _try(lost, "the owner cannot be set", lambda: _give(fd, attributes, owners))
+        _try(lost, "its owner", lambda: _give(fd, attributes, owners))
     if attributes.xattrs:
         _set_extended(fd, attributes.xattrs, owners, lost)
-    _try(lost, "the permissions cannot be set", lambda: os.fchmod(fd, attributes.mode & bits))
-    _try(lost, "the time cannot be set", lambda: os.utime(fd, ns=(attributes.mtime_ns, attributes.mtime_ns)))
+    _try(lost, "its permissions", lambda: os.fchmod(fd, attributes.mode & bits))
+    _try(lost, "its time", lambda: os.utime(fd, ns=(attributes.mtime_ns, attributes.mtime_ns)))
     if dropped := attributes.mode & 0o7000 & ~bits:
-        lost += [f"the {name} bit was left out" for bit, name in _SPECIAL_BITS.items() if dropped & bit]
+        lost += [f"its {name} bit" for bit, name in _SPECIAL_BITS.items() if dropped & bit]
     return lost
 
 
@@ -88,7 +88,7 @@ def set_link_attributes(name: str, dir_fd: int, attributes: Attributes, owners: 
     """Give a symlink its owner and its time, never what it points to.
 
     Returns:
-        A sentence for each that could not be set; a symlink's own extended attributes never are.
+        What could not be set; a symlink's own extended attributes never are.
     """
     lost: list[str] = []
     times = (attributes.mtime_ns, attributes.mtime_ns)
@@ -96,11 +96,11 @@ def set_link_attributes(name: str, dir_fd: int, attributes: Attributes, owners: 
         user, group = owners.user(attributes), owners.group(attributes)
         _try(
             lost,
-            "the owner cannot be set",
+            "its owner",
             lambda: os.chown(name, user, group, dir_fd=dir_fd, follow_symlinks=False),
         )
-    _try(lost, "the time cannot be set", lambda: os.utime(name, ns=times, dir_fd=dir_fd, follow_symlinks=False))
-    return lost + [_without(key, "symlinks get none back") for key in attributes.xattrs]
+    _try(lost, "its time", lambda: os.utime(name, ns=times, dir_fd=dir_fd, follow_symlinks=False))
+    return lost + [_without(key, "symlinks get none back") for key in attributes.xattrs or {}]
 
 
 def _give(fd: int, attributes: Attributes, owners: Owners) -> None:
@@ -109,7 +109,9 @@ def _give(fd: int, attributes: Attributes, owners: Owners) -> None:
 
 def _set_extended(fd: int, extended: Mapping[str, bytes], owners: Owners, lost: list[str]) -> None:
     for name, value in extended.items():
-        if not hasattr(os, "setxattr"):
+        if name == _POWER:
+            lost.append(_without(name, "it gives a program power, as setuid does"))
+        elif not hasattr(os, "setxattr"):
             lost.append(_without(name, "this system has none"))
         elif name.startswith(_NOT_FOR_USERS) and not owners.as_root:
             lost.append(_without(name, "only root may set it"))
@@ -125,15 +127,15 @@ def _set_one(fd: int, name: str, value: bytes, lost: list[str]) -> None:
 
 
 def _without(name: str, why: str) -> str:
-    return f"the extended attribute {display(name)} was left out: {why}"
+    return f"the extended attribute {display(name)}: {why}"
 
 
-def _try(lost: list[str], sentence: str, act: Callable[[], None]) -> None:
+def _try(lost: list[str], what: str, act: Callable[[], None]) -> None:
     """A manifest may hold numbers that no system takes: those raise ValueError or OverflowError, not OSError."""
     try:
         act()
     except (OSError, ValueError, OverflowError) as error:
-        lost.append(f"{sentence}: {reason_of(error)}")
+        lost.append(f"{what}: {reason_of(error)}")
 
 
 def reason_of(error: Exception) -> str:

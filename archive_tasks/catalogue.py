@@ -12,7 +12,7 @@ import os
 import re
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -21,10 +21,10 @@ from archive_tasks.errors import CatalogueError
 from archive_tasks.model import Archive, Receipt
 from archive_tasks.names import display, short_hash
 
-SCHEMA_VERSION = 1
 _BUSY_SECONDS = 30
 
-_SCHEMA = """
+_MIGRATIONS = (
+    """
 create table facts (name text primary key, value text not null) without rowid;
 create table runs (
     id integer primary key, started text not null, ended text, root blob not null, outcome text);
@@ -37,7 +37,29 @@ create table receipts (
     proven_by text not null, proven_at text not null) without rowid;
 create table attempts (archive_id text primary key, prefix text not null, started text not null) without rowid;
 create table journal (number integer primary key, at text not null, what text not null, details text not null);
-"""
+""",
+    """
+alter table archives add column host text not null default '';
+alter table archives add column storage_class text not null default '';
+alter table archives add column manifest_size integer not null default 0;
+alter table attempts add column how text not null default '';
+create table blocks (
+    id integer primary key, archive_id text not null, number integer not null, names blob not null,
+    lines blob not null);
+create unique index block_of_archive on blocks (archive_id, number);
+create table indexed (archive_id text primary key references archives) without rowid;
+create table thaws (
+    key text primary key, tier text not null, days integer not null, requested text not null) without rowid;
+create table restores (
+    archive_id text not null, destination blob not null, started text not null,
+    primary key (archive_id, destination)) without rowid;
+""",
+)
+"""Each brings the schema from one version to the next; what was written is never changed."""
+SCHEMA_VERSION = len(_MIGRATIONS)
+
+Write = Callable[..., Any]
+"""(statement, values) within a transaction."""
 
 
 class Run(NamedTuple):
@@ -118,40 +140,87 @@ class Catalogue:
     # -- facts about the target ---------------------------------------------------------------------
 
     def fact(self, name: str) -> str | None:
-        rows = self._all("select value from facts where name = ?", name)
+        rows = self.rows("select value from facts where name = ?", name)
         return str(rows[0][0]) if rows else None
 
     def set_fact(self, name: str, value: str) -> None:
         if self.fact(name) != value:
-            with self._writing() as write:
+            with self.writing() as write:
                 write("insert or replace into facts values (?, ?)", (name, value))
 
     # -- runs and their attempts --------------------------------------------------------------------
 
     def begin_run(self, *, root: str, now: datetime) -> int:
-        with self._writing() as write:
+        with self.writing() as write:
             cursor = write("insert into runs (started, root) values (?, ?)", (now.isoformat(), os.fsencode(root)))
             return int(cursor.lastrowid or 0)
 
     def end_run(self, run: int, *, now: datetime, outcome: dict[str, int]) -> None:
-        with self._writing() as write:
+        with self.writing() as write:
             write("update runs set ended = ?, outcome = ? where id = ?", (now.isoformat(), json.dumps(outcome), run))
 
-    def attempt(self, archive_id: str) -> str | None:
-        """Prefix of the objects of an attempt at this archive that did not finish, if there was one."""
-        rows = self._all("select prefix from attempts where archive_id = ?", archive_id)
+    def attempt(self, archive_id: str, *, how: str, since: datetime) -> str | None:
+        """Prefix of the objects of an attempt at this archive that did not finish and can be gone on with.
+
+        Args:
+            how: what the bytes of its objects follow from; one that made them otherwise is no help.
+            since: one that began before is left to `prune`, which must not meet somebody going on with it.
+        """
+        rows = self.rows(
+            "select prefix from attempts where archive_id = ? and how = ? and started >= ?",
+            archive_id,
+            how,
+            since.isoformat(),
+        )
         return str(rows[0][0]) if rows else None
 
-    def begin_attempt(self, archive_id: str, *, prefix: str, now: datetime) -> None:
+    def begin_attempt(self, archive_id: str, *, prefix: str, how: str, now: datetime) -> None:
         """Remember the attempt, before its first object is written."""
-        with self._writing() as write:
-            write("insert or replace into attempts values (?, ?, ?)", (archive_id, prefix, now.isoformat()))
+        with self.writing() as write:
+            write("insert or replace into attempts values (?, ?, ?, ?)", (archive_id, prefix, now.isoformat(), how))
             _journal(write, now, "attempt", archive=archive_id, prefix=prefix)
 
     def forget_attempt(self, archive_id: str, *, now: datetime, why: str) -> None:
-        with self._writing() as write:
+        with self.writing() as write:
             write("delete from attempts where archive_id = ?", (archive_id,))
             _journal(write, now, "attempt given up", archive=archive_id, why=why)
+
+    def forget_attempts_below(self, prefix: str, *, now: datetime) -> None:
+        """Attempts whose objects are about to be removed are gone on with no more."""
+        with self.writing() as write:
+            write("delete from attempts where prefix = ?", (prefix,))
+            _journal(write, now, "orphan removed", prefix=prefix)
+
+    # -- restores and thaws -------------------------------------------------------------------------
+
+    def begin_restore(self, archive_id: str, destination: str, *, now: datetime) -> bool:
+        """Remember a restore before it writes anything. True when it was begun before, and cut off."""
+        where = (archive_id, os.fsencode(destination))
+        known = self.rows("select 1 from restores where archive_id = ? and destination = ?", *where)
+        with self.writing() as write:
+            write("insert or ignore into restores values (?,?,?)", (*where, now.isoformat()))
+            _journal(write, now, "restoring", archive=archive_id)
+        return bool(known)
+
+    def end_restore(self, archive_id: str, destination: str, *, now: datetime, failed: int) -> None:
+        """A restore has come to its end; one in which something failed can be gone on with."""
+        with self.writing() as write:
+            if not failed:
+                write(
+                    "delete from restores where archive_id = ? and destination = ?",
+                    (archive_id, os.fsencode(destination)),
+                )
+            _journal(write, now, "restored", archive=archive_id, failed=str(failed))
+
+    def thaw_requested(self, key: str) -> tuple[str, datetime] | None:
+        """(tier, when) of the last request to thaw an object."""
+        rows = self.rows("select tier, requested from thaws where key = ?", key)
+        return (rows[0][0], datetime.fromisoformat(rows[0][1])) if rows else None
+
+    def note_thaw(self, key: str, *, tier: str, days: int, now: datetime) -> None:
+        with self.writing() as write:
+            write("insert or replace into thaws values (?,?,?,?)", (key, tier, days, now.isoformat()))
+            _journal(write, now, "thaw requested", key=key, tier=tier)
 
     # -- archives -----------------------------------------------------------------------------------
 
@@ -163,18 +232,55 @@ class Catalogue:
         seen: str,
         receipt: Receipt | None,
         now: datetime,
+        also: Callable[[Write], None] = lambda _write: None,
     ) -> None:
-        """Note an archive that the target holds; its attempt is over."""
-        with self._writing() as write:
-            what = (os.fsencode(archive.item), os.fsencode(archive.root), archive.scope, archive.manifest)
-            size = (archive.files, archive.bytes, archive.created.isoformat(), seen)
-            write("insert or replace into archives values (?,?,?,?,?,?,?,?,?,?)", (archive.id, run, *what, *size))
+        """Note an archive that the target holds; its attempt is over.
+
+        Args:
+            also: what is written together with it.
+        """
+        with self.writing() as write:
+            write(
+                "insert or replace into archives (id, run, item, root, scope, manifest, files, bytes, created, seen, "
+                "host, storage_class, manifest_size) values (?,?,?,?,?,?,?,?,?,?,?,?,?)",
+                (
+                    archive.id,
+                    run,
+                    os.fsencode(archive.item),
+                    os.fsencode(archive.root),
+                    archive.scope,
+                    archive.manifest,
+                    archive.files,
+                    archive.bytes,
+                    archive.created.isoformat(),
+                    seen,
+                    archive.host,
+                    archive.storage_class,
+                    archive.manifest_size,
+                ),
+            )
             write("delete from receipts where archive_id = ?", (archive.id,))
             if receipt:
                 proof = (archive.id, receipt.manifest_sha256, receipt.proven_by, receipt.proven_at.isoformat())
                 write("insert or replace into receipts values (?,?,?,?)", proof)
             write("delete from attempts where archive_id = ?", (archive.id,))
+            also(write)
             _journal(write, now, "archived" if receipt else "found archived", archive=archive.id)
+
+    def forget(self, archive_id: str, *, now: datetime, why: str) -> None:
+        """Forget an archive that is in the target no more."""
+        with self.writing() as write:
+            for table, column in (("receipts", "archive_id"), ("indexed", "archive_id"), ("archives", "id")):
+                write(f"delete from {table} where {column} = ?", (archive_id,))  # noqa: S608 - constants of this line
+            write("delete from blocks where archive_id = ?", (archive_id,))
+            _journal(write, now, "forgotten", archive=archive_id, why=why)
+
+    def forget_entries(self, *, now: datetime) -> None:
+        """Forget what follows from the target, so that it is read anew: what this device did stays."""
+        with self.writing() as write:
+            write("delete from indexed")
+            write("delete from blocks")
+            _journal(write, now, "entries forgotten")
 
     def known(self, archive_id: str) -> Known | None:
         return next(iter(self._known("where a.id = ?", archive_id)), None)
@@ -185,7 +291,7 @@ class Catalogue:
 
     def runs(self) -> list[Run]:
         """All runs, oldest first."""
-        rows = self._all("select id, started, ended, root from runs order by id")
+        rows = self.rows("select id, started, ended, root from runs order by id")
         return [
             Run(
                 number,
@@ -201,28 +307,30 @@ class Catalogue:
     def _known(self, condition: str, *values: object) -> Iterator[Known]:
         query = (
             "select a.id, a.item, a.root, a.scope, a.manifest, a.files, a.bytes, a.created, a.run, "  # noqa: S608 - a constant of this file
-            "a.seen, r.manifest_sha256, r.proven_by, r.proven_at "
+            "a.seen, a.host, a.storage_class, a.manifest_size, r.manifest_sha256, r.proven_by, r.proven_at "
             f"from archives a left join receipts r on r.archive_id = a.id {condition}"
         )
-        for row in self._all(query, *values):
+        for row in self.rows(query, *values):
             yield _known_from(row, self.target)
 
     def _prepare(self) -> None:
         for pragma in ("journal_mode = wal", "synchronous = full", "foreign_keys = on"):
-            self._all(f"pragma {pragma}")
-        with self._writing() as write:
+            self.rows(f"pragma {pragma}")
+        if self.rows("pragma user_version")[0][0] == SCHEMA_VERSION:
+            return
+        with self.writing() as write:
             version = write("pragma user_version").fetchone()[0]
             if version > SCHEMA_VERSION:
                 raise CatalogueError(
                     f"the catalogue {display(self.path)} was written by a newer archive-tasks: upgrade this one"
                 )
-            if version == 0:
-                for statement in _SCHEMA.split(";"):
-                    write(statement)
-                write(f"pragma user_version = {SCHEMA_VERSION}")
+            for statement in ";".join(_MIGRATIONS[version:]).split(";"):
+                write(statement)
+            write(f"pragma user_version = {SCHEMA_VERSION}")
 
     @contextmanager
-    def _writing(self) -> Iterator[Any]:
+    def writing(self) -> Iterator[Write]:
+        """One transaction: all of what is written, or nothing."""
         with self._lock:
             try:
                 self._connection.execute("begin immediate")
@@ -235,7 +343,8 @@ class Catalogue:
             except sqlite3.Error as error:
                 raise self._unusable(error) from error
 
-    def _all(self, query: str, *values: object) -> list[Any]:
+    def rows(self, query: str, *values: object) -> list[Any]:
+        """The answer to a query."""
         with self._lock:
             try:
                 return self._connection.execute(query, values).fetchall()
@@ -255,12 +364,13 @@ def _create_private(path: str) -> None:
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
 
 
-def _journal(write: Any, now: datetime, what: str, **details: str) -> None:
+def _journal(write: Write, now: datetime, what: str, **details: str) -> None:
     write("insert into journal (at, what, details) values (?, ?, ?)", (now.isoformat(), what, json.dumps(details)))
 
 
 def _known_from(row: Any, target: str) -> Known:
-    archive_id, item, root, scope, manifest, files, size, created, run, seen, sha256, proven_by, proven_at = row
+    archive_id, item, root, scope, manifest, files, size, created, run, seen, *more = row
+    host, storage_class, manifest_size, sha256, proven_by, proven_at = more
     archive = Archive(
         id=archive_id,
         item=os.fsdecode(item),
@@ -271,6 +381,9 @@ def _known_from(row: Any, target: str) -> Known:
         files=files,
         bytes=size,
         created=datetime.fromisoformat(created),
+        host=host,
+        storage_class=storage_class,
+        manifest_size=manifest_size,
     )
     receipt = None
     if sha256:

@@ -17,7 +17,7 @@ from typing import Any
 
 import platformdirs
 
-from archive_tasks.errors import ArchiveTasksError, SettingsError
+from archive_tasks.errors import ArchiveTasksError, SettingsError, UsageError
 from archive_tasks.model import Plan
 from archive_tasks.plugins import list_plugins, make_plugin_manager
 from archive_tasks.session import Session
@@ -66,6 +66,12 @@ def chain_of(c: Any) -> Chain:
         c.config[_CHAIN_KEY] = Chain()
     chain: Chain = c.config[_CHAIN_KEY]
     return chain
+
+
+def refuse_help(name: str, task: str) -> None:
+    """Invoke hands `--help` behind a task that awaits a name to it as that name. Raises UsageError, which helps."""
+    if name in {"--help", "-h"}:
+        raise UsageError(f"for help type: invoke --help {task}")
 
 
 def settings_of(c: Any, flags: Mapping[str, Any]) -> Settings:

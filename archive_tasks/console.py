@@ -148,6 +148,19 @@ class Console:
         self.rich.print(table)
         self._say_rest(len(rows))
 
+    def show_rows(self, columns: Sequence[tuple[str, str]], rows: Sequence[Sequence[str]]) -> None:
+        """A table of texts that are harmless already; plain lines where there is no terminal."""
+        if not self.is_terminal:
+            for row in rows:
+                self.say("  ".join(cell for cell in row if cell))
+            return
+        table = _table(*columns)
+        for row in rows[:MOST_ROWS]:
+            table.add_row(*(_escaped(cell) for cell in row))
+        if rows:
+            self.rich.print(table)
+        self._say_rest(len(rows))
+
     def show_plugins(self, plugins: Sequence[PluginInfo]) -> None:
         """The plugins, in the order in which they are asked."""
         if not self.is_terminal:

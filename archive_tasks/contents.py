@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from archive_tasks.entries import Listed
 from archive_tasks.manifest import Record, name_in, read_manifest
 from archive_tasks.records import attribute_fields, describe_entry
-from archive_tasks.source import SourceFile
+from archive_tasks.source import SourceFile, identity_of
 
 _PIECE = 4 * 1024 * 1024
 
@@ -45,7 +45,7 @@ def matches_manifest(manifest: bytes, listing: Iterator[Listed]) -> bool:
 def _entries(manifest: bytes) -> Iterator[Record]:
     records = read_manifest(manifest)
     next(records, None)
-    return (record for record in records if "left_out" not in record)
+    return (record for record in records if "path" in record)
 
 
 def _matches(record: Record, listed: Listed) -> bool:
@@ -62,7 +62,8 @@ def _matches(record: Record, listed: Listed) -> bool:
 def _contents(listed: Listed) -> Record:
     """SHA-256 and extended attributes of a file; it is read once, to its end."""
     digest = hashlib.sha256()
-    with SourceFile(listed) as source:
+    path, _, facts = listed.entry
+    with SourceFile(path, listed.name, listed.dir_fd, identity_of(facts)) as source:
         for offset in range(0, source.size, _PIECE):
             digest.update(source.piece(offset, min(_PIECE, source.size - offset)))
         source.check()

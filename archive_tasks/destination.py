@@ -13,22 +13,30 @@ import stat
 import time
 from collections.abc import Callable
 from types import TracebackType
+from typing import NamedTuple
 
 from archive_tasks.attributes import FOLDER_BITS, Owners, reason_of, set_attributes, set_link_attributes
 from archive_tasks.attributes import Attributes as Attributes
 from archive_tasks.errors import DestinationUnusable, EntryError
-from archive_tasks.folder_handles import FolderHandles, OpenFolder
 from archive_tasks.names import display
 from archive_tasks.naming import OnConflict as OnConflict
 from archive_tasks.naming import Place, Way, check_replaceable, find_way, give_name
 from archive_tasks.naming import Written as Written
 from archive_tasks.new_file import NewFile as NewFile
+from archive_tasks.open_folders import OpenFolder, OpenFolders
+from archive_tasks.relative_path import is_encodable, split_path
 from archive_tasks.walk import open_quietly
 
-_NO_SEGMENT = frozenset({"", ".", ".."})
 _OPEN_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _PIECE = 1024 * 1024
 _LARGEST = 2**63 - 1  # off_t
+
+
+class FolderId(NamedTuple):
+    """Device and inode."""
+
+    device: int
+    inode: int
 
 
 class Destination:
@@ -42,23 +50,40 @@ class Destination:
         on_conflict: when a name is taken: `refuse` the entry, `overwrite` (a file or symlink, never a folder),
             or keep `both`, the new one as `name (restored).ext`.
         clock: seconds since the epoch; tells how old leftovers of a crash are.
+        sweep: remove those that are a day old, in each folder that something is restored into.
+        folder: its id, when it was opened before; it is not made again, and must be the same.
 
     Raises:
-        DestinationUnusable: it cannot be made or opened.
+        DestinationUnusable: it cannot be made or opened, or is another than it was.
     """
 
     def __init__(
-        self, path: str, *, on_conflict: OnConflict = "refuse", clock: Callable[[], float] = time.time
+        self,
+        path: str,
+        *,
+        on_conflict: OnConflict = "refuse",
+        clock: Callable[[], float] = time.time,
+        sweep: bool = True,
+        folder: FolderId | None = None,
     ) -> None:
         self.path = path
         self._on_conflict = on_conflict
         self._owners = Owners(as_root=os.geteuid() == 0)
         self._ways: dict[int, Way] = {}
         try:
-            os.makedirs(path, exist_ok=True)
-            self._handles = FolderHandles(path, clock=clock)
+            if folder is None:
+                os.makedirs(path, exist_ok=True)
+            self._handles = OpenFolders(path, clock=clock, sweep=sweep)
         except (OSError, ValueError) as error:
             raise DestinationUnusable(f"nothing can be restored into {display(path)}: {reason_of(error)}") from error
+        if folder not in {None, self.folder}:
+            self.close()
+            raise DestinationUnusable(f"nothing more can be restored into {display(path)}: it was moved meanwhile")
+
+    @property
+    def folder(self) -> FolderId:
+        """Tells the folder from any other, whatever its path."""
+        return FolderId(self._handles.root.device, self._handles.root.inode)
 
     def __enter__(self) -> Destination:
         return self
@@ -74,7 +99,7 @@ class Destination:
 
     def find(self, path: str) -> os.stat_result | None:
         """What is there, a symlink itself; None when nothing is, or its folder is missing."""
-        above, name = _split(path)
+        above, name = split_path(path)
         try:
             return os.stat(name, dir_fd=self._handles.open(above).fd, follow_symlinks=False)
         except FileNotFoundError:
@@ -87,7 +112,7 @@ class Destination:
         facts = self.find(path)
         if facts is None or not stat.S_ISREG(facts.st_mode) or facts.st_size != size:
             return False
-        above, name = _split(path)
+        above, name = split_path(path)
         try:
             fd = open_quietly(name, _OPEN_FILE, dir_fd=self._handles.open(above).fd)
             try:
@@ -97,9 +122,24 @@ class Destination:
         except OSError as error:
             raise self._handles.failure(path, error) from error
 
+    def link_target(self, path: str) -> str | None:
+        """Where the symlink there points; None when there is none."""
+        above, name = split_path(path)
+        try:
+            return os.readlink(name, dir_fd=self._handles.open(above).fd)
+        except OSError:
+            return None
+
+    def check_free(self, path: str) -> None:
+        """Tell now what `put_file` would tell later: a conflict that is there already. Raises EntryOccupied."""
+        try:
+            self._check_free(self._place(path))
+        except OSError as error:
+            raise self._handles.failure(path, error) from error
+
     def make_folder(self, path: str) -> bool:
         """Make it, and those above it, for the owner alone until `finish_folder`; True when it was made now."""
-        _split(path)
+        split_path(path)
         try:
             return self._handles.make(path)
         except OSError as error:
@@ -109,9 +149,9 @@ class Destination:
         """Give a folder its attributes, once all in it is restored: what comes later changes its time.
 
         Returns:
-            A sentence for each thing that could not be brought back.
+            What it is back without.
         """
-        _split(path)
+        split_path(path)
         try:
             folder = self._handles.open(path)
         except OSError as error:
@@ -132,11 +172,11 @@ class Destination:
         except OSError as error:
             raise self._handles.failure(path, error) from error
 
-    def put_file(self, path: str, data: bytes, attributes: Attributes) -> Written:
+    def put_file(self, path: str, data: bytes, attributes: Attributes, *, sparse: bool = False) -> Written:
         """Restore a small file, in a folder that is there, at one stroke."""
         place = self._place(path)
         try:
-            file = self._begin(place, len(data), sparse=False)
+            file = self._begin(place, len(data), sparse=sparse)
         except OSError as error:
             raise self._handles.failure(path, error) from error
         try:
@@ -147,7 +187,7 @@ class Destination:
 
     def make_link(self, path: str, target: str, attributes: Attributes) -> Written:
         """Restore a symlink, its target as it is: it may point anywhere, as nothing is written through it."""
-        if not target or "\0" in target or not _is_encodable(target):
+        if not target or "\0" in target or not is_encodable(target):
             raise EntryError(f"{display(path)} cannot be restored: {display(target)!r} is no target of a symlink")
         place = self._place(path)
         lost: list[str] = []
@@ -177,7 +217,7 @@ class Destination:
             raise self._handles.failure(path, error) from error
 
     def _place(self, path: str) -> Place:
-        above, name = _split(path)
+        above, name = split_path(path)
         try:
             return Place(self._handles.open(above), name, path)
         except FileNotFoundError as error:
@@ -213,21 +253,6 @@ class Destination:
         if self._on_conflict == "refuse":
             raise FileExistsError
         check_replaceable(place, facts)
-
-
-def _split(path: str) -> tuple[str, str]:
-    """The path of the folder above, and the name. Raises EntryError for a path that could lead elsewhere."""
-    if not _NO_SEGMENT.isdisjoint(path.split("/")) or "\0" in path or not _is_encodable(path):
-        raise EntryError(f"{display(path) or 'an empty path'} cannot be restored: it is no plain relative path")
-    above, _, name = path.rpartition("/")
-    return above, name
-
-
-def _is_encodable(text: str) -> bool:
-    try:
-        return text.isascii() or bool(os.fsencode(text))
-    except UnicodeEncodeError:
-        return False
 
 
 def _because(why: str, error: OSError) -> OSError:

@@ -18,6 +18,7 @@ ArchiveTasksError                exit code 1
 │   ├── StoreBusy                worth another try: timeouts, 5xx, SlowDown
 │   ├── ObjectExists             create-only met an object with other contents
 │   ├── ObjectMissing            no such object
+│   ├── ObjectFrozen             it must be thawed before it can be read
 │   └── IntegrityError           the bytes that the store has are not ours
 ├── ManifestError                a manifest that cannot be read
 ├── CatalogueError               the local catalogue cannot be used
@@ -110,6 +111,10 @@ class ObjectExists(StoreError):
 
 class ObjectMissing(StoreError):
     """There is no object of that key."""
+
+
+class ObjectFrozen(StoreError):
+    """The object is in a cold class and must be thawed before it can be read."""
 
 
 class IntegrityError(StoreError):

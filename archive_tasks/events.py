@@ -62,7 +62,45 @@ class Retrying:
     seconds: float
 
 
-Event = RunStarted | ItemStarted | ItemArchived | ItemAlreadyThere | ItemKept | ItemFailed | Retrying | RunFinished
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestoreStarted:
+    """A restore begins; `files` and `bytes` are what was asked for."""
+
+    target: str
+    items: int
+    files: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ItemRestored:
+    """What was asked for of an archive is written, but for what `EntryFailed` told; `to` is the folder."""
+
+    archive: Archive
+    to: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EntryFailed:
+    """An entry was not restored; `path` is where it would have gone."""
+
+    path: str
+    reason: str
+
+
+Event = (
+    RunStarted
+    | ItemStarted
+    | ItemArchived
+    | ItemAlreadyThere
+    | ItemKept
+    | ItemFailed
+    | Retrying
+    | RunFinished
+    | RestoreStarted
+    | ItemRestored
+    | EntryFailed
+)
 
 
 class Progress(Protocol):

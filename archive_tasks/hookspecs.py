@@ -3,7 +3,7 @@
 | form | called | answers |
 |---|---|---|
 | `register_<things>` | once a run | all collected; the same name twice is an error |
-| `choose_<thing>` | once a root | the first answer that is not None |
+| `choose_<thing>` | once a root or item | the first answer that is not None |
 | `make_<function>` | once a root | every function is collected, and called for each entry without pluggy |
 | `reasons_to_keep` | once a stale item | all collected; one reason keeps the item |
 | `on_event` | on each event | observers: what they return or raise changes nothing |
@@ -70,6 +70,11 @@ def make_noise_filter(root: str, settings: Settings) -> NoiseFilter | None:
 @hookspec
 def reasons_to_keep(item: Item, settings: Settings) -> str | Sequence[str] | None:
     """Say why this stale item must stay at home, or None."""
+
+
+@hookspec(firstresult=True)
+def choose_storage_class(item: Item, days_idle: int, size: int, settings: Settings) -> str | None:
+    """Name the storage class of this item's objects, `size` bytes in all. Stops at the first answer."""
 
 
 # -- watching ----------------------------------------------------------------------------------------

@@ -9,31 +9,35 @@ from __future__ import annotations
 import hashlib
 import secrets
 import socket
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Executor, Future
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Executor
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from archive_tasks import layout
+from archive_tasks import layout, pack
 from archive_tasks.catalogue import Catalogue
 from archive_tasks.contents import matches_manifest
-from archive_tasks.entries import Listed, Survey, check_unchanged, list_entries, survey_item, watched
-from archive_tasks.errors import IntegrityError, Interrupted, ManifestError, ObjectExists
+from archive_tasks.entries import Survey, check_unchanged, list_entries, survey_item, watched
+from archive_tasks.entry_index import EntryKeeper
+from archive_tasks.errors import IntegrityError, ItemUnreadable, ManifestError, ObjectExists, StoreBusy
 from archive_tasks.events import ItemAlreadyThere, ItemArchived, ItemKept
-from archive_tasks.manifest import ManifestWriter, Record, name_fields
+from archive_tasks.item_sender import ItemSender, Told
+from archive_tasks.manifest import Block, ManifestWriter, Record, name_fields
 from archive_tasks.model import Archive, Item, Receipt
 from archive_tasks.names import display
+from archive_tasks.object_writer import ObjectWriter
 from archive_tasks.pace import Pace, Patience
-from archive_tasks.records import attribute_fields, describe_entry, place_of
-from archive_tasks.send import Sender, Stored
+from archive_tasks.packs import BATCH_BYTES, BATCH_MEMBERS, Start
+from archive_tasks.prove import Sending, Stored, uncounted
 from archive_tasks.session import Rules, Session
-from archive_tasks.source import SourceFile
+from archive_tasks.settings import Settings
 from archive_tasks.store import Store
 from archive_tasks.target import Target
 
-_FILES_OPEN = 512
-"""Of all items together, at most: memory bounds large files, this the handles of small ones (often 1,024 a process)."""
+CONTINUED_FOR = timedelta(days=7)
+"""How long the objects of an attempt that was cut off are gone on with; `prune` leaves them alone for longer."""
+_STARTS = 3
+_LARGEST_MANIFEST = 64 * 1024**3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +48,7 @@ class Work:
         workers: send to the store; shared by all items.
         committed: key of each manifest in the target, by archive id, as the run began.
         run: its number in the catalogue.
+        start_packing: has segments of packs made.
     """
 
     session: Session
@@ -54,6 +59,7 @@ class Work:
     root_fd: int
     committed: Mapping[str, str]
     run: int
+    start_packing: Start
 
     @property
     def store(self) -> Store:
@@ -67,9 +73,24 @@ class Work:
     def now(self) -> datetime:
         return self.session.now
 
+    def storage_class(self, item: Item, survey: Survey) -> str:
+        """Class of the item's objects: a plugin's choice, else the target's.
 
-Told = Callable[[int, int], None]
-"""(files, bytes) more are in the store."""
+        Raises:
+            ItemUnreadable: it is a cold one, and the target's checksums are no proof: nothing could be read back.
+        """
+        chosen = self.session.storage_class_for(
+            item,
+            days_idle=self.rules.limits.days_idle(survey.newest_ns),
+            size=survey.bytes,
+            default=self.store.storage_class,
+        )
+        if self.store.is_cold(chosen) and not self.target.verdict.trusted:
+            raise ItemUnreadable(
+                f"it would go to the class {display(chosen)}, which cannot be read back, and this target's checksums "
+                "are no proof; choose a class like GLACIER_IR"
+            )
+        return chosen
 
 
 def archive_item(
@@ -81,7 +102,7 @@ def archive_item(
         ItemError: it cannot be archived as it is; nothing was committed.
         StoreError: the target failed; nothing was committed.
     """
-    survey = survey_item(item, work.rules, work.root_fd)
+    survey = survey_item(item, work.rules, work.root_fd, pack_below=work.session.settings.pack_below)
     if reason := _reason_to_keep_after_all(survey, work.rules):
         return ItemKept(item=item.name, reason=reason)
     return _ItemArchiver(item, survey, work, patience, tell).run()
@@ -102,6 +123,8 @@ class _ItemArchiver:
         self._work = work
         self._patience = patience
         self._tell = tell
+        self._went_on = False
+        self._storage_class = work.storage_class(item, survey)
 
     def run(self) -> ItemArchived | ItemAlreadyThere:
         if there := self._already_there():
@@ -109,10 +132,22 @@ class _ItemArchiver:
             return ItemAlreadyThere(archive=there)
         archive_id = self._free_id()
         try:
-            return self._archive(archive_id)
+            return self._archive_with_patience(archive_id)
         except (IntegrityError, ObjectExists) as error:
             self._work.catalogue.forget_attempt(archive_id, now=self._work.now, why=str(error))
-            raise
+            if not self._went_on:
+                raise
+        return self._archive_with_patience(archive_id)  # what an earlier attempt left was no help
+
+    def _archive_with_patience(self, archive_id: str) -> ItemArchived | ItemAlreadyThere:
+        """Begin anew where an upload in parts became void; objects that are whole are not sent again."""
+        for start in range(1, _STARTS + 1):
+            try:
+                return self._archive(archive_id)
+            except StoreBusy as error:
+                if not error.start_over or start == _STARTS:
+                    raise
+        raise AssertionError("unreachable")
 
     # -- is it there already? -----------------------------------------------------------------------
 
@@ -164,48 +199,70 @@ class _ItemArchiver:
     # -- archiving ----------------------------------------------------------------------------------
 
     def _archive(self, archive_id: str) -> ItemArchived | ItemAlreadyThere:
-        prefix, there = self._attempt(archive_id)
-        sender = Sender(
-            self._work.store,
-            pace=self._work.pace,
-            patience=self._patience,
-            workers=self._work.workers,
-            trusted=self._work.target.verdict.trusted,
-            there=there,
-            on_sent=lambda size: self._tell(0, size),
-        )
-        writer = ManifestWriter(self._header(archive_id, prefix))
-        for record in self._send_all(sender, prefix):
-            writer.add(record)
-        check_unchanged(self._survey, self._item, self._work.rules, self._work.root_fd)
+        sending, prefix = self._sending(archive_id)
         key = layout.manifest_key(scope=self._scope, day=self._work.now, item=self._item.name, archive_id=archive_id)
-        self._patience.ask(self._work.target.check_vault)
+        keeper = EntryKeeper(self._work.catalogue, archive_id)
+        manifest = ObjectWriter(uncounted(sending), key, most=_LARGEST_MANIFEST, hot=True)
+
+        def take(block: Block) -> None:
+            manifest.write(block.frame)
+            keeper.add(block)
+
         try:
-            digest = self._commit(key, writer.finish())
-        except ObjectExists:
-            if not self._same_contents(key):
-                raise
-            return ItemAlreadyThere(archive=self._adopt(archive_id, key))  # another device was a moment faster
-        return self._record(self._archive_value(archive_id, key), digest)
+            writer = ManifestWriter(self._header(archive_id, prefix), take)
+            for path, record in ItemSender(self._item, self._survey, self._work, sending, self._tell).send(prefix):
+                writer.add(record, path)
+            check_unchanged(self._survey, self._item, self._work.rules, self._work.root_fd)
+            self._patience.ask(self._work.target.check_vault)
+            writer.finish()
+            try:
+                stored = self._commit(manifest)
+            except ObjectExists:
+                if not self._same_contents(key):
+                    raise
+                return ItemAlreadyThere(archive=self._adopt(archive_id, key))  # another device was a moment faster
+        finally:
+            manifest.abort()
+        return self._record(self._archive_value(archive_id, key, stored.size), stored.sha256, keeper)
 
     @property
     def _scope(self) -> str:
         return self._work.session.scope_for(self._item.root)
 
+    def _sending(self, archive_id: str) -> tuple[Sending, str]:
+        """What the item's objects are sent with, and where they go: where an attempt that was cut off has begun, or
+        to a prefix of their own.
+        """
+        prefix, there = self._attempt(archive_id)
+        sending = Sending(
+            store=self._work.store,
+            pace=self._work.pace,
+            patience=self._patience,
+            workers=self._work.workers,
+            trusted=self._work.target.verdict.trusted,
+            storage_class=self._storage_class,
+            there=there,
+            on_sent=lambda size: self._tell(0, size),
+        )
+        return sending, prefix
+
     def _attempt(self, archive_id: str) -> tuple[str, dict[str, int]]:
         """Where the objects go, and the sizes of those that an attempt that was cut off has left there."""
-        earlier = self._work.catalogue.attempt(archive_id)
+        catalogue, now = self._work.catalogue, self._work.now
+        how = how_objects_are_made(self._work.session.settings)
+        earlier = catalogue.attempt(archive_id, how=how, since=now - CONTINUED_FOR)
         if earlier:
             listed = self._patience.ask(lambda: list(self._work.store.list(earlier)))
+            self._went_on = True
             return earlier, {info.key: info.size for info in listed}
         prefix = layout.attempt_prefix(
             scope=self._scope,
-            day=self._work.now,
+            day=now,
             item=self._item.name,
             archive_id=archive_id,
             attempt=secrets.token_hex(6),
         )
-        self._work.catalogue.begin_attempt(archive_id, prefix=prefix, now=self._work.now)
+        catalogue.begin_attempt(archive_id, prefix=prefix, how=how, now=now)
         return prefix, {}
 
     def _header(self, archive_id: str, prefix: str) -> Record:
@@ -227,71 +284,17 @@ class _ItemArchiver:
             "data": prefix,
         }
 
-    def _send_all(self, sender: Sender, prefix: str) -> Iterator[Record]:
-        """Send every file; yields the manifest's lines in the order of the listing."""
-        under_way: deque[tuple[Record, Future[Stored] | None]] = deque()
-        settings = self._work.session.settings
-        most = min(4 * settings.concurrency, _FILES_OPEN // settings.items_at_once)
-        first_names: dict[tuple[int, int], str] = {}
-        listing = list_entries(self._item, self._work.rules, self._work.root_fd)
-        try:
-            for listed in watched(listing, self._survey):
-                if self._work.pace.stopped:
-                    raise Interrupted("stopped")
-                under_way.append(self._start(listed, sender, prefix, first_names))
-                while len(under_way) > most or (under_way and _is_done(under_way[0])):
-                    yield self._finished(*under_way.popleft())
-            while under_way:
-                yield self._finished(*under_way.popleft())
-        except BaseException:
-            sender.give_up()
-            raise
-        finally:
-            for _, sending in under_way:
-                if sending is not None:
-                    sending.exception()
-
-    def _start(
-        self, listed: Listed, sender: Sender, prefix: str, first_names: dict[tuple[int, int], str]
-    ) -> tuple[Record, Future[Stored] | None]:
-        record = describe_entry(listed)
-        facts = listed.entry.stat
-        if listed.why is not None or listed.entry.kind != "file":
-            return record, None
-        if facts.st_nlink > 1:
-            first = first_names.setdefault((facts.st_dev, facts.st_ino), listed.entry.path)
-            if first != listed.entry.path:
-                return {**record, **name_fields("hardlink", first)}, None
-        source = SourceFile(listed)
-        try:
-            record |= attribute_fields(source.extended_attributes())
-            if source.size:
-                return record, sender.send(source, layout.file_key(prefix, listed.entry.path))
-        except BaseException:
-            source.close()
-            raise
-        source.close()
-        return record | {"sha256": hashlib.sha256().hexdigest()}, None
-
-    def _finished(self, record: Record, sending: Future[Stored] | None) -> Record:
-        if sending is not None:
-            record = record | place_of(sending.result())
-        if record.get("type") in {"file", "link"}:
-            self._tell(1, 0)
-        return record
-
     # -- the commit ---------------------------------------------------------------------------------
 
-    def _commit(self, key: str, manifest: bytes) -> str:
-        """Write the manifest, create-only, and read it back. Returns its SHA-256 (hex)."""
-        digest = hashlib.sha256(manifest)
-        self._patience.ask(lambda: self._work.store.put(key, manifest, sha256=digest.digest(), hot=True))
-        returned = self._patience.ask(lambda: hashlib.sha256(b"".join(self._work.store.read(key))))
-        if returned.digest() != digest.digest():
-            raise IntegrityError(f"the target returns another manifest than was written as {key}")
-        return digest.hexdigest()
+    def _commit(self, manifest: ObjectWriter) -> Stored:
+        """Have the manifest written, create-only, and read it back whatever the target's checksums say."""
+        stored = manifest.finish().result()
+        returned = self._patience.ask(lambda: _sha256(self._work.store.read(stored.key)))
+        if returned != stored.sha256:
+            raise IntegrityError(f"the target returns another manifest than was written as {stored.key}")
+        return stored
 
-    def _record(self, archive: Archive, manifest_sha256: str) -> ItemArchived:
+    def _record(self, archive: Archive, manifest_sha256: str, keeper: EntryKeeper) -> ItemArchived:
         receipt = Receipt(
             archive_id=archive.id,
             manifest_sha256=manifest_sha256,
@@ -305,10 +308,11 @@ class _ItemArchiver:
             seen=self._survey.seen,
             receipt=receipt,
             now=self._work.now,
+            also=keeper.keep,
         )
         return ItemArchived(archive=archive, receipt=receipt)
 
-    def _archive_value(self, archive_id: str, key: str) -> Archive:
+    def _archive_value(self, archive_id: str, key: str, manifest_size: int = 0) -> Archive:
         return Archive(
             id=archive_id,
             item=self._item.name,
@@ -319,8 +323,20 @@ class _ItemArchiver:
             files=self._survey.files,
             bytes=self._survey.bytes,
             created=self._work.now,
+            host=socket.gethostname(),
+            storage_class=self._storage_class,
+            manifest_size=manifest_size,
         )
 
 
-def _is_done(pair: tuple[Record, Future[Stored] | None]) -> bool:
-    return pair[1] is None or pair[1].done()
+def how_objects_are_made(settings: Settings) -> str:
+    """What the bytes of an attempt's objects follow from, beside the item."""
+    packs = f"{pack.HOW} batches {BATCH_BYTES} {BATCH_MEMBERS} of {settings.pack_size}"
+    return f"below {settings.pack_below}: {packs}; parts {settings.part_size}"
+
+
+def _sha256(chunks: Iterable[bytes]) -> str:
+    digest = hashlib.sha256()
+    for chunk in chunks:
+        digest.update(chunk)
+    return digest.hexdigest()

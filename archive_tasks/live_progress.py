@@ -17,11 +17,29 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from archive_tasks.events import Event, ItemAlreadyThere, ItemArchived, ItemFailed, ItemKept, ItemStarted, RunStarted
+from archive_tasks.events import (
+    EntryFailed,
+    Event,
+    ItemAlreadyThere,
+    ItemArchived,
+    ItemFailed,
+    ItemKept,
+    ItemRestored,
+    ItemStarted,
+    RestoreStarted,
+    RunStarted,
+)
 from archive_tasks.names import display
 from archive_tasks.progress import event_line
 
-_STYLES = {ItemArchived: "green", ItemFailed: "bold red", ItemAlreadyThere: "dim", ItemKept: "yellow"}
+_STYLES = {
+    ItemArchived: "green",
+    ItemRestored: "green",
+    EntryFailed: "bold red",
+    ItemFailed: "bold red",
+    ItemAlreadyThere: "dim",
+    ItemKept: "yellow",
+}
 _ENDS = (ItemArchived, ItemFailed, ItemAlreadyThere, ItemKept)
 
 
@@ -67,7 +85,7 @@ class LiveProgress:
             self._progress.update(self._task, advance=size, files=self._files_text())
 
     def _follow(self, event: Event) -> None:
-        if isinstance(event, RunStarted):
+        if isinstance(event, RunStarted | RestoreStarted):
             self._all_files = event.files
             self._progress.update(self._task, total=event.bytes, files=self._files_text())
         elif isinstance(event, ItemStarted):

@@ -1,18 +1,27 @@
 """The manifest of an archive: what is in it and where each byte lies. Writing it is the commit.
 
-Format 1: JSON Lines, UTF-8, compressed with zstd.
+Format 2: JSON Lines, UTF-8, in zstd frames one behind the other, cut between lines.
 
-1. A header: `{"archive_tasks": "manifest", "format": 1, "id": ..., "item": ..., "scope": ..., "host": ...,
-   "root": ..., "created": ..., "clock": ..., "days": ..., "newest": {"path", "used_ns"}, "files": n,
-   "folders": n, "bytes": n, "attempt": ...}`
+1. A header: `{"archive_tasks": "manifest", "format": 2, "id": ..., "item": ..., "kind": ..., "scope": ...,
+   "host": ..., "root": ..., "created": ..., "clock": ..., "days": ..., "newest": {"path", "used_ns"},
+   "files": n, "folders": n, "bytes": n, "data": prefix of its objects}`
 2. A line an entry, in the order of the walk: `path`, `type` (file, folder, link), `mode` (octal text),
-   `mtime_ns`, `uid`, `gid`, `user`, `group`; for a file `size`, `sha256`, and unless it is empty `key`, `offset`,
-   `length`, and where it was sent in parts `part_size` and `parts` (their SHA-256); `hardlink` instead of a
-   place when its contents are those of an entry before it; for a link `target`; `xattrs` (name -> base64).
-   `path_bytes`, `target_bytes` (base64) beside a name that is no valid UTF-8.
+   `mtime_ns`, `uid`, `gid`, `user`, `group`; for a file `size`, `sha256`, and unless it is empty its place (below)
+   or `hardlink`, when its contents are those of an entry before it; `sparse` when it had holes; for a link
+   `target`; `xattrs` (name -> base64). `path_bytes`, `target_bytes` (base64) beside a name that is no valid UTF-8.
    What was left out is a line `{"left_out": path, "why": ...}`.
-3. `{"end": number of lines before this one, "sha256": of all bytes before this line}`: a manifest without it
+3. A line a pack, some time after the last of its entries:
+   `{"object": key, "size": n, "sha256": ..., "part_size", "parts"}`.
+4. `{"end": number of lines before this one, "sha256": of all bytes before this line}`: a manifest without it
    was cut short.
+
+The place of a file: `key`, `offset`, `length` say which bytes of which object hold it. Where there is `within`, they
+are one zstd frame of a pack, and its contents are `size` bytes from `within` on in what that unpacks to; where
+there is none, they are the file. `part_size` and `parts` (hex SHA-256 of each) stand with an object that was sent in
+parts, so that the store's composite checksum can be computed.
+
+Format 1 had no packs and was one zstd frame; this module reads both. Prices, classes and thaw states can change
+later and are not in it.
 
 The objects stand with their entries and not in the header, so that both sides can stream an item of any size.
 """
@@ -24,8 +33,8 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 from archive_tasks.errors import ManifestError
 
@@ -34,59 +43,124 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
-FORMAT = 1
+FORMAT = 2
 LEVEL = 3
 LARGEST_LINE = 64 * 1024 * 1024
+BLOCK_BYTES = 1024 * 1024
+"""Of lines, after which a frame of the manifest ends."""
 _CHUNK = 1024 * 1024
+_OPTIONS: Mapping[int, int] = {
+    zstd.CompressionParameter.compression_level: LEVEL,
+    zstd.CompressionParameter.checksum_flag: 1,
+}
 
 Record = dict[str, Any]
 
 
-class ManifestWriter:
-    """Collects the lines of one manifest, compressed as they come. Not for several threads at once."""
+class Block(NamedTuple):
+    """Some lines of a manifest.
 
-    def __init__(self, header: Mapping[str, Any]) -> None:
-        self._compressor = zstd.ZstdCompressor(level=LEVEL)
+    Attributes:
+        frame: the lines, compressed.
+        paths: of the entry in each line, empty for a line of another kind.
+    """
+
+    frame: bytes
+    paths: tuple[str, ...]
+
+
+class BlockWriter:
+    """Collects lines into blocks. Not for several threads at once."""
+
+    def __init__(self, on_block: Callable[[Block], None]) -> None:
+        self._on_block = on_block
+        self._lines: list[bytes] = []
+        self._paths: list[str] = []
+        self._filled = 0
+
+    def add(self, line: bytes, path: str = "") -> None:
+        self._lines.append(line)
+        self._paths.append(path)
+        self._filled += len(line)
+        if self._filled >= BLOCK_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        """End the block, if it holds anything."""
+        if self._lines:
+            self._on_block(Block(zstd.compress(b"".join(self._lines), options=_OPTIONS), tuple(self._paths)))
+        self._lines, self._paths, self._filled = [], [], 0
+
+
+class ManifestWriter:
+    """Writes the lines of one manifest, block by block. Not for several threads at once.
+
+    Args:
+        on_block: takes each block, in order; the manifest is their frames one behind the other.
+    """
+
+    def __init__(self, header: Mapping[str, Any], on_block: Callable[[Block], None]) -> None:
+        self._blocks = BlockWriter(on_block)
+        self._on_block = on_block
         self._hash = hashlib.sha256()
-        self._out = bytearray()
         self._lines = 0
         self.add({"archive_tasks": "manifest", "format": FORMAT, **header})
 
-    def add(self, record: Mapping[str, Any]) -> None:
-        """Append one line."""
+    def add(self, record: Mapping[str, Any], path: str = "") -> None:
+        """Append one line; `path` is the exact path of its entry."""
         line = _line(record)
         self._hash.update(line)
-        self._out += self._compressor.compress(line)
+        self._blocks.add(line, path)
         self._lines += 1
 
-    def finish(self) -> bytes:
-        """The whole manifest, compressed."""
-        end = {"end": self._lines, "sha256": self._hash.hexdigest()}
-        self._out += self._compressor.compress(json.dumps(end).encode() + b"\n")
-        self._out += self._compressor.flush()
-        return bytes(self._out)
+    def finish(self) -> None:
+        """Write the last line."""
+        self._blocks.flush()
+        end = json.dumps({"end": self._lines, "sha256": self._hash.hexdigest()}).encode() + b"\n"
+        self._on_block(Block(zstd.compress(end, options=_OPTIONS), ("",)))
 
 
-def read_manifest(data: bytes) -> Iterator[Record]:
-    """The header, then every entry, of a manifest as it lies in the target.
+def read_manifest(data: bytes | Iterable[bytes]) -> Iterator[Record]:
+    """The header, then every line but the last, of a manifest as it lies in the target.
 
     The last line is checked before the iterator ends, so who needs to rely on it must read to the end.
+
+    Args:
+        data: whole, or in chunks.
 
     Raises:
         ManifestError: it is damaged, cut short, no manifest, or of a newer format.
     """
+    return (record for record, _ in read_lines(data))
+
+
+def read_lines(data: bytes | Iterable[bytes]) -> Iterator[tuple[Record, bytes]]:
+    """As `read_manifest`, with each record's own line."""
     digest = hashlib.sha256()
-    for number, line in enumerate(_lines(data)):
+    lines = _lines([data] if isinstance(data, bytes) else data)
+    for number, line in enumerate(lines):
         record = _parsed(line)
         if number == 0:
             _check_header(record)
         if "end" in record:
             if record["end"] != number or record.get("sha256") != digest.hexdigest():
                 raise ManifestError("the manifest is damaged: its lines do not match its last one")
+            if any(lines):
+                raise ManifestError("the manifest is damaged: it goes on after its last line")
             return
         digest.update(line)
-        yield record
+        yield record, line
     raise ManifestError("the manifest is cut short: its last line is missing")
+
+
+def lines_of(frame: bytes) -> list[bytes]:
+    """The lines of a block that this device keeps. Raises ManifestError."""
+    return list(_lines([frame]))
+
+
+def parse_line(line: bytes) -> Record:
+    """One line, as a record. Raises ManifestError."""
+    return _parsed(line)
 
 
 def _line(record: Mapping[str, Any]) -> bytes:
@@ -121,27 +195,37 @@ def name_in(record: Record, field: str) -> str:
         raise ManifestError(f"the manifest is damaged: a line has no {field}") from error
 
 
-def _lines(data: bytes) -> Iterator[bytes]:
+def _lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
     """Lines with their ends, unpacked a piece at a time, so that a small manifest cannot fill the memory."""
-    unpacker = zstd.ZstdDecompressor()
     rest = b""
     try:
-        piece = unpacker.decompress(data, max_length=_CHUNK)
-        while piece or not unpacker.eof:
-            if not piece and unpacker.needs_input:
-                return
+        for piece in _unpacked(chunks):
             *whole, rest = (rest + piece).split(b"\n")
             yield from (line + b"\n" for line in whole)
             if len(rest) > LARGEST_LINE:
                 raise ManifestError("the manifest is damaged: a line has no end")
-            piece = b"" if unpacker.eof else unpacker.decompress(b"", max_length=_CHUNK)
     except zstd.ZstdError as error:
         raise ManifestError(f"the manifest is damaged: {error}") from error
 
 
+def _unpacked(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    unpacker = None
+    for chunk in chunks:
+        left = chunk
+        while left:
+            unpacker = unpacker or zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: 27})
+            piece = unpacker.decompress(left, max_length=_CHUNK)
+            while piece or not (unpacker.eof or unpacker.needs_input):
+                yield piece
+                piece = b"" if unpacker.eof else unpacker.decompress(b"", max_length=_CHUNK)
+            left, unpacker = (unpacker.unused_data, None) if unpacker.eof else (b"", unpacker)
+    if unpacker is not None:
+        raise ManifestError("the manifest is cut short: its last frame has no end")
+
+
 def _parsed(line: bytes) -> Record:
     try:
-        record = json.loads(line)
+        record = json.loads(line.decode())  # told its encoding, json need not look for it: 4 µs a line
     except (ValueError, RecursionError) as error:
         raise ManifestError("the manifest is damaged: a line is no JSON") from error
     if not isinstance(record, dict):

@@ -127,6 +127,10 @@ class Archive:
         manifest: key of its manifest in the target.
         files: number of files and symlinks.
         bytes: size of the files in bytes.
+        host: name of the machine that made it.
+        storage_class: class that its objects were written to, in the store's words; empty for the target's own,
+            or where another device made it.
+        manifest_size: bytes of the manifest; 0 where it is not known.
     """
 
     id: str
@@ -138,6 +142,9 @@ class Archive:
     files: int
     bytes: int
     created: datetime
+    host: str = ""
+    storage_class: str = ""
+    manifest_size: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,12 +16,11 @@ import os
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from archive_tasks.errors import EntryOccupied
-from archive_tasks.folder_handles import OpenFolder, remove_quietly, temporary_name
 from archive_tasks.names import display
+from archive_tasks.open_folders import OpenFolder, remove_quietly, temporary_name
 
 OnConflict = Literal["refuse", "overwrite", "both"]
 Way = Literal["nameless", "link", "rename"]
@@ -39,15 +38,14 @@ class Written(NamedTuple):
 
     Attributes:
         path: where, relative to the destination; not the path asked for when that was taken and both are kept.
-        lost: a sentence for each thing that could not be brought back.
+        lost: what it is back without.
     """
 
     path: str
-    lost: tuple[str, ...]
+    lost: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """Where an entry goes: `name` in an open folder; `path` is the whole, relative to the destination."""
 
     folder: OpenFolder

@@ -10,7 +10,6 @@ from types import TracebackType
 
 from archive_tasks.attributes import FILE_BITS, Attributes, Owners, set_attributes
 from archive_tasks.errors import EntryError
-from archive_tasks.folder_handles import FolderHandles, remove_quietly, temporary_name
 from archive_tasks.names import display
 from archive_tasks.naming import (
     OnConflict,
@@ -22,6 +21,7 @@ from archive_tasks.naming import (
     open_nameless,
     rename_to_free,
 )
+from archive_tasks.open_folders import OpenFolders, remove_quietly, temporary_name
 
 _FLUSHED_FROM = 1024 * 1024
 _BLOCK = 4096
@@ -43,7 +43,7 @@ class NewFile:
         size: int,
         *,
         way: Way,
-        handles: FolderHandles,
+        handles: OpenFolders,
         owners: Owners,
         on_conflict: OnConflict,
         sparse: bool = False,

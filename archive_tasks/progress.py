@@ -6,7 +6,17 @@ import threading
 import time
 from collections.abc import Callable
 
-from archive_tasks.events import Event, ItemAlreadyThere, ItemArchived, ItemKept, Retrying, RunStarted
+from archive_tasks.events import (
+    EntryFailed,
+    Event,
+    ItemAlreadyThere,
+    ItemArchived,
+    ItemKept,
+    ItemRestored,
+    RestoreStarted,
+    Retrying,
+    RunStarted,
+)
 from archive_tasks.names import display
 from archive_tasks.report import count_text, size_text
 
@@ -18,6 +28,13 @@ def event_line(event: Event) -> str | None:
     match event:
         case RunStarted():
             return f"archiving {count_text(event.items, 'item')} ({size_text(event.bytes)}) to {display(event.target)}"
+        case RestoreStarted():
+            amount = f"{count_text(event.files, 'file')}, {size_text(event.bytes)}"
+            return f"restoring {count_text(event.items, 'item')} ({amount}) from {display(event.target)}"
+        case ItemRestored(archive=archive):
+            return f"restored  {display(archive.item)} of {archive.created:%Y-%m-%d} to {display(event.to)}"
+        case EntryFailed():
+            return f"FAILED    {display(event.path)}: {event.reason}"
         case ItemArchived(archive=archive):
             return (
                 f"archived  {display(archive.item)} ({count_text(archive.files, 'file')}, {size_text(archive.bytes)})"
@@ -43,7 +60,7 @@ class PlainProgress:
         self._files = self._bytes = self._all_files = self._all_bytes = 0
 
     def event(self, event: Event) -> None:
-        if isinstance(event, RunStarted):
+        if isinstance(event, RunStarted | RestoreStarted):
             self._all_files, self._all_bytes = event.files, event.bytes
         if line := event_line(event):
             self._say(line)

@@ -11,10 +11,12 @@ import stat
 
 from archive_tasks.entries import Listed
 from archive_tasks.manifest import Record, name_fields
-from archive_tasks.send import Stored
+from archive_tasks.prove import Stored
 from archive_tasks.source import extended_attributes
 from archive_tasks.walk import open_quietly, unreadable
 
+_BLOCK = 512
+"""Unit of st_blocks. (inode(7))"""
 _OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -35,6 +37,8 @@ def describe_entry(listed: Listed) -> Record:
     }
     if kind == "file":
         record["size"] = facts.st_size
+        if facts.st_blocks * _BLOCK < facts.st_size:
+            record["sparse"] = True
     elif kind == "link":
         record |= name_fields("target", _link_target(listed))
     else:
@@ -47,6 +51,11 @@ def attribute_fields(attributes: dict[str, bytes]) -> Record:
     if not attributes:
         return {}
     return {"xattrs": {name: base64.b64encode(value).decode() for name, value in attributes.items()}}
+
+
+def attributes_in(record: Record) -> dict[str, bytes]:
+    """The extended attributes that `attribute_fields` wrote. Raises ValueError."""
+    return {name: base64.b64decode(value) for name, value in record.get("xattrs", {}).items()}
 
 
 def place_of(stored: Stored) -> Record:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
 
 from archive_tasks.errors import ItemUnreadable, UsageError
 from archive_tasks.model import Decision, Item, ItemKind, Plan
@@ -137,6 +138,9 @@ class _Judge:
             return f"it is {special}, which cannot be archived"
         if any(path == item.path or path.startswith(item.path + "/") for path in self._private):
             return "it holds the target or the catalogue of archive_tasks"
+        restored_ns = self._rules.restored.get(item.name, 0)
+        if restored_ns > self._rules.limits.stale_up_to_ns:
+            return f"restored on {datetime.fromtimestamp(restored_ns / 1e9, UTC):%Y-%m-%d}, which counts as use"
         return left_out(self._rules, item.name, is_folder=item.kind == "folder")
 
     def _reviewed(self, decision: Decision, tally: Tally) -> Decision:

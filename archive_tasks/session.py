@@ -6,7 +6,7 @@ import logging
 import os
 import re
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from archive_tasks.errors import ArchiveTasksError, PluginError, SettingsError, 
 from archive_tasks.model import Clock, Excluder, FolderExcluder, Item, NoiseFilter
 from archive_tasks.names import display, key_segment
 from archive_tasks.plugins import answers, origin_of
+from archive_tasks.restored import restored_in
 from archive_tasks.settings import Settings
 from archive_tasks.staleness import Limits, nanoseconds
 from archive_tasks.store import Store
@@ -36,6 +37,7 @@ class Rules:
     Attributes:
         excluders: asked for every entry; `folder_excluders` for folders only.
         mounts: paths, relative to the root, on which something is mounted.
+        restored: when items were restored, by name, in nanoseconds since the epoch.
         functions: everything above that is called for entries, as the plugins made it.
     """
 
@@ -47,6 +49,7 @@ class Rules:
     folder_excluders: tuple[Callable[[str], str | None], ...]
     is_noise: NoiseFilter
     mounts: frozenset[str]
+    restored: Mapping[str, int]
     functions: tuple[Callable[..., object], ...]
 
     def left_out(self, path: str, *, is_folder: bool) -> str | None:
@@ -122,6 +125,7 @@ class Session:
             folder_excluders=folder_excluders,
             is_noise=_any_of(noise),
             mounts=mounts_below(root),
+            restored=restored_in(self.data, root),
             functions=(clock, *excluders, *folder_excluders, *noise),
         )
 
@@ -136,6 +140,10 @@ class Session:
                 _log.debug("reasons_to_keep of %s failed", plugin, exc_info=True)
                 reasons.append(display(f"the plugin {plugin} could not judge it: {type(error).__name__}: {error}"))
         return reasons
+
+    def storage_class_for(self, item: Item, *, days_idle: int, size: int, default: str) -> str:
+        """Class of an item's objects: a plugin's choice, else the target's own. Raises PluginError."""
+        return self._first("choose_storage_class", item=item, days_idle=days_idle, size=size) or default
 
     def target_for(self, root: str) -> str:
         """URL of the target: of the settings, else of a plugin, else the folder store in the user's data."""

@@ -61,9 +61,12 @@ class Settings:
         items_at_once: how many items are worked on at the same time.
         concurrency: how many requests are under way at the same time.
         memory: bytes of file contents held at the same time, at most.
+        pack_below: files of fewer bytes go into packs; 0 packs nothing.
+        pack_size: bytes of a pack, at most.
         part_size: bytes of a part, at least, when a file is sent in parts.
         bandwidth: bytes sent a second, at most; 0 is unlimited.
         retry_minutes: how long an item waits for a target that answers with passing faults.
+        prices: file of a price table to use instead of the one that comes with archive_tasks.
         stop_chain: True makes a run in which an item failed (exit code 3) end the chain of tasks.
         plugins_off: names of plugins that are not loaded.
         options: settings of plugins, by plugin name.
@@ -83,9 +86,12 @@ class Settings:
     items_at_once: int = 4
     concurrency: int = 8
     memory: int = field(default=256 * MIB, metadata={"size": True})
+    pack_below: int = field(default=MIB, metadata={"size": True})
+    pack_size: int = field(default=256 * MIB, metadata={"size": True})
     part_size: int = field(default=16 * MIB, metadata={"size": True})
     bandwidth: int = field(default=0, metadata={"size": True})
     retry_minutes: int = 15
+    prices: str = ""
     stop_chain: bool = True
     plugins_off: tuple[str, ...] = ()
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -96,6 +102,8 @@ class Settings:
         _check_range("days", self.days, 0, 100_000)
         _check_range("items_at_once", self.items_at_once, 1, 64)
         _check_range("concurrency", self.concurrency, 1, 256)
+        _check_range("pack_below", self.pack_below, 0, 64 * MIB)
+        _check_range("pack_size", self.pack_size, 5 * MIB, 64 * 1024 * MIB)
         _check_range("part_size", self.part_size, 5 * MIB, 1024 * MIB)
         _check_range("memory", self.memory, 2 * self.part_size, 1 << 50)
         _check_range("bandwidth", self.bandwidth, 0, 1 << 50)

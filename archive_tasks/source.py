@@ -11,35 +11,52 @@ import errno
 import os
 import stat
 from types import TracebackType
+from typing import NamedTuple
 
-from archive_tasks.entries import Listed
 from archive_tasks.errors import ItemChanged
 from archive_tasks.names import display
 from archive_tasks.walk import open_quietly, unreadable
 
 _OPEN_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _NO_ATTRIBUTES = frozenset({errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENODATA})
-_IDENTITY = ("st_dev", "st_ino", "st_mode", "st_size", "st_mtime_ns")
+
+
+class Identity(NamedTuple):
+    """What makes a file the one that was listed. The ctime is not in it: reading can move it, see `check`."""
+
+    device: int
+    inode: int
+    mode: int
+    size: int
+    mtime_ns: int
+
+
+def identity_of(facts: os.stat_result) -> Identity:
+    return Identity(facts.st_dev, facts.st_ino, facts.st_mode, facts.st_size, facts.st_mtime_ns)
 
 
 class SourceFile:
-    """An open file of an item. `path` is relative to the root, `size` in bytes.
+    """An open file of an item.
+
+    Args:
+        path: relative to the root, for messages.
+        name: in the folder whose handle `dir_fd` is.
+        expected: what was listed.
 
     Raises:
         ItemChanged: it is not the file that was listed.
         ItemUnreadable: it cannot be opened.
     """
 
-    def __init__(self, listed: Listed) -> None:
-        self.path = listed.entry.path
-        self.size = listed.entry.stat.st_size
-        self._listed = listed.entry.stat
+    def __init__(self, path: str, name: str, dir_fd: int, expected: Identity) -> None:
+        self.path = path
+        self.size = expected.size
         try:
-            self.fd = open_quietly(listed.name, _OPEN_FILE, dir_fd=listed.dir_fd)
+            self.fd = open_quietly(name, _OPEN_FILE, dir_fd=dir_fd)
         except OSError as error:
-            raise unreadable(self.path, error) from error
+            raise unreadable(path, error) from error
         self._opened = os.fstat(self.fd)
-        if not _same(self._opened, self._listed):
+        if identity_of(self._opened) != expected or not stat.S_ISREG(expected.mode):
             os.close(self.fd)
             raise self._changed()
 
@@ -75,8 +92,8 @@ class SourceFile:
 
     def check(self) -> None:
         """Raises ItemChanged when the file is no longer what it was when it was opened."""
-        now = os.fstat(self.fd)
-        if not _same(now, self._opened) or now.st_ctime_ns != self._opened.st_ctime_ns:
+        now, then = os.fstat(self.fd), self._opened
+        if identity_of(now) != identity_of(then) or now.st_ctime_ns != then.st_ctime_ns:
             raise self._changed()
 
     def extended_attributes(self) -> dict[str, bytes]:
@@ -105,7 +122,3 @@ def extended_attributes(target: int | str, path: str) -> dict[str, bytes]:
         if error.errno in _NO_ATTRIBUTES:
             return {}
         raise unreadable(path, error) from error
-
-
-def _same(one: os.stat_result, other: os.stat_result) -> bool:
-    return stat.S_ISREG(one.st_mode) and all(getattr(one, name) == getattr(other, name) for name in _IDENTITY)

@@ -8,7 +8,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
+
+
+class Thaw(NamedTuple):
+    """Where an object of a cold class is on its way to be read.
+
+    Attributes:
+        state: `frozen` until it is asked for, `thawing` while the store brings a copy up, `thawed` while that lasts.
+        until: when the copy goes away; None while there is none.
+    """
+
+    state: Literal["frozen", "thawing", "thawed"]
+    until: datetime | None = None
 
 
 class ObjectInfo(NamedTuple):
@@ -18,11 +30,17 @@ class ObjectInfo(NamedTuple):
         size: bytes.
         checksum: SHA-256 in the notation of `archive_tasks.checksums`, or None when the store gives none.
             It is the store's word: it proves something only where the store was seen to refuse wrong ones.
+        modified: when it was written, by the store's clock.
+        storage_class: in the store's words; empty where it has none.
+        thaw: None for what can be read at once; told by `describe` only.
     """
 
     key: str
     size: int
     checksum: str | None = None
+    modified: datetime | None = None
+    storage_class: str = ""
+    thaw: Thaw | None = None
 
 
 class Upload(Protocol):
@@ -40,9 +58,11 @@ class Upload(Protocol):
         threads and in any order; the same part may be sent again.
         """
 
-    def complete(self) -> None:
-        """Make the object visible, create-only. Raises ObjectExists; StoreBusy(start_over=True) when the
-        upload is void and must begin again.
+    def complete(self, size: int) -> None:
+        """Make the object of exactly `size` bytes visible, create-only.
+
+        Raises ObjectExists; IntegrityError when other than `size` bytes were sent, and nothing is visible then;
+        StoreBusy(start_over=True) when the upload is void and must begin again.
         """
 
     def abort(self) -> None:
@@ -60,7 +80,7 @@ class Store(Protocol):
         url: the target, as the user wrote it, without secrets.
         identity: what a verdict of the doctor is remembered for: endpoint, bucket, library version.
         largest_put: bytes up to which an object is written by one `put`; a larger one is uploaded in parts.
-        reads_at_once: False when what is written goes to a cold class, and cannot be read back.
+        storage_class: that the settings name for data objects; empty leaves it to the target.
     """
 
     @property
@@ -73,7 +93,10 @@ class Store(Protocol):
     def largest_put(self) -> int: ...
 
     @property
-    def reads_at_once(self) -> bool: ...
+    def storage_class(self) -> str: ...
+
+    def is_cold(self, storage_class: str) -> bool:
+        """Must an object of this class be thawed before it can be read?"""
 
     def part_size(self, size: int) -> int:
         """Bytes of a part of an object of `size` bytes, when it is uploaded in parts."""
@@ -87,20 +110,20 @@ class Store(Protocol):
     def free_bytes(self) -> int | None:
         """Room that is left, where it is limited and known; else None."""
 
-    def put(self, key: str, data: bytes, *, sha256: bytes, hot: bool = False) -> None:
+    def put(self, key: str, data: bytes, *, sha256: bytes, storage_class: str = "") -> None:
         """Create an object. `sha256` is the raw digest of `data`, given to the server to check.
 
         Atomic, durable when it returns, and create-only as far as the store can: an object that is there
         already raises ObjectExists, unless its contents are the same (a lost answer to our own write).
-        `hot` objects (manifests, README) stay in a class that can be read at once.
+        `storage_class` is in the store's own words; empty leaves it to the target, where it can be read at once.
         """
 
-    def upload(self, key: str, size: int) -> Upload:
-        """Begin an object of `size` bytes, more than `largest_put`."""
+    def upload(self, key: str, size: int, *, storage_class: str = "") -> Upload:
+        """Begin an object of at most `size` bytes, which settle the size of its parts."""
 
     def read(self, key: str, *, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
-        """The object's bytes, in chunks of at most 1 MiB. Raises ObjectMissing; StoreBusy when fewer bytes
-        come than the store announced.
+        """The object's bytes, in chunks of at most 1 MiB. Raises ObjectMissing; ObjectFrozen; StoreBusy when
+        fewer bytes come than the store announced.
         """
 
     def describe(self, key: str) -> ObjectInfo | None:
@@ -109,8 +132,16 @@ class Store(Protocol):
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         """All objects whose keys begin with `prefix`, in no promised order, checksums left None."""
 
+    def thaw(self, key: str, *, tier: str, days: int) -> None:
+        """Ask for an object of a cold class to be readable for so many days. No error when it is on its way already,
+        or needs no thawing.
+
+        Args:
+            tier: in the store's words: Expedited, Standard, Bulk.
+        """
+
     def delete(self, key: str) -> None:
-        """Remove an object; no error when it is gone already. Only the doctor's own objects are removed."""
+        """Remove an object; no error when it is gone already. Asked for by `doctor` (its own) and `prune` (orphans)."""
 
     def probes(self) -> Sequence[Probe]:
         """The questions that `doctor` asks this kind of store."""

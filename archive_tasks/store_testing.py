@@ -15,35 +15,54 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 
 from archive_tasks.checksums import composite_checksum, whole_checksum
-from archive_tasks.errors import IntegrityError, ObjectExists, ObjectMissing
-from archive_tasks.store import Answer, ObjectInfo, Probe, Store, Upload
+from archive_tasks.errors import IntegrityError, ObjectExists, ObjectFrozen, ObjectMissing
+from archive_tasks.store import Answer, ObjectInfo, Probe, Store, Thaw, Upload
 
 __all__ = ["MemoryStore", "StoreContract", "put"]
 
 MIB = 1024 * 1024
+_CLOCKS_DIFFER = timedelta(minutes=15)
+"""S3 refuses requests of a clock that is further from its own."""
+_COLD_CLASSES = frozenset({"GLACIER", "DEEP_ARCHIVE"})
 
 
 class MemoryStore:
     """A store that forgets. It checks checksums and is create-only, so its word is proof.
 
+    What goes to GLACIER or DEEP_ARCHIVE is frozen. A thaw that was asked for ends when the test says so.
+
+    Args:
+        storage_class: what the settings of a real store would name for data objects.
+        now: tells when an object is written, and how long a thawed copy lasts.
+
     Attributes:
         objects: contents by key.
         calls: (method, key) in the order of the calls.
+        thaws: (key, tier, days) of each thaw that was needed, in the order of the calls.
     """
 
     largest_put = 5 * MIB
-    reads_at_once = True
 
-    def __init__(self, url: str = "memory://test") -> None:
+    def __init__(
+        self,
+        url: str = "memory://test",
+        *,
+        storage_class: str = "",
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
         self.url = url
         self.identity = url
+        self.storage_class = storage_class
         self.objects: dict[str, bytes] = {}
         self.calls: list[tuple[str, str]] = []
-        self._checksums: dict[str, str] = {}
+        self.thaws: list[tuple[str, str, int]] = []
+        self._now = now
+        self._facts: dict[str, ObjectInfo] = {}
         self._lock = threading.Lock()
 
     def part_size(self, size: int) -> int:
@@ -59,19 +78,42 @@ class MemoryStore:
     def free_bytes(self) -> int | None:
         return None
 
-    def put(self, key: str, data: bytes, *, sha256: bytes, hot: bool = False) -> None:
+    def put(self, key: str, data: bytes, *, sha256: bytes, storage_class: str = "") -> None:
         self._note("put", key)
         _check(data, sha256)
-        self.publish(key, data, whole_checksum(sha256))
+        self.publish(key, data, whole_checksum(sha256), storage_class)
 
-    def upload(self, key: str, size: int) -> Upload:
+    def upload(self, key: str, size: int, *, storage_class: str = "") -> Upload:
         self._note("upload", key)
-        return _MemoryUpload(self, key, size)
+        return _MemoryUpload(self, key, size, storage_class)
+
+    def is_cold(self, storage_class: str) -> bool:
+        return storage_class in _COLD_CLASSES
+
+    def thaw(self, key: str, *, tier: str, days: int) -> None:
+        self._note("thaw", key)
+        with self._lock:
+            facts = self._facts.get(key)
+            if facts is not None and facts.thaw == Thaw("frozen"):
+                self.thaws.append((key, tier, days))
+                self._facts[key] = facts._replace(thaw=Thaw("thawing"))
+
+    def finish_thaws(self) -> None:
+        """What is thawing can be read from now on, for the days that were asked for."""
+        with self._lock:
+            days_of = {key: days for key, _, days in self.thaws}
+            for key, facts in self._facts.items():
+                if facts.thaw == Thaw("thawing"):
+                    until = self._now() + timedelta(days=days_of[key])
+                    self._facts[key] = facts._replace(thaw=Thaw("thawed", until))
 
     def read(self, key: str, *, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
         self._note("read", key)
         if key not in self.objects:
             raise ObjectMissing(f"there is no {key}")
+        thaw = self._facts[key].thaw
+        if thaw is not None and thaw.state != "thawed":
+            raise ObjectFrozen(f"{key} is {thaw.state}, and must be thawed first")
         data = self.objects[key]
         end = len(data) if length is None else min(len(data), offset + length)
         for start in range(offset, end, MIB):
@@ -80,17 +122,23 @@ class MemoryStore:
     def describe(self, key: str) -> ObjectInfo | None:
         self._note("describe", key)
         data = self.objects.get(key)
-        return None if data is None else ObjectInfo(key, len(data), self._checksums[key])
+        return None if data is None else self._facts[key]._replace(size=len(data))
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         self._note("list", prefix)
         with self._lock:
-            found = [ObjectInfo(key, len(data)) for key, data in self.objects.items() if key.startswith(prefix)]
+            found = [
+                self._facts[key]._replace(size=len(data), checksum=None, thaw=None)
+                for key, data in self.objects.items()
+                if key.startswith(prefix)
+            ]
         yield from found
 
     def delete(self, key: str) -> None:
         self._note("delete", key)
-        self.objects.pop(key, None)
+        with self._lock:
+            self.objects.pop(key, None)
+            self._facts.pop(key, None)
 
     def probes(self) -> Sequence[Probe]:
         return (
@@ -102,12 +150,15 @@ class MemoryStore:
             ),
         )
 
-    def publish(self, key: str, data: bytes, checksum: str) -> None:
-        """Create the object, or raise ObjectExists when another is there."""
+    def publish(self, key: str, data: bytes, checksum: str, storage_class: str) -> None:
+        """Create the object, or raise ObjectExists when another is there. The same again changes nothing."""
         with self._lock:
-            if self.objects.setdefault(key, data) != data:
+            if self.objects.get(key, data) != data:
                 raise ObjectExists(f"{key} is there with other contents")
-            self._checksums[key] = checksum
+            if key not in self.objects:
+                thaw = Thaw("frozen") if self.is_cold(storage_class) else None
+                self._facts[key] = ObjectInfo(key, len(data), checksum, self._now(), storage_class, thaw)
+                self.objects[key] = data
 
     def _refuses_wrong_checksum(self, prefix: str) -> Answer:
         try:
@@ -122,23 +173,25 @@ class MemoryStore:
 
 
 class _MemoryUpload:
-    def __init__(self, store: MemoryStore, key: str, size: int) -> None:
+    def __init__(self, store: MemoryStore, key: str, size: int, storage_class: str) -> None:
         self.part_size = store.part_size(size)
         self._store = store
         self._key = key
-        self._size = size
+        self._class = storage_class
         self._parts: dict[int, bytes] = {}
 
     def put_part(self, number: int, data: bytes, *, sha256: bytes) -> None:
         _check(data, sha256)
         self._parts[number] = data
 
-    def complete(self) -> None:
+    def complete(self, size: int) -> None:
         parts = [self._parts[number] for number in sorted(self._parts)]
         data = b"".join(parts)
-        if len(data) != self._size:
-            raise IntegrityError(f"{self._key} has {len(data)} of {self._size} bytes")
-        self._store.publish(self._key, data, composite_checksum([hashlib.sha256(part).digest() for part in parts]))
+        if len(data) != size:
+            raise IntegrityError(f"{self._key} has {len(data)} of {size} bytes")
+        self._store.publish(
+            self._key, data, composite_checksum([hashlib.sha256(part).digest() for part in parts]), self._class
+        )
 
     def abort(self) -> None:
         self._parts.clear()
@@ -218,8 +271,39 @@ class StoreContract:
         for number in (2, 1, 2):
             upload.put_part(number, pieces[number - 1], sha256=hashlib.sha256(pieces[number - 1]).digest())
         assert store.describe("big") is None
-        upload.complete()
+        upload.complete(size)
         assert b"".join(store.read("big")) == data
+
+    def test_an_upload_of_other_than_the_size_that_it_ends_with_is_refused(self, store: Store) -> None:
+        for wrong in (-1, 1):
+            upload = store.upload("big", 2 * store.largest_put)
+            piece = b"x" * 5 * MIB
+            upload.put_part(1, piece, sha256=hashlib.sha256(piece).digest())
+            try:
+                upload.complete(len(piece) + wrong)
+            except IntegrityError:
+                assert store.describe("big") is None
+            else:
+                raise AssertionError("a wrong size must raise IntegrityError")
+            upload.abort()
+
+    def test_an_upload_may_end_smaller_than_it_was_announced(self, store: Store) -> None:
+        upload = store.upload("big", 100 * store.largest_put)
+        upload.put_part(1, b"small", sha256=hashlib.sha256(b"small").digest())
+        upload.complete(5)
+        assert b"".join(store.read("big")) == b"small"
+
+    def test_age_and_class_are_told_and_nothing_is_cold_by_itself(self, store: Store) -> None:
+        put(store, "a", b"x")
+        described, (listed,) = store.describe("a"), store.list("")
+        assert described is not None
+        assert (described.storage_class, described.thaw, listed.thaw) == (listed.storage_class, None, None)
+        assert not store.is_cold("")
+        assert not store.is_cold(described.storage_class)
+        for told in (described.modified, listed.modified):
+            assert told is not None
+            assert told.utcoffset() == timedelta(0)
+            assert abs(told - datetime.now(UTC)) < _CLOCKS_DIFFER
 
     def test_an_aborted_upload_leaves_nothing(self, store: Store) -> None:
         upload = store.upload("big", store.largest_put + 1)

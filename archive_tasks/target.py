@@ -12,7 +12,7 @@ from datetime import datetime
 from archive_tasks import doctor as doctors
 from archive_tasks import layout
 from archive_tasks.catalogue import Catalogue
-from archive_tasks.errors import ObjectExists, StoreUnusable, UsageError
+from archive_tasks.errors import ObjectExists, ObjectMissing, StoreUnusable, UsageError
 from archive_tasks.names import display
 from archive_tasks.store import Answer, Probe, Store, Verdict
 
@@ -71,7 +71,7 @@ def open_target(
     vault = _check_vault(store, known)
     catalogue.set_fact("vault", vault)
     verdict = current_verdict(store, catalogue, now=now, on_answer=on_answer)
-    if not verdict.trusted and not store.reads_at_once:
+    if not verdict.trusted and store.is_cold(store.storage_class):
         raise UsageError(
             f"the checksums of {display(store.url)} are no proof, and the storage class that is set cannot be read "
             "back: nothing could prove an archive; set archive.s3.storage_class to one that can, e.g. GLACIER_IR"
@@ -132,6 +132,14 @@ def _check_vault(store: Store, known: str | None) -> str:
     return found
 
 
+def check_vault(store: Store, known: str | None) -> None:
+    """Raises StoreUnusable when this is not the target of the id `known`, e.g. because its disk is not mounted."""
+    if not store.exists():
+        raise StoreUnusable(f"the target {display(store.url)} is not there: is its disk mounted?")
+    if known is not None:
+        _check_vault(store, known)
+
+
 def _found_vault(store: Store) -> str:
     """Give a new target its id and its README; of two runs that do so at once, one wins."""
     vault = secrets.token_hex(16)
@@ -145,13 +153,14 @@ def _found_vault(store: Store) -> str:
 
 
 def _put(store: Store, key: str, data: bytes) -> None:
-    store.put(key, data, sha256=hashlib.sha256(data).digest(), hot=True)
+    store.put(key, data, sha256=hashlib.sha256(data).digest())
 
 
 def _read_vault(store: Store) -> str | None:
-    if store.describe(layout.VAULT_KEY) is None:
+    try:
+        data = b"".join(store.read(layout.VAULT_KEY, length=_LARGEST_VAULT_FILE))
+    except ObjectMissing:
         return None
-    data = b"".join(store.read(layout.VAULT_KEY, length=_LARGEST_VAULT_FILE))
     try:
         return str(json.loads(data)["id"])
     except (ValueError, KeyError, TypeError):

@@ -9,14 +9,50 @@ from collections.abc import Callable
 from typing import Any
 
 from invoke.exceptions import Exit
+from invoke.parser.argument import Argument
 from invoke.tasks import Task, task
 
 from archive_tasks.errors import ArchiveTasksError, Interrupted
 from archive_tasks.names import display
 
 
+class _NameOrAll(Argument):
+    """A positional argument that is not asked for when the flag `all` is given: Invoke has required ones only."""
+
+    all_flag: Argument | None = None
+
+    @property
+    def value(self) -> Any:
+        """What was given; None, which Invoke takes for missing, unless `--all` stands for it."""
+        if self._value is None and self.all_flag is not None and self.all_flag.value:
+            return ""
+        return self._value
+
+    @value.setter
+    def value(self, given: Any) -> None:
+        self.set_value(given, cast=True)
+
+
 class ArchiveTask(Task):  # type: ignore[type-arg]  # Invoke 2.2's Task is not generic at run time
-    """A task whose errors are shown as one line; with Invoke's own `--debug`, with their traceback."""
+    """A task whose errors are shown as one line; with Invoke's own `--debug`, with their traceback.
+
+    Args:
+        name_or_all: name of an argument that is positional, and not asked for when `--all` is given.
+    """
+
+    def __init__(self, *args: Any, name_or_all: str = "", **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.name_or_all = name_or_all
+
+    def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:
+        """The arguments of the function, as Invoke's parser takes them."""
+        arguments: list[Argument] = super().get_arguments(ignore_unknown_help)
+        for argument in arguments:
+            if argument.name == self.name_or_all:
+                argument.__class__ = _NameOrAll
+                argument.positional = True
+                argument.all_flag = next(one for one in arguments if one.name == "all")  # type: ignore[attr-defined]
+        return arguments
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         try:

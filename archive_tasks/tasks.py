@@ -107,6 +107,143 @@ def setup(c: Context, target: str | None = None, yes: bool = False) -> Document:
     return verbs_writing.setup(c, {"target": target}, yes=yes)
 
 
+@archive_task(
+    help={"what": "pieces of the path, in any order; * and ? stand for anything", "target": _TARGET, "json": _JSON}
+)
+def find(c: Context, what: str, target: str | None = None, json: bool = False) -> Document:
+    """Find archived files by pieces of their names, offline."""
+    from archive_tasks import verbs_finding
+
+    return verbs_finding.find(c, what, {"target": target}, json_document=json)
+
+
+@archive_task(
+    name_or_all="what",
+    iterable=["also"],
+    help={
+        "what": "an item, a folder or file in it, or a pattern: thesis/data/*.csv",
+        "also": "a further name (repeatable)",
+        "all": "everything in the target",
+        "to": "folder to restore into (default: back to where it was)",
+        "at": "the newest archive made up to this date, e.g. 2026-05-01",
+        "scope": "only archives of this scope",
+        "target": _TARGET,
+        "overwrite": "replace files that are there with other contents",
+        "skip-existing": "leave files that are there, whatever they hold",
+        "both": "keep both: the restored file gets a suffix",
+        "tier": "how to thaw what is in a cold class: Expedited, Standard, Bulk",
+        "wait": "wait until everything is thawed",
+        "yes": "do not ask; thaws by the cheapest tier",
+        "dry-run": "show what would be fetched, and what it costs; fetch nothing",
+        "json": _JSON,
+    },
+)
+def restore(
+    c: Context,
+    what: str = "",
+    also: list[str] | None = None,
+    all: bool = False,  # noqa: A002 - the flag's name
+    to: str | None = None,
+    at: str | None = None,
+    scope: str | None = None,
+    target: str | None = None,
+    overwrite: bool = False,
+    skip_existing: bool = False,
+    both: bool = False,
+    tier: str | None = None,
+    wait: bool = False,
+    yes: bool = False,
+    dry_run: bool = False,
+    json: bool = False,
+) -> Document:
+    """Bring archived items, folders or single files back."""
+    from archive_tasks import verbs_restoring
+
+    return verbs_restoring.restore(
+        c,
+        verbs_restoring.patterns_of(what, also, everything=all),
+        {"scope": scope, "target": target},
+        to=to,
+        at=at,
+        conflict=verbs_restoring.conflict_of(overwrite=overwrite, skip=skip_existing, both=both),
+        tier=tier,
+        wait=wait,
+        yes=yes,
+        dry_run=dry_run or bool(c.config.run.dry),
+        json_document=json,
+    )
+
+
+@archive_task(
+    help={
+        "item": "only the archives of this item",
+        "target": _TARGET,
+        "read-data": "read every byte, whatever the target says of it",
+        "sample": "read this share of the objects, e.g. 5%",
+        "quick": "read nothing: presence, size, and checksums where they are proof",
+        "json": _JSON,
+    }
+)
+def verify(
+    c: Context,
+    item: str | None = None,
+    target: str | None = None,
+    read_data: bool = False,
+    sample: str | None = None,
+    quick: bool = False,
+    json: bool = False,
+) -> Document:
+    """Make sure that the target holds every archive, whole and unchanged."""
+    from archive_tasks import verbs_care
+
+    return verbs_care.verify(
+        c, item, {"target": target}, read_data=read_data, sample=sample, quick=quick, json_document=json
+    )
+
+
+@archive_task(
+    help={"target": _TARGET, "rebuild": "read every manifest of the target anew", "json": _JSON},
+)
+def catalogue(c: Context, target: str | None = None, rebuild: bool = False, json: bool = False) -> Document:
+    """Bring this machine's catalogue in step with the target."""
+    from archive_tasks import verbs_care
+
+    return verbs_care.catalogue(c, {"target": target}, rebuild=rebuild, json_document=json)
+
+
+@archive_task(
+    help={
+        "orphans": "remove objects of runs that never finished",
+        "grace": "leave alone what is younger than so many days (default 14, at least 8)",
+        "target": _TARGET,
+        "yes": "do not ask",
+        "dry-run": "show what would be removed; remove nothing",
+        "json": _JSON,
+    }
+)
+def prune(
+    c: Context,
+    orphans: bool = False,
+    grace: str | None = None,
+    target: str | None = None,
+    yes: bool = False,
+    dry_run: bool = False,
+    json: bool = False,
+) -> Document:
+    """Remove what no archive needs: objects of runs that never finished."""
+    from archive_tasks import verbs_care
+
+    return verbs_care.prune(
+        c,
+        {"target": target},
+        orphans=orphans,
+        grace=grace,
+        yes=yes,
+        dry_run=dry_run or bool(c.config.run.dry),
+        json_document=json,
+    )
+
+
 @archive_task(help={"json": _JSON})
 def plugins(c: Context, json: bool = False) -> Document:
     """List every plugin: name, version, where from, and its hooks."""
@@ -122,7 +259,7 @@ def collection(name: str = "archive", **settings: Any) -> Collection:
     ns = Collection(dump_db, collection(root="~/Documents", days=60))
     ```
     """
-    made = Collection(name, scan, archive, report, doctor, setup, plugins)
+    made = Collection(name, scan, archive, report, find, restore, verify, catalogue, prune, doctor, setup, plugins)
     if settings:
         made.configure({"archive": settings})
     return made

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from datetime import UTC, datetime
+from collections.abc import Mapping
 from typing import Any
-
-import filelock
 
 from archive_tasks import archive as archiving
 from archive_tasks import report as reporting
@@ -17,9 +13,11 @@ from archive_tasks.catalogue import Catalogue, catalogue_path
 from archive_tasks.chain import PartlyFailed, chain_of, end_with, session_of
 from archive_tasks.console import Console
 from archive_tasks.doctor import summary, verdict_to_json
-from archive_tasks.errors import ArchiveTasksError, Interrupted, StoreUnusable, UsageError
+from archive_tasks.errors import Interrupted, StoreUnusable, UsageError
 from archive_tasks.model import Failure, Outcome, Plan
 from archive_tasks.names import display
+from archive_tasks.opened import one_run_at_a_time
+from archive_tasks.processes import processes
 from archive_tasks.report import Document
 from archive_tasks.session import Session
 from archive_tasks.setup_target import may_create
@@ -130,7 +128,8 @@ def _ask_to_go_on(plan: Plan, session: Session, store: Store, console: Console) 
 
 def _carry_out(session: Session, plan: Plan, store: Store, console: Console, *, yes: bool) -> Outcome:
     path = catalogue_path(session.data, store.url)
-    with _one_run_at_a_time(path), Catalogue(path, target=store.url) as catalogue:
+    files = sum(decision.files or 0 for decision in plan.to_archive)
+    with processes(files=files) as packing, one_run_at_a_time(path), Catalogue(path, target=store.url) as catalogue:
         target = open_target(
             store,
             catalogue,
@@ -141,7 +140,7 @@ def _carry_out(session: Session, plan: Plan, store: Store, console: Console, *, 
         _check_room(plan, target)
         _say_how_proven(target, console)
         with console.progress() as progress:
-            return archiving.archive(plan, session, target, progress=progress)
+            return archiving.archive(plan, session, target, progress=progress, helpers=packing)
 
 
 def _known_already(plan: Plan, session: Session, store: Store) -> int:
@@ -170,34 +169,6 @@ def _check_room(plan: Plan, target: Target) -> None:
 def _say_how_proven(target: Target, console: Console) -> None:
     if not target.verdict.trusted:
         console.say("this target's own checksums are no proof: everything is read back and compared", style="dim")
-
-
-@contextmanager
-def _one_run_at_a_time(path: str) -> Iterator[None]:
-    """The kernel lets go of the lock when a process dies, however it dies."""
-    os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-    holder = f"{path}.holder"
-    try:
-        with filelock.FileLock(f"{path}.lock", timeout=0, mode=0o600):
-            with open(holder, "w", encoding="utf-8", opener=_privately) as file:
-                file.write(f"process {os.getpid()} since {datetime.now(UTC):%Y-%m-%d %H:%M} UTC")
-            yield
-    except filelock.Timeout:
-        raise ArchiveTasksError(
-            f"another run is archiving to this target ({_read(holder)}); wait for it to end"
-        ) from None
-
-
-def _privately(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
-
-
-def _read(path: str) -> str:
-    try:
-        with open(path, encoding="utf-8") as file:
-            return display(file.read(200))
-    except OSError:
-        return "it does not say which"
 
 
 def _end(outcome: Outcome, session: Session) -> None:

@@ -62,9 +62,10 @@ class Folder:
     def names(self) -> list[str]:
         """The names of the entries, sorted by their bytes. Raises ItemUnreadable."""
         try:
-            return sorted(os.listdir(self.fd), key=os.fsencode)
+            names = os.listdir(self.fd)
         except OSError as error:
             raise unreadable(self.path, error) from error
+        return sorted(names) if all(map(str.isascii, names)) else sorted(names, key=os.fsencode)
 
     def stat(self, name: str) -> os.stat_result:
         """The entry's own stat, links not followed. Raises ItemUnreadable."""
@@ -135,6 +136,51 @@ class FolderWalk:
         """A folder with nothing left to descend into need not stay open: a deep chain costs one handle."""
         while self._open and not self._open[-1]._waiting:
             self._open.pop()._close()
+
+
+class FolderHandles:
+    """Handles of the folders below a root, each opened from its parent's without following links.
+
+    Meant for paths that come in the order of a walk: what leads to the folder asked for last stays open.
+    """
+
+    def __init__(self, root: str) -> None:
+        self._root = os.open(root, _OPEN_FOLDER & ~os.O_NOFOLLOW)
+        self._open: list[tuple[str, int]] = []
+        self._path: str = ""
+
+    def __enter__(self) -> FolderHandles:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._keep([])
+        os.close(self._root)
+
+    def handle(self, path: str) -> int:
+        """The folder's handle, good until the next call. `path` is relative to the root, "" is the root itself.
+
+        Raises:
+            OSError: it cannot be opened, or something in it is a link.
+        """
+        if path != self._path or not path:
+            names = path.split("/") if path else []
+            self._keep(names)
+            for name in names[len(self._open) :]:
+                parent = self._open[-1][1] if self._open else self._root
+                self._open.append((name, open_quietly(name, _OPEN_FOLDER, dir_fd=parent)))
+            self._path = path
+        return self._open[-1][1] if self._open else self._root
+
+    def _keep(self, names: list[str]) -> None:
+        """Close what does not lead to `names`."""
+        same = 0
+        while same < min(len(names), len(self._open)) and self._open[same][0] == names[same]:
+            same += 1
+        while len(self._open) > same:
+            os.close(self._open.pop()[1])
+        self._path = ""
 
 
 def unreadable(path: str, error: OSError) -> ItemUnreadable:

@@ -63,7 +63,7 @@ def _restore_file(record: dict[str, Any], fetch: Fetch, path: Path, destination:
     if "hardlink" in record:
         os.link(destination / exact(record, "hardlink"), path)
         return
-    data = fetch(record["key"]) if "key" in record else b""
+    data = contents_of(record, fetch)
     assert len(data) == record["size"]
     assert hashlib.sha256(data).hexdigest() == record["sha256"]
     path.write_bytes(data)
@@ -71,13 +71,28 @@ def _restore_file(record: dict[str, Any], fetch: Fetch, path: Path, destination:
     os.utime(path, ns=(record["mtime_ns"], record["mtime_ns"]))
 
 
+def contents_of(record: dict[str, Any], fetch: Fetch) -> bytes:
+    """The bytes of a file, from its object or from its frame of a pack."""
+    if "key" not in record:
+        return b""
+    data = fetch(record["key"])[record["offset"] : record["offset"] + record["length"]]
+    if "within" not in record:
+        return data
+    return zstd.decompress(data)[record["within"] : record["within"] + record["size"]]
+
+
 def _entries(manifest: bytes) -> Iterator[dict[str, Any]]:
-    return (record for record in manifest_lines(manifest)[1:] if "left_out" not in record)
+    return (record for record in manifest_lines(manifest)[1:] if "path" in record)
+
+
+def files_of(manifest: bytes, fetch: Fetch) -> dict[str, bytes]:
+    """Contents of each file, by path."""
+    return {exact(one, "path"): contents_of(one, fetch) for one in _entries(manifest) if one["type"] == "file"}
 
 
 def objects_of(manifest: bytes) -> list[str]:
     """Keys of the objects that a manifest speaks of."""
-    return [record["key"] for record in _entries(manifest) if "key" in record]
+    return sorted({record["key"] for record in _entries(manifest) if "key" in record})
 
 
 def check_target(keys: list[str], fetch: Fetch) -> dict[str, str]:
@@ -86,8 +101,10 @@ def check_target(keys: list[str], fetch: Fetch) -> dict[str, str]:
     for key in (key for key in keys if key.startswith("manifests/")):
         lines = manifest_lines(fetch(key))
         for record in lines[1:]:
-            if "key" in record:
-                assert hashlib.sha256(fetch(record["key"])).hexdigest() == record["sha256"]
+            if "object" in record:
+                assert hashlib.sha256(fetch(record["object"])).hexdigest() == record["sha256"]
+            elif "key" in record:
+                assert hashlib.sha256(contents_of(record, fetch)).hexdigest() == record["sha256"]
         item = exact(lines[0], "item")
         assert item not in items, f"{item!r} is archived twice"
         items[item] = key

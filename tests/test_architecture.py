@@ -10,16 +10,18 @@ import archive_tasks
 PACKAGE = Path(archive_tasks.__file__).parent
 LAYERS = [
     {"errors", "model", "store", "events", "settings", "names", "checksums"},
-    {
-        "staleness", "walk", "manifest", "layout", "catalogue", "pace", "destination", "new_file", "naming",
-        "folder_handles", "attributes",
-    },
+    {"staleness", "walk", "source", "manifest", "search", "layout", "catalogue", "entry_index", "pace", "tar", "pack",
+     "destination", "relative_path", "new_file", "naming", "open_folders", "attributes",
+     "manifest_entry", "unpack", "restored", "prices"},
     {"hookspecs", "plugins"},
     {
-        "session", "scan", "entries", "source", "records", "contents", "send", "item_archive", "archive", "target",
+        "session", "scan", "entries", "records", "contents", "send", "object_writer", "prove", "packs", "processes",
+        "item_sender", "item_archive", "archive", "target",
         "doctor", "report", "side_by_side",
+        "sync", "find", "report_restoring", "report_finding", "selection", "fetch_plan", "restore", "restore_run", "restore_item",
+        "restore_fetch", "restore_links", "verify", "prune", "thaw",
     },
-    {"console", "progress", "live_progress", "chain", "verbs", "verbs_writing", "setup_target", "task_frame", "tasks",
+    {"console", "progress", "live_progress", "chain", "verbs", "verbs_writing", "verbs_restoring", "verbs_finding", "verbs_care", "opened", "setup_target", "task_frame", "tasks",
      "program", "testing", "store_testing"},
 ]  # fmt: skip
 OUTSIDE = {
@@ -36,7 +38,7 @@ OUTSIDE = {
     },
     "pathspec": {"default_plugins/exclude"},
     "sqlite3": {"catalogue"},
-    "filelock": {"verbs_writing"},
+    "filelock": {"opened"},
     "platformdirs": {"chain"},
 }
 

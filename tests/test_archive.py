@@ -17,13 +17,14 @@ from archive_tasks.catalogue import Catalogue
 from archive_tasks.errors import Interrupted, StoreBusy, StoreUnusable
 from archive_tasks.events import Event
 from archive_tasks.model import Outcome
+from archive_tasks.processes import processes
 from archive_tasks.scan import scan
 from archive_tasks.session import Session
 from archive_tasks.store import Store
 from archive_tasks.target import Target, open_target
 from archive_tasks.testing import File, Link, make_tree, read_tree
 from tests.conftest import NOW
-from tests.foreign import check_target, folder_fetch, folder_keys, manifest_lines, objects_of, restore_by_hand
+from tests.foreign import check_target, files_of, folder_fetch, folder_keys, manifest_lines, objects_of, restore_by_hand
 
 OLD = File("old", age_days=400)
 MIB = 1024 * 1024
@@ -64,7 +65,8 @@ class Bench:
         plan = scan(session, private=[str(self.target)])
         with Catalogue(str(self.catalogue), target=store.url) as catalogue:
             target = self._open(store, catalogue, session)
-            return archiving.archive(plan, session, target, progress=self.watching)
+            with processes(files=0) as packing:
+                return archiving.archive(plan, session, target, progress=self.watching, helpers=packing)
 
     def _open(self, store: Store, catalogue: Catalogue, session: Session) -> Target:
         return open_target(store, catalogue, now=session.now, may_create=lambda _store: True)
@@ -136,7 +138,7 @@ def test_what_lies_in_the_target_is_what_the_design_says(bench: Bench) -> None:
     assert all(key.split("/")[1:4] == ["laptop", "Documents", day] for key in bench.listed("data/"))
     assert all(key.startswith(f"manifests/laptop/Documents/{day}/") for key in bench.listed("manifests/"))
     header = manifest_lines((bench.target / bench.items()["item"]).read_bytes())[0]
-    assert (header["format"], header["item"], header["files"], header["bytes"]) == (1, "item", 1, 3)
+    assert (header["format"], header["item"], header["files"], header["bytes"]) == (2, "item", 1, 3)
     assert header["newest"]["path"] == "item/sub/a b"
 
 
@@ -168,8 +170,8 @@ def test_other_contents_behind_the_same_size_and_time_are_archived_too(bench: Be
     assert len(outcome.archives) == 1
     manifests = [(bench.target / key).read_bytes() for key in bench.listed("manifests/")]
     assert len(manifests) == 2
-    stored = {folder_fetch(bench.target)(objects_of(manifest)[0]) for manifest in manifests}
-    assert stored == {b"old", b"new"}
+    stored = [files_of(manifest, folder_fetch(bench.target)) for manifest in manifests]
+    assert {one["item/a"] for one in stored} == {b"old", b"new"}
     assert [archive.item for archive in bench.run().already] == ["item"]
 
 
@@ -250,7 +252,8 @@ def test_an_item_used_after_the_plan_was_made_is_kept(bench: Bench, make_session
     store = session.open_store(bench.target.as_uri())
     with Catalogue(str(bench.catalogue), target=store.url) as catalogue:
         target = open_target(store, catalogue, now=NOW, may_create=lambda _store: True)
-        outcome = archiving.archive(plan, session, target, progress=Watching())
+        with processes(files=0) as packing:
+            outcome = archiving.archive(plan, session, target, progress=Watching(), helpers=packing)
     assert [(one.item, one.reason) for one in outcome.kept] == [("item", "item/a was used after the plan was made")]
     assert bench.listed("data/") == bench.listed("manifests/") == []
 
@@ -384,9 +387,9 @@ def test_an_interrupted_run_goes_on_where_it_was(bench: Bench) -> None:
             self._store.put(key, data, **named)
 
     with pytest.raises(StoreUnusable):
-        bench.run(wrap=lambda store: Stopping(store, 25))  # type: ignore[arg-type, return-value]
+        bench.run(pack_below=0, wrap=lambda store: Stopping(store, 25))  # type: ignore[arg-type, return-value]
     assert len(bench.listed("data/")) == 25
-    bench.run(wrap=lambda store: Stopping(store, 40))  # type: ignore[arg-type, return-value]
+    bench.run(pack_below=0, wrap=lambda store: Stopping(store, 40))  # type: ignore[arg-type, return-value]
     assert len(puts) == len(set(puts)) == 40
     assert sorted(objects_of((bench.target / bench.items()["item"]).read_bytes())) == bench.listed("data/")
 
@@ -473,7 +476,7 @@ def test_a_disk_that_goes_away_in_mid_run_stops_it_and_nothing_is_committed_else
 
     make_tree(bench.root, {"item": {f"f{number}": OLD for number in range(9)}}, now=NOW)
     with pytest.raises(StoreUnusable, match="is gone: is its disk still mounted"):
-        bench.run(wrap=Unmounting, concurrency=1)  # type: ignore[arg-type]
+        bench.run(wrap=Unmounting, concurrency=1, pack_below=0)  # type: ignore[arg-type]
     assert list(bench.target.iterdir()) == []
 
 
@@ -505,7 +508,8 @@ def test_a_rotten_copy_elsewhere_is_not_taken_for_the_good_one(bench: Bench, tmp
     bench.root = good
     assert len(bench.run().archives) == 1
     manifests = [(bench.target / key).read_bytes() for key in bench.listed("manifests/")]
-    assert {folder_fetch(bench.target)(objects_of(one)[0]) for one in manifests} == {b"good", b"ROTN"}
+    stored = [files_of(manifest, folder_fetch(bench.target)) for manifest in manifests]
+    assert {one["item/photo"] for one in stored} == {b"good", b"ROTN"}
 
 
 def test_a_name_that_was_a_hard_link_and_has_other_contents_now_is_archived_too(bench: Bench) -> None:

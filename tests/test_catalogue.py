@@ -38,14 +38,14 @@ def path(tmp_path: Path) -> str:
 def test_what_is_recorded_is_there_for_the_next_run(path: str) -> None:
     with Catalogue(path, target="file:///t") as catalogue:
         run = catalogue.begin_run(root="/r", now=NOW)
-        catalogue.begin_attempt(ARCHIVE.id, prefix="data/x/", now=NOW)
+        catalogue.begin_attempt(ARCHIVE.id, prefix="data/x/", how="so", now=NOW)
         catalogue.record(ARCHIVE, run=run, seen="5e", receipt=RECEIPT, now=NOW)
         catalogue.end_run(run, now=NOW + timedelta(minutes=1), outcome={"archives": 1})
     with Catalogue(path) as catalogue:
         known = catalogue.known(ARCHIVE.id)
         assert known is not None
         assert (known.archive, known.receipt, known.run, known.seen) == (ARCHIVE, RECEIPT, 1, "5e")
-        assert catalogue.attempt(ARCHIVE.id) is None
+        assert catalogue.attempt(ARCHIVE.id, how="so", since=NOW) is None
         assert [(one.root, one.ended) for one in catalogue.runs()] == [("/r", NOW + timedelta(minutes=1))]
         assert catalogue.known("b" * 32) is None
 
@@ -61,10 +61,12 @@ def test_an_archive_without_proof_is_known_without_a_receipt(path: str) -> None:
 
 def test_an_attempt_is_remembered_until_it_ends(path: str) -> None:
     with Catalogue(path, target="file:///t") as catalogue:
-        catalogue.begin_attempt("a", prefix="data/one/", now=NOW)
-        assert catalogue.attempt("a") == "data/one/"
+        catalogue.begin_attempt("a", prefix="data/one/", how="so", now=NOW)
+        assert catalogue.attempt("a", how="so", since=NOW) == "data/one/"
+        assert catalogue.attempt("a", how="otherwise", since=NOW) is None
+        assert catalogue.attempt("a", how="so", since=NOW + timedelta(seconds=1)) is None
         catalogue.forget_attempt("a", now=NOW, why="a test")
-        assert catalogue.attempt("a") is None
+        assert catalogue.attempt("a", how="so", since=NOW) is None
 
 
 def test_nobody_else_can_read_it(path: str) -> None:

@@ -419,7 +419,7 @@ def test_two_runs_on_one_target_do_not_mix(cli: CommandLine, root: Path) -> None
     second = cli.run(*arguments)
     assert second.code == 1
     assert re.search(
-        r"another run is archiving to this target \(process \d+ since .* UTC\); wait for it to end", second.err
+        r"another run is writing to this target \(process \d+ since .* UTC\); wait for it to end", second.err
     )
     first.communicate(timeout=60)
     assert first.returncode == 0
@@ -553,7 +553,7 @@ def test_a_target_inside_the_root_is_kept_in_a_chain_too(cli: CommandLine, tree:
 
 
 def test_a_run_says_when_it_began_and_when_it_ended(cli: CommandLine, tree: Path) -> None:
-    cli.environment["ARCHIVE_TASKS_BANDWIDTH"] = "6"
+    cli.environment["ARCHIVE_TASKS_BANDWIDTH"] = "1000"
     cli.run("archive", "--root", str(tree), "--yes")
     run = json.loads(cli.run("report", "--json").out)["runs"][0]
     assert run["ended"] > run["started"]

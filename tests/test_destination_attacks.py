@@ -198,6 +198,7 @@ while True:
 def test_a_folder_swapped_for_a_link_while_files_are_written_never_lets_one_out(folder: Path, tmp_path: Path) -> None:
     victim = tmp_path / "victim"
     (victim / "b").mkdir(parents=True)
+    (folder / "a" / "b").mkdir(parents=True)
     swapper = subprocess.Popen([sys.executable, "-c", SWAPPER, folder, victim], stdout=subprocess.PIPE)
     assert swapper.stdout
     swapper.stdout.readline()
@@ -209,7 +210,6 @@ def test_a_folder_swapped_for_a_link_while_files_are_written_never_lets_one_out(
                 for number in range(50):
                     name = f"{len(written)}-{number}"
                     try:
-                        destination.make_folder("a/b")
                         destination.put_file(f"a/b/{name}", name.encode(), PLAIN)
                         written.add(name)
                     except EntryError:

@@ -184,7 +184,7 @@ def test_an_object_that_is_not_whole_is_not_completed(store: FolderStore) -> Non
     upload = store.upload("big", 6 * MIB)
     upload.put_part(1, b"x" * 5 * MIB, sha256=hashlib.sha256(b"x" * 5 * MIB).digest())
     with pytest.raises(Exception, match="has 5242880 of 6291456 bytes"):
-        upload.complete()
+        upload.complete(6 * MIB)
     assert store.describe("big") is None
 
 
@@ -232,6 +232,6 @@ def test_parts_whose_sync_failed_are_written_again_from_the_beginning(store: Fol
     with monkeypatch.context() as patch:
         patch.setattr("archive_tasks.default_plugins.folder_upload.os.fsync", fail)
         with pytest.raises(StoreBusy) as caught:
-            upload.complete()
+            upload.complete(6 * MIB)
     assert caught.value.start_over
     upload.abort()

@@ -108,14 +108,14 @@ def test_a_real_process_killed_while_it_uploads_is_finished_by_the_next(cli: Com
     )
     target = cli.project / "target"
     arguments = ("archive", "--root", str(root), "--target", target.as_uri(), "--yes")
-    cli.environment["ARCHIVE_TASKS_BANDWIDTH"] = "6M"
+    cli.environment |= {"ARCHIVE_TASKS_BANDWIDTH": "6M", "ARCHIVE_TASKS_PACK_BELOW": "0"}
     for objects in (1, 30, 60):
         process = cli.start(*arguments)
         _wait_for_objects(target, objects)
         process.kill()
         process.communicate()
         check_target(folder_keys(target), folder_fetch(target))
-    cli.environment.clear()
+    del cli.environment["ARCHIVE_TASKS_BANDWIDTH"]
     ran = cli.run(*arguments)
     assert ran.code == 0, ran.err
     items = check_target(folder_keys(target), folder_fetch(target))

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from archive_tasks.errors import ManifestError
-from archive_tasks.manifest import ManifestWriter, name_fields, name_in, read_manifest
+from archive_tasks.manifest import Block, ManifestWriter, name_fields, name_in, read_manifest
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -20,15 +20,17 @@ else:
 
 
 def written(number: int = 3) -> bytes:
-    writer = ManifestWriter({"id": "x"})
+    blocks: list[Block] = []
+    writer = ManifestWriter({"id": "x"}, blocks.append)
     for index in range(number):
-        writer.add({"path": f"p{index}"})
-    return writer.finish()
+        writer.add({"path": f"p{index}"}, f"p{index}")
+    writer.finish()
+    return b"".join(block.frame for block in blocks)
 
 
 def test_what_was_written_is_read_in_order() -> None:
     header, *entries = read_manifest(written())
-    assert (header["archive_tasks"], header["format"], header["id"]) == ("manifest", 1, "x")
+    assert (header["archive_tasks"], header["format"], header["id"]) == ("manifest", 2, "x")
     assert [entry["path"] for entry in entries] == ["p0", "p1", "p2"]
 
 
@@ -75,8 +77,8 @@ def test_what_is_no_manifest_is_refused(text: bytes) -> None:
 
 
 def test_a_newer_format_is_refused_with_what_to_do() -> None:
-    text = zstd.decompress(written()).replace(b'"format":1', b'"format":2')
-    with pytest.raises(ManifestError, match="has format 2, and this version reads up to 1: upgrade archive-tasks"):
+    text = zstd.decompress(written()).replace(b'"format":2', b'"format":3')
+    with pytest.raises(ManifestError, match="has format 3, and this version reads up to 2: upgrade archive-tasks"):
         list(read_manifest(zstd.compress(text)))
 
 

@@ -81,6 +81,7 @@ def test_the_plugins_of_this_repository_load_as_they_are() -> None:
     manager = make_plugin_manager(str(Path(__file__).parent.parent / "plugins"))
     drop_ins = [plugin for plugin in list_plugins(manager) if plugin.name not in BUILT_IN]
     assert {(plugin.name, plugin.version, plugin.hooks) for plugin in drop_ins} == {
+        ("cold_by_age", "1.0", ("choose_storage_class",)),
         ("git_unsaved", "1.0", ("reasons_to_keep",)),
         ("photos", "1.0", ("choose_clock",)),
         ("regenerable", "1.0", ("make_excluder",)),

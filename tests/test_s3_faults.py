@@ -53,7 +53,7 @@ def test_a_bit_flipped_in_a_part_is_refused_and_the_part_can_be_sent_again(fault
         upload.put_part(1, first, sha256=sha256(first))
     upload.put_part(1, first, sha256=sha256(first))
     upload.put_part(2, second, sha256=sha256(second))
-    upload.complete()
+    upload.complete(6 * MIB)
     assert b"".join(store.read("parts")) == data
 
 
@@ -103,7 +103,7 @@ def test_a_completion_that_can_no_longer_succeed_is_begun_anew(
     upload, _ = begun(store)
     proxy.add(Fault("status", method="POST", contains="uploadId", status=status, code=code))
     with pytest.raises(StoreBusy) as caught:
-        upload.complete()
+        upload.complete(6 * MIB)
     assert caught.value.start_over
     assert store.describe("big") is None
 
@@ -113,7 +113,7 @@ def test_completing_over_a_foreign_object_is_refused_and_leaves_it(faulty: tuple
     upload, _ = begun(store)
     put(store, "big", b"somebody else's")
     with pytest.raises(ObjectExists):
-        upload.complete()
+        upload.complete(6 * MIB)
     assert b"".join(store.read("big")) == b"somebody else's"
 
 
@@ -124,9 +124,9 @@ def test_a_completion_whose_answer_is_lost_each_time_is_found_done_by_the_next_t
     upload, data = begun(store)
     proxy.add(Fault("lost_answer", method="POST", contains="uploadId", times=3))
     with pytest.raises(StoreBusy) as caught:
-        upload.complete()
+        upload.complete(6 * MIB)
     assert not caught.value.start_over, "the parts need not be sent again"
-    upload.complete()
+    upload.complete(6 * MIB)
     assert b"".join(store.read("big")) == data
 
 

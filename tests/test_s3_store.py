@@ -68,7 +68,7 @@ class TestStrict(StoreContract):
         pieces = [data[: 5 * MIB], data[5 * MIB :]]
         for number, piece in enumerate(pieces, start=1):
             upload.put_part(number, piece, sha256=digest(piece))
-        upload.complete()
+        upload.complete(6 * MIB)
         found = store.describe("big")
         assert found is not None
         assert found.checksum == composite_checksum([digest(piece) for piece in pieces])
@@ -149,7 +149,7 @@ def test_the_lost_answer_to_our_own_completion_is_recognised(faulty: Any, status
     proxy.add(Fault("lost_answer", method="POST", contains="uploadId"))
     if status:
         proxy.add(Fault("status", method="POST", contains="uploadId", status=status[0], code=status[1]))
-    upload.complete()
+    upload.complete(6 * MIB)
     assert b"".join(store.read("big")) == data
 
 
@@ -159,7 +159,7 @@ def test_a_forgotten_upload_must_begin_anew(faulty: Any) -> None:
     upload.put_part(1, b"x" * 5 * MIB, sha256=digest(b"x" * 5 * MIB))
     proxy.add(Fault("status", method="POST", contains="uploadId", status=404, code="NoSuchUpload"))
     with pytest.raises(StoreBusy) as caught:
-        upload.complete()
+        upload.complete(5 * MIB)
     assert caught.value.start_over
 
 
@@ -271,7 +271,7 @@ def test_the_expected_owner_goes_with_every_request(moto_s3: S3Server, open_stor
     list(store.list(""))
     upload = store.upload("big", 6 * MIB)
     upload.put_part(1, b"x" * 5 * MIB, sha256=digest(b"x" * 5 * MIB))
-    upload.complete()
+    upload.complete(5 * MIB)
     store.upload("other", 6 * MIB).abort()
     store.delete("a")
     for probe in store.probes():

@@ -12,6 +12,7 @@ import pytest
 from archive_tasks import archive as archiving
 from archive_tasks.catalogue import Catalogue
 from archive_tasks.errors import StoreBusy
+from archive_tasks.processes import processes
 from archive_tasks.scan import scan
 from archive_tasks.store_testing import MemoryStore, StoreContract
 from archive_tasks.target import open_target
@@ -64,7 +65,8 @@ def test_a_trusted_store_is_proven_by_its_checksums(root: Path, tmp_path: Path, 
     with Catalogue(str(tmp_path / "data" / "c.sqlite"), target=store.url) as catalogue:
         target = open_target(store, catalogue, now=NOW, may_create=lambda _store: False)
         assert target.verdict.trusted
-        outcome = archiving.archive(scan(session), session, target, progress=Watching())
+        with processes(files=0) as packing:
+            outcome = archiving.archive(scan(session), session, target, progress=Watching(), helpers=packing)
         known = catalogue.known(outcome.archives[0].id)
     assert known is not None
     assert known.receipt is not None

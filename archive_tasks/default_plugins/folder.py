@@ -13,6 +13,7 @@ import re
 import stat
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from archive_tasks import hookimpl
@@ -55,7 +56,7 @@ class FolderStore:
         self.path = _path_of(url)
         self.identity = f"folder {self.path}"
         self.largest_put = settings.part_size
-        self.reads_at_once = True
+        self.storage_class = ""
         self._swept = False
         self._place: tuple[int, int] | None = None
 
@@ -102,20 +103,23 @@ class FolderStore:
             raise self.refused(error, "looking at") from error
         return room.f_bavail * room.f_frsize
 
-    def put(self, key: str, data: bytes, *, sha256: bytes, hot: bool = False) -> None:
+    def put(self, key: str, data: bytes, *, sha256: bytes, storage_class: str = "") -> None:
         check_digest(data, sha256)
         upload = FolderUpload(self, key, len(data))
         try:
             if data:
                 upload.write(0, data)
-            upload.complete()
+            upload.complete(len(data))
         except StoreBusy as error:
             raise StoreBusy(str(error)) from error  # another `put` writes everything again
         finally:
             upload.abort()
 
-    def upload(self, key: str, size: int) -> FolderUpload:
+    def upload(self, key: str, size: int, *, storage_class: str = "") -> FolderUpload:
         return FolderUpload(self, key, size)
+
+    def is_cold(self, storage_class: str) -> bool:
+        return False
 
     def read(self, key: str, *, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
         try:
@@ -141,7 +145,7 @@ class FolderStore:
             return None
         except OSError as error:
             raise self.refused(error, "looking at") from error
-        return ObjectInfo(key, facts.st_size) if stat.S_ISREG(facts.st_mode) else None
+        return _info(key, facts) if stat.S_ISREG(facts.st_mode) else None
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         folder = prefix.rpartition("/")[0]
@@ -149,6 +153,9 @@ class FolderStore:
             yield from (info for info in self._walk(folder) if info.key.startswith(prefix))
         except OSError as error:
             raise self.refused(error, "listing") from error
+
+    def thaw(self, key: str, *, tier: str, days: int) -> None:
+        """Everything here can be read at once."""
 
     def delete(self, key: str) -> None:
         try:
@@ -211,7 +218,11 @@ class FolderStore:
                 if key != INCOMING:
                     yield from self._walk(key)
             elif entry.is_file(follow_symlinks=False):
-                yield ObjectInfo(key, entry.stat(follow_symlinks=False).st_size)
+                yield _info(key, entry.stat(follow_symlinks=False))
+
+
+def _info(key: str, facts: os.stat_result) -> ObjectInfo:
+    return ObjectInfo(key, facts.st_size, modified=datetime.fromtimestamp(facts.st_mtime, UTC))
 
 
 def _sweep(incoming: str) -> None:

@@ -28,7 +28,6 @@ class FolderUpload:
         self._store = store
         self._key = key
         self._place = store.place(key)
-        self._size = size
         self._lock = threading.Lock()
         self._written: dict[int, int] = {}
         try:
@@ -54,9 +53,10 @@ class FolderUpload:
         with self._lock:
             self._written[offset] = len(data)
 
-    def complete(self) -> None:
-        if sum(self._written.values()) != self._size:
-            raise IntegrityError(f"{display(self._key)} has {sum(self._written.values())} of {self._size} bytes")
+    def complete(self, size: int) -> None:
+        written = sum(self._written.values())
+        if written != size:
+            raise IntegrityError(f"{display(self._key)} has {written} of {size} bytes")
         try:
             self._sync()
             self._publish()
@@ -102,9 +102,10 @@ class FolderUpload:
 
     def _is_there_already(self) -> bool:
         with open(self._path, "rb") as mine, open(self._place, "rb") as theirs:
-            if os.fstat(theirs.fileno()).st_size != self._size:
+            size = os.fstat(mine.fileno()).st_size
+            if os.fstat(theirs.fileno()).st_size != size:
                 return False
-            return all(mine.read(_CHUNK) == theirs.read(_CHUNK) for _ in range(0, self._size + 1, _CHUNK))
+            return all(mine.read(_CHUNK) == theirs.read(_CHUNK) for _ in range(0, size + 1, _CHUNK))
 
 
 def _link(source: str, place: str) -> None:

@@ -7,7 +7,6 @@ path for every part, refuse create-only writes, and hang on a file that was cut 
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import logging
 import math
@@ -20,6 +19,7 @@ from urllib.parse import urlsplit
 
 from archive_tasks import hookimpl
 from archive_tasks.default_plugins.s3_bucket import bucket_exists, create_bucket
+from archive_tasks.default_plugins.s3_cold import COLD_CLASSES, NEEDS_NO_THAWING, described, listed
 from archive_tasks.default_plugins.s3_errors import code_of, says_it_exists, status_of, translated
 from archive_tasks.default_plugins.s3_probes import s3_probes
 from archive_tasks.default_plugins.s3_upload import S3Upload, checksum_fields
@@ -35,8 +35,6 @@ _CHUNK = MIB
 _MOST_PARTS = 9_000
 """S3 allows 10,000; the rest is room for a file that is counted in other units than ours."""
 LARGEST_OBJECT = 5 * 1024 * 1024 * MIB
-COLD_CLASSES = frozenset({"GLACIER", "DEEP_ARCHIVE"})
-"""Classes whose objects answer GET with InvalidObjectState until they are restored. (S3 user guide)"""
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _NOT_IMPLEMENTED = frozenset({"NotImplemented", "501", "UnsupportedOperation"})
 
@@ -88,8 +86,11 @@ class S3Store:
         create_bucket(self.client, self.bucket, self.owner, where=self.url)
 
     @property
-    def reads_at_once(self) -> bool:
-        return self.settings.s3.storage_class not in COLD_CLASSES
+    def storage_class(self) -> str:
+        return self.settings.s3.storage_class
+
+    def is_cold(self, storage_class: str) -> bool:
+        return storage_class in COLD_CLASSES
 
     def part_size(self, size: int) -> int:
         smallest = math.ceil(math.ceil(size / _MOST_PARTS) / MIB) * MIB
@@ -98,10 +99,10 @@ class S3Store:
     def free_bytes(self) -> int | None:
         return None
 
-    def put(self, key: str, data: bytes, *, sha256: bytes, hot: bool = False) -> None:
+    def put(self, key: str, data: bytes, *, sha256: bytes, storage_class: str = "") -> None:
         from botocore.exceptions import ClientError
 
-        request = {**self.place(key), "Body": data, **checksum_fields(sha256), **self._stored_as(hot=hot)}
+        request = {**self.place(key), "Body": data, **checksum_fields(sha256), **self._stored_as(storage_class)}
         with translated(self.url, "writing to"):
             try:
                 self._conditionally(self.client.put_object, request)
@@ -110,13 +111,13 @@ class S3Store:
                     raise
                 self._check_it_is_ours(key, len(data), sha256.hex())
 
-    def upload(self, key: str, size: int) -> S3Upload:
+    def upload(self, key: str, size: int, *, storage_class: str = "") -> S3Upload:
         if size > LARGEST_OBJECT:
             raise ItemUnreadable(f"{display(key)} has {size:,} bytes, and S3 takes {LARGEST_OBJECT:,} in one object")
         request = {**self.place(key), "ChecksumAlgorithm": "SHA256", "ChecksumType": "COMPOSITE"}
         with translated(self.url, "writing to"):
-            answer = self.client.create_multipart_upload(**request, **self._stored_as(hot=False))
-            return S3Upload(self, key, size, answer["UploadId"], self.part_size(size))
+            answer = self.client.create_multipart_upload(**request, **self._stored_as(storage_class))
+            return S3Upload(self, key, answer["UploadId"], self.part_size(size))
 
     def read(self, key: str, *, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
         if length == 0:
@@ -145,7 +146,7 @@ class S3Store:
         try:
             with translated(self.url, "looking into"):
                 answer = self.client.head_object(**self.place(key), ChecksumMode="ENABLED")
-                return ObjectInfo(key, answer["ContentLength"], hex_checksum(answer.get("ChecksumSHA256")))
+                return described(key, answer)
         except ObjectMissing:
             return None
 
@@ -154,7 +155,18 @@ class S3Store:
         with translated(self.url, "listing"):
             for page in pages.paginate(Bucket=self.bucket, Prefix=self._prefix + prefix, **self.owner):
                 for found in page.get("Contents", []):
-                    yield ObjectInfo(found["Key"].removeprefix(self._prefix), found["Size"])
+                    yield listed(found["Key"].removeprefix(self._prefix), found)
+
+    def thaw(self, key: str, *, tier: str, days: int) -> None:
+        from botocore.exceptions import ClientError
+
+        request = {"Days": days, "GlacierJobParameters": {"Tier": tier}}
+        with translated(self.url, "thawing in"):
+            try:
+                self.client.restore_object(**self.place(key), RestoreRequest=request)
+            except ClientError as error:
+                if code_of(error.response) not in NEEDS_NO_THAWING:
+                    raise
 
     def delete(self, key: str) -> None:
         with translated(self.url, "removing from"):
@@ -198,25 +210,14 @@ class S3Store:
         if not self.holds(key, size, sha256, sha256):
             raise ObjectExists(f"{display(key)} is in {self.url} with other contents")
 
-    def _stored_as(self, *, hot: bool) -> dict[str, str]:
+    def _stored_as(self, storage_class: str) -> dict[str, str]:
         s3 = self.settings.s3
         fields = {
-            "StorageClass": "" if hot else s3.storage_class,
+            "StorageClass": storage_class,
             "ServerSideEncryption": s3.encryption,
             "SSEKMSKeyId": s3.kms_key,
         }
         return {name: value for name, value in fields.items() if value}
-
-
-def hex_checksum(text: str | None) -> str | None:
-    """S3's base64, with `-N` behind a composite, in our notation."""
-    if not text:
-        return None
-    digest, hyphen, parts = text.partition("-")
-    try:
-        return base64.b64decode(digest, validate=True).hex() + hyphen + parts
-    except ValueError:
-        return None
 
 
 def _is_not_implemented(answer: Mapping[str, Any]) -> bool:

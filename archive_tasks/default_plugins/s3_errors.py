@@ -18,6 +18,7 @@ from archive_tasks.errors import (
     ArchiveTasksError,
     IntegrityError,
     ItemUnreadable,
+    ObjectFrozen,
     ObjectMissing,
     StoreBusy,
     StoreError,
@@ -63,6 +64,7 @@ WRONG_BYTES_CODES = frozenset(
     }
 )
 EXISTS_CODES = frozenset({"PreconditionFailed", "412", "ConditionNotMet"})
+FROZEN_CODES = frozenset({"InvalidObjectState"})
 MISSING_CODES = frozenset({"NoSuchKey", "404", "NotFound"})
 _UNTRUSTED_TLS = ("certificate", "CERTIFICATE", "ostname", "WRONG_VERSION_NUMBER", "wrong version", "UNKNOWN_PROTOCOL")
 """What an SSLError says when trying again will not help; a connection that breaks is an SSLError too."""
@@ -103,7 +105,6 @@ _ADVICE = {
     "InvalidBucketName": "the store does not accept that bucket name: choose another",
     "InvalidStorageClass": "the store does not know that class: see archive.s3.storage_class",
     "KMS.NotFoundException": "there is no such key: see archive.s3.kms_key",
-    "InvalidObjectState": "it is in cold storage and has to be restored first",
 }
 
 
@@ -149,6 +150,10 @@ def of_answer(answer: Mapping[str, Any], *, where: str, doing: str) -> ArchiveTa
     said = f"{doing} {where}: the store answered {display(code) or status}"
     if code in MISSING_CODES:
         return ObjectMissing(f"{doing} {where}: there is no such object")
+    if code in FROZEN_CODES:
+        return ObjectFrozen(f"{doing} {where}: the object is in a cold class and must be thawed first")
+    if code == "GlacierExpeditedRetrievalNotAvailable":
+        return StoreUnusable(f"{said}: expedited thawing is not to be had now; choose another tier")
     if code == "NoSuchUpload":
         return StoreBusy(f"{doing} {where}: the store has forgotten the upload", start_over=True)
     if code in WRONG_BYTES_CODES:

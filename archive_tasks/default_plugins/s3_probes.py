@@ -102,13 +102,14 @@ class _Probes:
         return _refusal(noticed, yes="a wrong part was refused", no="it took a part whose SHA-256 was a lie")
 
     def returns_checksums(self, prefix: str) -> Answer:
+        """Of objects in the class that data will have: so a class that the server does not know is met here."""
         data = os.urandom(1024)
         digest = hashlib.sha256(data).digest()
         with removed(self._store, [f"{prefix}whole", f"{prefix}parts"]):
-            self._store.put(f"{prefix}whole", data, sha256=digest)
-            upload = self._store.upload(f"{prefix}parts", len(data))
+            self._store.put(f"{prefix}whole", data, sha256=digest, storage_class=self._store.storage_class)
+            upload = self._store.upload(f"{prefix}parts", len(data), storage_class=self._store.storage_class)
             upload.put_part(1, data, sha256=digest)
-            upload.complete()
+            upload.complete(len(data))
             whole, parts = self._store.describe(f"{prefix}whole"), self._store.describe(f"{prefix}parts")
         right = (
             whole is not None

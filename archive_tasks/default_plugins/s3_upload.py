@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import logging
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from archive_tasks.checksums import composite_checksum
 from archive_tasks.default_plugins.s3_errors import code_of, says_it_exists, translated
@@ -16,16 +16,21 @@ if TYPE_CHECKING:
     from archive_tasks.default_plugins.s3 import S3Store
 
 
+class _Part(NamedTuple):
+    etag: str
+    sha256: bytes
+    size: int
+
+
 class S3Upload:
     """A multipart upload, with the SHA-256 of every part."""
 
-    def __init__(self, store: S3Store, key: str, size: int, upload_id: str, part_size: int) -> None:
+    def __init__(self, store: S3Store, key: str, upload_id: str, part_size: int) -> None:
         self.part_size = part_size
         self._store = store
         self._key = key
-        self._size = size
         self._id = upload_id
-        self._parts: dict[int, tuple[str, bytes]] = {}
+        self._parts: dict[int, _Part] = {}
 
     def put_part(self, number: int, data: bytes, *, sha256: bytes) -> None:
         with translated(self._store.url, "writing to"):
@@ -36,22 +41,25 @@ class S3Upload:
                 Body=data,
                 **checksum_fields(sha256),
             )
-            self._parts[number] = (answer["ETag"], sha256)
+            self._parts[number] = _Part(answer["ETag"], sha256, len(data))
 
-    def complete(self) -> None:
+    def complete(self, size: int) -> None:
         from botocore.exceptions import ClientError
 
-        ordered = [(number, *self._parts[number]) for number in sorted(self._parts)]
+        sent = sum(part.size for part in self._parts.values())
+        if sent != size:
+            raise IntegrityError(f"{display(self._key)} has {sent} of {size} bytes")
+        ordered = sorted(self._parts.items())
         parts = [
-            {"PartNumber": number, "ETag": etag, "ChecksumSHA256": base64.b64encode(digest).decode()}
-            for number, etag, digest in ordered
+            {"PartNumber": number, "ETag": part.etag, "ChecksumSHA256": base64.b64encode(part.sha256).decode()}
+            for number, part in ordered
         ]
         try:
             with translated(self._store.url, "writing to"):
                 try:
                     self._store.complete(self._key, self._id, parts)
                 except ClientError as error:
-                    self._settle(error.response, [digest for _, _, digest in ordered])
+                    self._settle(error.response, [part.sha256 for _, part in ordered], size)
                     if not says_it_exists(error.response) and code_of(error.response) != "NoSuchUpload":
                         raise
         except IntegrityError as error:
@@ -65,7 +73,7 @@ class S3Upload:
         except (BotoCoreError, ClientError) as error:
             logging.getLogger("archive_tasks").debug("an upload could not be aborted: %s", error)
 
-    def _settle(self, answer: Mapping[str, Any], digests: Sequence[bytes]) -> None:
+    def _settle(self, answer: Mapping[str, Any], digests: Sequence[bytes], size: int) -> None:
         """An answer to Complete may be about our own Complete, whose answer was lost.
 
         Raises:
@@ -77,16 +85,16 @@ class S3Upload:
             raise StoreBusy("another write met this one", start_over=True)
         if not says_it_exists(answer) and code != "NoSuchUpload":
             return
-        if self._is_there(digests):
+        if self._is_there(digests, size):
             return
         if code == "NoSuchUpload":
             raise StoreBusy("the store has forgotten the upload", start_over=True)
         raise ObjectExists(f"{display(self._key)} is in {self._store.url} with other contents")
 
-    def _is_there(self, digests: Sequence[bytes]) -> bool:
+    def _is_there(self, digests: Sequence[bytes], size: int) -> bool:
         """By size and composite checksum; where there is none, by size: the caller proves what it sent anyway."""
         found = self._store.describe(self._key)
-        if found is None or found.size != self._size:
+        if found is None or found.size != size:
             return False
         composite = composite_checksum(digests)
         return found.checksum is None or found.checksum in {composite, composite.partition("-")[0]}

@@ -48,38 +48,51 @@ class OpenFolder:
         self.up = "/".join([".."] * (path.count("/") + 1)) if path else "."
 
     def __del__(self) -> None:
-        os.close(self.fd)
+        self.close()
+
+    def close(self) -> None:
+        """Let go of it, once is enough."""
+        fd, self.fd = self.fd, -1
+        if fd >= 0:
+            os.close(fd)
 
     def is_at(self, facts: os.stat_result) -> bool:
         """Do these facts tell of this folder?"""
         return facts.st_ino == self.inode and facts.st_dev == self.device
 
 
-class FolderHandles:
+class OpenFolders:
     """The folders below `root` that were used last, by path. For several threads at once.
 
     Args:
         root: path of the folder that nothing leaves; links in it are followed, it is the user's own choice.
         clock: seconds since the epoch; tells how old a leftover is.
+        sweep: remove the leftovers of runs that crashed, in each folder that is entered.
 
     Raises:
         OSError: the root cannot be opened.
     """
 
-    def __init__(self, root: str, *, clock: Callable[[], float]) -> None:
+    def __init__(self, root: str, *, clock: Callable[[], float], sweep: bool) -> None:
         self._name = root
         self._clock = clock
         self._lock = threading.Lock()
         self._open: OrderedDict[str, OpenFolder] = OrderedDict()
-        self._swept: set[str] = {""}
+        self._sweeps = sweep
+        self._swept: set[str] = set()
         self.root = OpenFolder("", os.open(root, _OPEN_FOLDER))
-        self._sweep(self.root)
+        self._sweep_once(self.root)
 
     def close(self) -> None:
-        """Let go of all folders, once is enough; using this afterwards fails."""
+        """Let go of all folders, once is enough; using this afterwards fails.
+
+        At once, and not when the last to hold them does: the frames of an error may for long, and a disk with an open
+        folder cannot be unmounted.
+        """
         with self._lock:
+            for folder in (self.root, *self._open.values()):
+                folder.close()
             self._open.clear()
-            vars(self).pop("root", None)
 
     def open(self, path: str) -> OpenFolder:
         """The folder at `path`, which is checked already; the root when it is empty.
@@ -162,9 +175,7 @@ class FolderHandles:
                 raise EntryOccupied(f"{display(path)} is no folder, and lies where one would go") from error
             raise
         self._remember(folder)
-        if path not in self._swept:
-            self._swept.add(path)
-            self._sweep(folder)
+        self._sweep_once(folder)
         return folder
 
     def _remember(self, folder: OpenFolder) -> None:
@@ -174,8 +185,11 @@ class FolderHandles:
             while len(self._open) > _KEPT_OPEN:
                 self._open.popitem(last=False)
 
-    def _sweep(self, folder: OpenFolder) -> None:
-        """Remove what runs that crashed have left in a folder: once for each folder that was there before."""
+    def _sweep_once(self, folder: OpenFolder) -> None:
+        """Remove what runs that crashed have left in a folder that was there before."""
+        if not self._sweeps or folder.path in self._swept:
+            return
+        self._swept.add(folder.path)
         for name in os.listdir(folder.fd):
             if _TEMPORARY.fullmatch(name) and self._is_abandoned(folder, name):
                 remove_quietly(folder, name)

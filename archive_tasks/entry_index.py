@@ -1,0 +1,102 @@
+"""The entries of archives, kept beside the catalogue: to be found by their names, and read without the target.
+
+An archive's manifest is kept as it was written, block by block, each with the folded names of its entries. Blocks
+of an archive that was not recorded are never looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from archive_tasks.catalogue import Catalogue, Write
+from archive_tasks.errors import ManifestError
+from archive_tasks.manifest import Block, BlockWriter, Record, lines_of, name_in, parse_line
+from archive_tasks.search import Query, pack_names
+
+_MOST_WAITING = 8
+_AT_ONCE = 16
+
+
+class EntryKeeper:
+    """Takes the blocks of one archive as they are written; `keep` makes them count."""
+
+    def __init__(self, catalogue: Catalogue, archive_id: str) -> None:
+        self._catalogue = catalogue
+        self._id = archive_id
+        self._waiting: list[tuple[int, bytes, bytes]] = []
+        self._number = 0
+
+    def add(self, block: Block) -> None:
+        """Take a block; many are written down now and then, so that memory does not grow with the item."""
+        self._waiting.append((self._number, pack_names(block.paths), block.frame))
+        self._number += 1
+        if len(self._waiting) > _MOST_WAITING:
+            with self._catalogue.writing() as write:
+                self._write_down(write)
+
+    def keep(self, write: Write) -> None:
+        """In the transaction that records the archive."""
+        self._write_down(write)
+        write("delete from blocks where archive_id = ? and number >= ?", (self._id, self._number))
+        write("insert or replace into indexed values (?)", (self._id,))
+
+    def _write_down(self, write: Write) -> None:
+        for number, names, lines in self._waiting:
+            write("delete from blocks where archive_id = ? and number = ?", (self._id, number))
+            write(
+                "insert into blocks (archive_id, number, names, lines) values (?,?,?,?)",
+                (self._id, number, names, lines),
+            )
+        self._waiting.clear()
+
+
+def keep_lines(keeper: EntryKeeper, lines: Iterable[tuple[Record, bytes]]) -> None:
+    """Take the lines of a manifest that was read from the target. Raises ManifestError."""
+    writer = BlockWriter(keeper.add)
+    for record, line in lines:
+        writer.add(line, name_in(record, "path") if "path" in record else "")
+    writer.flush()
+
+
+def is_indexed(catalogue: Catalogue, archive_id: str) -> bool:
+    """Are the archive's entries here?"""
+    return bool(catalogue.rows("select 1 from indexed where archive_id = ?", archive_id))
+
+
+def kept_records(catalogue: Catalogue, archive_id: str) -> Iterator[Record]:
+    """The lines of an archive's manifest, its header first. Raises ManifestError when what is kept is damaged."""
+    number = 0
+    while rows := catalogue.rows("select lines from blocks where archive_id = ? and number = ?", archive_id, number):
+        for line in lines_of(rows[0][0]):
+            record = parse_line(line)
+            if "end" not in record:
+                yield record
+        number += 1
+
+
+def search_entries(catalogue: Catalogue, query: Query) -> Iterator[tuple[str, Record]]:
+    """(archive id, entry) of every entry whose path matches, archive by archive, newest archives first."""
+    order = "select a.id from archives a join indexed i on i.archive_id = a.id order by a.created desc, a.item"
+    for (archive_id,) in catalogue.rows(order):
+        first = 0
+        while rows := catalogue.rows(
+            "select number, names from blocks where archive_id = ? and number between ? and ? order by number",
+            archive_id,
+            first,
+            first + _AT_ONCE - 1,
+        ):
+            for number, names in rows:
+                yield from ((archive_id, record) for record in _matching(catalogue, archive_id, number, names, query))
+            first += _AT_ONCE
+
+
+def _matching(catalogue: Catalogue, archive_id: str, number: int, names: bytes, query: Query) -> Iterator[Record]:
+    wanted = list(query.numbers(names))
+    if not wanted:
+        return
+    rows = catalogue.rows("select lines from blocks where archive_id = ? and number = ?", archive_id, number)
+    lines = lines_of(rows[0][0]) if rows else []
+    for index in wanted:
+        if index >= len(lines):
+            raise ManifestError("the catalogue is damaged; build it anew with catalogue --rebuild")
+        yield parse_line(lines[index])

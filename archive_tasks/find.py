@@ -1,0 +1,48 @@
+"""Finding entries of archives by pieces of their paths, without asking the target."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from archive_tasks.catalogue import Catalogue
+from archive_tasks.entry_index import is_indexed, search_entries
+from archive_tasks.manifest import Record, name_in
+from archive_tasks.model import Archive
+from archive_tasks.search import Query
+
+
+class Found(NamedTuple):
+    """An entry that matches, and the archive that it is in. `length` is the bytes to fetch for it."""
+
+    path: str
+    record: Record
+    archive: Archive
+
+    @property
+    def length(self) -> int:
+        return int(self.record.get("length", 0))
+
+
+def find(catalogues: Sequence[Catalogue], text: str, *, most: int) -> tuple[list[Found], bool]:
+    """The first `most` entries that match, newest archives first; and whether there are more.
+
+    Args:
+        text: words that must all be in the path, in any order and case; see `archive_tasks.search.Query`.
+    """
+    query = Query(text)
+    found = list(itertools.islice(_found(catalogues, query), most + 1))
+    return found[:most], len(found) > most
+
+
+def unindexed(catalogues: Sequence[Catalogue]) -> int:
+    """How many archives are known without their entries, and so are not searched."""
+    return sum(not is_indexed(one, known.archive.id) for one in catalogues for known in one.archives())
+
+
+def _found(catalogues: Sequence[Catalogue], query: Query) -> Iterator[Found]:
+    for catalogue in catalogues:
+        archives = {known.archive.id: known.archive for known in catalogue.archives()}
+        for archive_id, record in search_entries(catalogue, query):
+            yield Found(name_in(record, "path"), record, archives[archive_id])

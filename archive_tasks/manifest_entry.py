@@ -1,0 +1,151 @@
+"""A line of a manifest as a checked value: whatever a forged manifest holds, what comes out of here has sane types."""
+
+from __future__ import annotations
+
+import base64
+import functools
+import re
+from typing import Any, Literal, NamedTuple
+
+from archive_tasks.destination import Attributes
+from archive_tasks.errors import ManifestError
+from archive_tasks.manifest import Record, name_in
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_KEY = re.compile(r"[A-Za-z0-9._~-]+(/[A-Za-z0-9._~-]+)*")
+_LARGEST = 1 << 62
+
+
+class Place(NamedTuple):
+    """Which bytes of which object hold a file.
+
+    Attributes:
+        within: where the file begins in what these bytes unpack to; None when they are the file.
+        parts: hex SHA-256 of each `part_size` bytes of an object that was sent in parts.
+    """
+
+    key: str
+    offset: int
+    length: int
+    within: int | None = None
+    part_size: int = 0
+    parts: tuple[str, ...] = ()
+
+
+class ManifestEntry(NamedTuple):
+    """An entry.
+
+    Attributes:
+        place: None for what has no contents of its own: an empty file, a hard link, a folder, a symlink.
+        hardlink: path of the entry whose contents it shares, or empty.
+        target: where a symlink points.
+    """
+
+    path: str
+    kind: Literal["file", "folder", "link"]
+    attributes: Attributes
+    size: int = 0
+    sha256: str = ""
+    place: Place | None = None
+    hardlink: str = ""
+    target: str = ""
+    sparse: bool = False
+
+
+def entry_of(record: Record) -> ManifestEntry:
+    """Raises ManifestError for a line that is no entry, or none that makes sense."""
+    path = name_in(record, "path")
+    kind = record.get("type")
+    if kind not in {"file", "folder", "link"}:
+        raise _odd(path, "type")
+    try:
+        attributes = Attributes(
+            mode=int(str(record["mode"]), 8) & 0o7777,
+            mtime_ns=_number(record["mtime_ns"], lowest=-_LARGEST),
+            uid=_number(record.get("uid", -1), lowest=-1),
+            gid=_number(record.get("gid", -1), lowest=-1),
+            user=str(record.get("user", "")),
+            group=str(record.get("group", "")),
+            xattrs=_xattrs(record["xattrs"]) if "xattrs" in record else {},
+        )
+        if kind == "link":
+            return ManifestEntry(path=path, kind="link", attributes=attributes, target=_target(record, path))
+        if kind == "folder":
+            return ManifestEntry(path=path, kind="folder", attributes=attributes)
+        return _file(record, path, attributes)
+    except (KeyError, TypeError, ValueError) as error:
+        raise _odd(path, str(error)) from error
+
+
+def _file(record: Record, path: str, attributes: Attributes) -> ManifestEntry:
+    size = _number(record["size"])
+    hardlink = name_in(record, "hardlink") if "hardlink" in record else ""
+    place = _place(record, size, path) if size and not hardlink else None
+    return ManifestEntry(
+        path=path,
+        kind="file",
+        attributes=attributes,
+        size=size,
+        sha256="" if hardlink else _digest(record["sha256"], path),
+        place=place,
+        hardlink=hardlink,
+        sparse=bool(record.get("sparse")),
+    )
+
+
+def _place(record: Record, size: int, path: str) -> Place:
+    key = record["key"]
+    if not _is_key(key):
+        raise _odd(path, "key")
+    within = _number(record["within"]) if "within" in record else None
+    parts = tuple([_digest(part, path) for part in record["parts"]]) if "parts" in record else ()
+    place = Place(
+        key=key,
+        offset=_number(record["offset"]),
+        length=_number(record["length"]),
+        within=within,
+        part_size=_number(record["part_size"]) if parts else 0,
+        parts=parts,
+    )
+    if within is None and place.length != size:
+        raise _odd(path, "length")
+    if parts and (place.part_size < 1 or len(parts) != -(-size // place.part_size)):
+        raise _odd(path, "parts")
+    return place
+
+
+@functools.lru_cache(maxsize=1024)
+def _is_key(key: Any) -> bool:
+    """One pack holds thousands of files."""
+    return (
+        isinstance(key, str)
+        and _KEY.fullmatch(key) is not None
+        and all(segment.strip(".") for segment in key.split("/"))
+    )
+
+
+def _xattrs(value: Any) -> dict[str, bytes]:
+    return {str(name): base64.b64decode(text) for name, text in dict(value).items()}
+
+
+def _target(record: Record, path: str) -> str:
+    target = name_in(record, "target")
+    if not target or "\0" in target:
+        raise _odd(path, "target")
+    return target
+
+
+def _digest(value: Any, path: str) -> str:
+    if not isinstance(value, str) or not _SHA256.fullmatch(value):
+        raise _odd(path, "sha256")
+    return value
+
+
+def _number(value: Any, *, lowest: int = 0) -> int:
+    if type(value) is not int or not lowest <= value <= _LARGEST:
+        raise ValueError(f"{value!r} is no sensible number")
+    return value
+
+
+def _odd(path: str, what: str) -> ManifestError:
+    return ManifestError(f"{path!a} has an impossible {what} in its manifest")

@@ -1,0 +1,126 @@
+"""What the tasks share that work on a target: which it is, its lock, patience with it, and its catalogue."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+import filelock
+
+from archive_tasks.catalogue import Catalogue, catalogue_path
+from archive_tasks.console import Console
+from archive_tasks.errors import ArchiveTasksError, UsageError
+from archive_tasks.names import display
+from archive_tasks.pace import Pace, Patience
+from archive_tasks.report import count_text
+from archive_tasks.session import Session
+from archive_tasks.store import Store
+from archive_tasks.sync import Synced, sync
+
+
+def target_of(session: Session) -> str:
+    """URL of the target, also where the root is not (yet) on this machine."""
+    named = os.path.expanduser(session.settings.root)
+    root = os.path.realpath(named) if named and os.path.isdir(named) else ""
+    return session.target_for(root)
+
+
+def root_of(session: Session) -> str:
+    """The root as an absolute path, empty when none is set or it is not here."""
+    named = os.path.expanduser(session.settings.root)
+    return os.path.realpath(named) if named and os.path.isdir(named) else ""
+
+
+@contextmanager
+def existing_target(session: Session) -> Iterator[tuple[Store, Catalogue]]:
+    """The target, which must exist, and its catalogue.
+
+    Raises:
+        UsageError: there is no such target.
+    """
+    url = target_of(session)
+    store = session.open_store(url)
+    if not store.exists():
+        raise UsageError(f"there is no target {display(url)}: give the right one with --target")
+    with Catalogue(catalogue_path(session.data, url), target=url) as catalogue:
+        yield store, catalogue
+
+
+def new_pace(session: Session) -> Pace:
+    """A pace by the settings."""
+    settings = session.settings
+    return Pace(concurrency=settings.concurrency, bandwidth=0, memory=settings.memory)
+
+
+def new_patience(session: Session, pace: Pace, console: Console) -> Patience:
+    """Patience with the target that says when it waits for long."""
+    return Patience(
+        pace=pace,
+        seconds=session.settings.retry_minutes * 60,
+        on_retry=lambda problem, seconds: console.warn(f"{problem}; trying on") if seconds > 5 else None,
+    )
+
+
+def bring_in_step(
+    session: Session,
+    store: Store,
+    catalogue: Catalogue,
+    patience: Patience,
+    console: Console,
+    *,
+    wanted: Callable[[str], bool] = lambda _key: True,
+) -> Synced:
+    """Fetch the manifests that are new, saying so where they are many, and warn of those that are no help."""
+
+    def tell(done: int, of: int) -> None:
+        if of > 100 and done % 100 == 0:
+            console.say(f"read {done:,} of {of:,} manifests", style="dim")
+
+    synced = sync(
+        store,
+        catalogue,
+        patience=patience,
+        now=session.now,
+        concurrency=session.settings.concurrency,
+        wanted=wanted,
+        on_progress=tell,
+    )
+    for key, reason in synced.unreadable:
+        console.warn(f"{display(key)}: {reason}")
+    if synced.new:
+        number = count_text(len(synced.new), "manifest that was", "manifests that were")
+        console.say(f"read {number} new here", style="dim")
+    return synced
+
+
+@contextmanager
+def one_run_at_a_time(path: str) -> Iterator[None]:
+    """One run that writes to a target, by the path of its catalogue.
+
+    The kernel lets go of the lock when a process dies, however it dies.
+    """
+    os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+    holder = f"{path}.holder"
+    try:
+        with filelock.FileLock(f"{path}.lock", timeout=0, mode=0o600):
+            with open(holder, "w", encoding="utf-8", opener=_privately) as file:
+                file.write(f"process {os.getpid()} since {datetime.now(UTC):%Y-%m-%d %H:%M} UTC")
+            yield
+    except filelock.Timeout:
+        raise ArchiveTasksError(
+            f"another run is writing to this target ({_read(holder)}); wait for it to end"
+        ) from None
+
+
+def _privately(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def _read(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8") as file:
+            return display(file.read(200))
+    except OSError:
+        return "it does not say which"

@@ -1,0 +1,133 @@
+"""Objects in the store, and the proof that it holds them."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor, wait
+from dataclasses import dataclass, field
+
+from archive_tasks.checksums import composite_checksum, whole_checksum
+from archive_tasks.errors import IntegrityError, Interrupted
+from archive_tasks.names import display
+from archive_tasks.pace import Pace, Patience
+from archive_tasks.store import Store
+
+_RANGE = 16 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """An object, proven in the store. `sha256` and `parts` are hex digests; `parts` is empty when it was written
+    whole.
+    """
+
+    key: str
+    size: int
+    sha256: str
+    part_size: int = 0
+    parts: tuple[str, ...] = ()
+
+    @property
+    def checksum(self) -> str:
+        """What a store that keeps checksums must say of it."""
+        digests = [bytes.fromhex(part) for part in self.parts]
+        return composite_checksum(digests) if digests else whole_checksum(bytes.fromhex(self.sha256))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sending:
+    """What everything that one item sends has in common.
+
+    Attributes:
+        trusted: True when the store's own checksums are proof; otherwise what was written is read back.
+        there: sizes of objects that an earlier attempt left, by key; they are proven and not sent again.
+        on_sent: told of each number of bytes that is in the store.
+        storage_class: of the objects, in the store's words.
+        given_up: set when what is still queued for this item shall end at once.
+    """
+
+    store: Store
+    pace: Pace
+    patience: Patience
+    workers: Executor
+    trusted: bool
+    storage_class: str = ""
+    there: Mapping[str, int] = field(default_factory=dict)
+    on_sent: Callable[[int], None] = lambda _size: None
+    given_up: threading.Event = field(default_factory=threading.Event)
+
+    def check_wanted(self) -> None:
+        """Raises Interrupted when the item was given up or the run was stopped."""
+        if self.given_up.is_set() or self.pace.stopped:
+            raise Interrupted("stopped")
+
+
+def uncounted(sending: Sending) -> Sending:
+    """The same for objects that are no file of the user's: progress counts his bytes."""
+    return dataclasses.replace(sending, on_sent=lambda _size: None)
+
+
+def prove(stored: Stored, sending: Sending) -> None:
+    """Make sure that the store holds the object, in the thread that asks.
+
+    Raises:
+        IntegrityError: it does not, or not as it was sent.
+    """
+    if not (sending.trusted and _is_confirmed(stored, sending)):
+        for expected, offset, length in _ranges(stored):
+            _read_back(stored.key, expected, offset, length, sending)
+
+
+def prove_side_by_side(stored: Stored, sending: Sending) -> None:
+    """As `prove`, a large object's parts read back by the workers. Not to be called by a worker."""
+    if sending.trusted and _is_confirmed(stored, sending):
+        return
+    reading = [
+        sending.workers.submit(_read_back, stored.key, expected, offset, length, sending)
+        for expected, offset, length in _ranges(stored)
+    ]
+    try:
+        for one in reading:
+            one.result()
+    finally:
+        wait([one for one in reading if not one.cancel()])
+
+
+def _is_confirmed(stored: Stored, sending: Sending) -> bool:
+    """Does the store's own checksum confirm it? False when it keeps none."""
+    found = sending.patience.ask(lambda: sending.store.describe(stored.key))
+    if found is None or found.size != stored.size:
+        raise IntegrityError(f"the target does not hold {display(stored.key)} as it was written")
+    if found.checksum is not None and found.checksum != stored.checksum:
+        raise IntegrityError(f"the target holds other bytes than were sent as {display(stored.key)}")
+    return found.checksum is not None
+
+
+def _ranges(stored: Stored) -> list[tuple[str, int, int]]:
+    """(SHA-256, offset, length) of what can be checked by itself."""
+    if not stored.parts:
+        return [(stored.sha256, 0, stored.size)]
+    size = stored.part_size
+    return [(part, at * size, min(size, stored.size - at * size)) for at, part in enumerate(stored.parts)]
+
+
+def _read_back(key: str, expected: str, offset: int, length: int, sending: Sending) -> None:
+    digest = hashlib.sha256()
+    for start in range(0, length, _RANGE):
+        sending.check_wanted()
+        piece = (key, offset + start, min(_RANGE, length - start))
+        digest = sending.patience.ask(functools.partial(_hashed_on, digest, sending.store, *piece))
+    if digest.hexdigest() != expected:
+        raise IntegrityError(f"the target returns other bytes than were sent as {display(key)}")
+
+
+def _hashed_on(so_far: hashlib._Hash, store: Store, key: str, offset: int, length: int) -> hashlib._Hash:
+    """The digest, moved on by one range; a copy, so that a range that fails half-way can be read again."""
+    digest = so_far.copy()
+    for chunk in store.read(key, offset=offset, length=length):
+        digest.update(chunk)
+    return digest

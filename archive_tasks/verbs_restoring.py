@@ -1,0 +1,313 @@
+"""What the task restore does: bring archived things back."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from archive_tasks import report_restoring as reporting
+from archive_tasks.catalogue import Catalogue, catalogue_path
+from archive_tasks.chain import PartlyFailed, refuse_help, session_of
+from archive_tasks.console import Console
+from archive_tasks.errors import Interrupted, UsageError
+from archive_tasks.names import display, key_segment
+from archive_tasks.opened import bring_in_step, new_pace, new_patience, root_of, target_of
+from archive_tasks.pace import Patience
+from archive_tasks.prices import Prices, dollars_text, read_prices
+from archive_tasks.report import Document, count_text, size_text
+from archive_tasks.restored import note_restored
+from archive_tasks.selection import EVERYTHING, Selection, Wish, select
+from archive_tasks.session import Session
+from archive_tasks.staleness import nanoseconds
+from archive_tasks.store import Store
+
+_SHORTEST_POLL, _LONGEST_POLL = 1.0, 300.0
+
+
+# -- restore ------------------------------------------------------------------------------------------
+
+
+def restore(
+    c: Any,
+    patterns: Sequence[str],
+    flags: Mapping[str, Any],
+    *,
+    to: str | None,
+    at: str | None,
+    conflict: str,
+    tier: str | None,
+    wait: bool,
+    yes: bool,
+    dry_run: bool,
+    json_document: bool,
+) -> Document:
+    """Bring back what the patterns name."""
+    console = Console(json_document=json_document)
+    session = session_of(c, flags)
+    prices = read_prices(session.settings.prices)
+    url = target_of(session)
+    store = session.open_store(url)
+    wish = Wish(
+        patterns=tuple(patterns),
+        at=moment(at) if at else None,
+        scope=session.settings.scope if "scope" in session.settings.flagged else "",
+        to=to or "",
+        root=root_of(session),
+    )
+    with Catalogue(catalogue_path(session.data, url), target=url) as opened:
+        patience = new_patience(session, new_pace(session), console)
+        bring_in_step(session, store, opened, patience, console, wanted=_manifests_of(patterns))
+        if not opened.archives() and not store.exists():
+            raise UsageError(f"there is no target {display(url)}: give the right one with --target")
+        selections = select(wish, [known.archive for known in opened.archives()])
+        run = _Restoring(session, store, opened, console, prices, conflict=conflict, tier=tier, yes=yes)
+        document = run.carry_out(selections, wait=wait, dry_run=dry_run)
+    if json_document:
+        console.document(document)
+    run.end(document)
+    return document
+
+
+def moment(text: str) -> datetime:
+    """`2026-05-01` (to its end, UTC) or `2026-05-01T12:00`. Raises UsageError."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise UsageError(f"--at is {text!r}, but must be a date, e.g. 2026-05-01") from None
+    if len(text) <= len("2026-05-01"):
+        found += timedelta(days=1, microseconds=-1)
+    return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def _manifests_of(patterns: Sequence[str]) -> Any:
+    """Which manifests can matter, by their keys: those of the items that are named."""
+    names = [pattern.strip("/").split("/")[0] for pattern in patterns]
+    if any(set(name) & set("*?[~") or pattern.startswith("/") for name, pattern in zip(names, patterns, strict=True)):
+        return lambda _key: True
+    segments = [f"/{key_segment(name)}~" for name in names]
+    return lambda key: any(segment in key for segment in segments)
+
+
+class _Restoring:
+    """One restore, from the plan to its end."""
+
+    def __init__(
+        self,
+        session: Session,
+        store: Store,
+        catalogue: Catalogue,
+        console: Console,
+        prices: Prices,
+        *,
+        conflict: str,
+        tier: str | None,
+        yes: bool,
+    ) -> None:
+        self._session = session
+        self._store = store
+        self._catalogue = catalogue
+        self._console = console
+        self._prices = prices
+        self._conflict = conflict
+        self._tier = tier
+        self._yes = yes
+
+    def carry_out(self, selections: Sequence[Selection], *, wait: bool, dry_run: bool) -> Document:
+        from archive_tasks import thaw
+
+        cold = self._look_for_cold(selections, always=dry_run)
+        if dry_run:
+            return self._show_plan(selections, cold)
+        restored = self._run(selections, cold.keys)
+        if restored.frozen and not cold.keys:
+            cold = thaw.look(restored.frozen, self._store, patience=self._patience(), concurrency=self._concurrency)
+        if cold.frozen:
+            self._have_thawed(cold)
+        if cold.keys and wait:
+            self._wait_for(cold.keys)
+            restored = self._run(selections, frozenset())
+            cold = thaw.Cold(frozen=(), thawing=())
+        return reporting.restore_document(self._store.url, selections, restored, thawing=len(cold.keys))
+
+    def end(self, document: Document) -> None:
+        """Say what is true now. Raises PartlyFailed when something is not back."""
+        if document.get("dry_run"):
+            return
+        for one in document["lost"][:20]:
+            self._console.warn(f"{display(one['path'])} is back without {one['what']}")
+        self._console.say(reporting.restore_summary(document), style="bold")
+        if document["failed"]:
+            raise PartlyFailed(
+                f"{count_text(len(document['failed']), 'entry was', 'entries were')} not restored, see above"
+            )
+        if document["thawing"]:
+            raise PartlyFailed(
+                f"{count_text(document['thawing'], 'object is', 'objects are')} thawing: run the same again when they "
+                "are ready, or with --wait"
+            )
+
+    @property
+    def _concurrency(self) -> int:
+        return self._session.settings.concurrency
+
+    def _patience(self) -> Patience:
+        return new_patience(self._session, new_pace(self._session), self._console)
+
+    # -- the plan -----------------------------------------------------------------------------------
+
+    def _look_for_cold(self, selections: Sequence[Selection], *, always: bool) -> Any:
+        """Ask how far objects are thawed, where they are known to be cold."""
+        from archive_tasks import thaw
+
+        suspicious = [one for one in selections if always or self._store.is_cold(one.archive.storage_class)]
+        keys = reporting.wanted_objects(suspicious, self._catalogue)
+        return thaw.look(keys, self._store, patience=self._patience(), concurrency=self._concurrency)
+
+    def _show_plan(self, selections: Sequence[Selection], cold: Any) -> Document:
+        from archive_tasks import thaw
+
+        plan = reporting.restore_plan(selections, self._catalogue)
+        ways = thaw.ways(cold.frozen, self._prices)
+        document = reporting.dry_run_document(
+            self._store.url, plan, self._dollars(selections), ways, frozen=len(cold.keys)
+        )
+        for row in reporting.plan_lines(plan):
+            self._console.say(row)
+        self._console.say(reporting.plan_summary(document, self._prices.name), style="bold")
+        self._say_ways(ways)
+        self._console.say("a dry run: nothing was fetched")
+        return document
+
+    def _dollars(self, selections: Sequence[Selection]) -> float | None:
+        """What fetching costs, by the class that each archive was written to; None where the table does not say."""
+        if not self._store.url.startswith("s3:"):
+            return None
+        dollars = 0.0
+        for storage_class in {one.archive.storage_class for one in selections}:
+            plan = reporting.restore_plan(
+                [one for one in selections if one.archive.storage_class == storage_class], self._catalogue
+            )
+            cost = self._prices.to_fetch(storage_class, requests=plan.requests, size=plan.to_fetch)
+            if cost is None:
+                return None
+            dollars += cost
+        return dollars
+
+    def _say_ways(self, ways: Sequence[Any]) -> None:
+        for way in ways:
+            self._console.say(f"  {way.tier:<10} {way.time:<18} {dollars_text(way.dollars)}")
+
+    # -- carrying it out ----------------------------------------------------------------------------
+
+    def _run(self, selections: Sequence[Selection], frozen: frozenset[str]) -> Any:
+        from archive_tasks import restore as restoring
+        from archive_tasks.events import RestoreStarted
+        from archive_tasks.processes import processes
+
+        plan = reporting.quick_plan(selections, self._catalogue)
+        with processes(files=plan.files) as helpers, self._console.progress() as progress:
+            progress.event(
+                RestoreStarted(target=self._store.url, items=len(selections), files=plan.files, bytes=plan.bytes)
+            )
+            pace = new_pace(self._session)
+            means = restoring.Means(
+                store=self._store,
+                catalogue=self._catalogue,
+                pace=pace,
+                patience=new_patience(self._session, pace, self._console),
+                helpers=helpers,
+                progress=progress,
+                concurrency=self._concurrency,
+            )
+            restored = restoring.restore(
+                selections,
+                means,
+                on_conflict=self._conflict,  # type: ignore[arg-type]
+                frozen=frozen,
+                continued=self._begin,
+            )
+        self._remember(selections, restored)
+        return restored
+
+    def _begin(self, selection: Selection) -> bool:
+        return self._catalogue.begin_restore(selection.archive.id, selection.destination, now=self._session.now)
+
+    def _remember(self, selections: Sequence[Selection], restored: Any) -> None:
+        failed = len(restored.failed) + len(restored.frozen)
+        for one in selections:
+            self._catalogue.end_restore(one.archive.id, one.destination, now=self._session.wall(), failed=failed)
+            place = one.place(one.archive.item)
+            if one.is_whole and place and not restored.frozen:
+                path = os.path.join(os.path.realpath(one.destination), place)
+                note_restored(self._session.data, path, now_ns=nanoseconds(self._session.now))
+
+    # -- cold objects -------------------------------------------------------------------------------
+
+    def _have_thawed(self, cold: Any) -> None:
+        """Show what thawing takes and costs, ask, and ask the store."""
+        from archive_tasks import thaw
+
+        ways = thaw.ways(cold.frozen, self._prices)
+        size = sum(info.size for info in cold.frozen)
+        self._console.say(
+            f"{count_text(len(cold.frozen), 'object')} ({size_text(size)}) must be thawed, for {thaw.THAWED_DAYS} days "
+            f"({display(self._prices.name)}):"
+        )
+        self._say_ways(ways)
+        tier = self._chosen_tier(ways)
+        number = thaw.request(
+            cold.frozen, tier, self._store, self._catalogue, patience=self._patience(), now=self._session.now
+        )
+        self._console.say(f"asked for {count_text(number, 'object')} to be thawed ({tier})")
+
+    def _chosen_tier(self, ways: Sequence[Any]) -> str:
+        from archive_tasks import thaw
+
+        if self._tier:
+            return thaw.check_tier(self._tier, list(ways))
+        cheapest = min(ways, key=lambda way: way.dollars).tier if ways else "Standard"
+        if self._yes:
+            return str(cheapest)
+        if not self._console.can_ask:
+            raise UsageError(
+                "thawing costs money, and there is no terminal to ask on: add --tier, or --yes for the cheapest"
+            )
+        answer = self._console.ask_text("Thaw them? Type a tier, or no", default=str(cheapest))
+        if answer is None or answer.lower() in {"n", "no"}:
+            raise Interrupted("nothing is thawed; what could be read at once is restored")
+        return thaw.check_tier(answer, list(ways))
+
+    def _wait_for(self, keys: frozenset[str]) -> None:
+        """Look now and then until everything can be read."""
+        from archive_tasks import thaw
+
+        seconds = _SHORTEST_POLL
+        while True:
+            cold = thaw.look(keys, self._store, patience=self._patience(), concurrency=self._concurrency)
+            if not cold.keys:
+                return
+            self._console.say(f"waiting for {count_text(len(cold.keys), 'object')} to thaw", style="dim")
+            time.sleep(seconds)
+            seconds = min(_LONGEST_POLL, seconds * 2)
+
+
+def patterns_of(first: str | None, also: Sequence[str] | None, *, everything: bool) -> list[str]:
+    """What the flags name. Raises UsageError."""
+    refuse_help(first or "", "restore")
+    named = [text for text in (first, *(also or ())) if text]
+    if everything and named:
+        raise UsageError("restore takes names or --all, not both")
+    if not everything and not named:
+        raise UsageError("restore what? Give a name, e.g. restore thesis, or --all")
+    return [EVERYTHING] if everything else named
+
+
+def conflict_of(*, overwrite: bool, skip: bool, both: bool) -> str:
+    """What to do where a name is taken. Raises UsageError when more than one thing is said."""
+    said = [name for name, is_said in (("overwrite", overwrite), ("skip", skip), ("both", both)) if is_said]
+    if len(said) > 1:
+        raise UsageError("where a name is taken: --overwrite, --skip-existing or --both; choose one")
+    return said[0] if said else "refuse"

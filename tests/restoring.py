@@ -1,0 +1,80 @@
+"""What tests of restores share: archives in a store, and runs of the restore workflow from it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from archive_tasks.catalogue import Catalogue
+from archive_tasks.events import Event
+from archive_tasks.pace import Pace, Patience
+from archive_tasks.processes import processes
+from archive_tasks.restore import Conflict, Means, Restored, restore
+from archive_tasks.selection import Selection, Wish, select
+from archive_tasks.store import Store
+from archive_tasks.sync import sync
+from archive_tasks.testing import TreeEntry, read_tree
+from tests.conftest import NOW
+
+
+class Silent:
+    """A progress that adds up."""
+
+    def __init__(self) -> None:
+        self.files = self.bytes = 0
+
+    def event(self, event: Event) -> None:
+        pass
+
+    def stored(self, files: int, size: int) -> None:
+        self.files += files
+        self.bytes += size
+
+
+def bring_back(
+    store: Store,
+    catalogue_path: Path,
+    to: Path | str = "",
+    patterns: Sequence[str] = ("*",),
+    *,
+    on_conflict: Conflict = "refuse",
+    seconds: float = 0,
+    at: Any = None,
+) -> Restored:
+    """Sync the catalogue and restore, in this process."""
+    with ExitStack() as stack:
+        catalogue = stack.enter_context(Catalogue(str(catalogue_path), target=store.url))
+        helpers = stack.enter_context(processes(files=0))
+        pace = Pace(concurrency=4, memory=64 * 1024 * 1024)
+        patience = Patience(pace=pace, seconds=seconds)
+        sync(store, catalogue, patience=patience, now=NOW, concurrency=2)
+        archives = [known.archive for known in catalogue.archives()]
+        selections = select(Wish(patterns=tuple(patterns), to=str(to), at=at), archives)
+        means = Means(
+            store=store,
+            catalogue=catalogue,
+            pace=pace,
+            patience=patience,
+            helpers=helpers,
+            progress=Silent(),
+            concurrency=4,
+        )
+        return restore(selections, means, on_conflict=on_conflict, continued=_remembering(catalogue))
+
+
+def _remembering(catalogue: Catalogue) -> Any:
+    def continued(selection: Selection) -> bool:
+        return catalogue.begin_restore(selection.archive.id, selection.destination, now=NOW)
+
+    return continued
+
+
+def comparable(tree: dict[str, TreeEntry]) -> dict[str, TreeEntry]:
+    """Without access times: a restored file was last read when it was made."""
+    return {path: entry._replace(atime_ns=0) for path, entry in tree.items()}
+
+
+def same_trees(one: Path, other: Path) -> bool:
+    return comparable(read_tree(one)) == comparable(read_tree(other))

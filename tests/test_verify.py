@@ -1,0 +1,255 @@
+"""Verify names every damage down to the file, believes no store that lies, and prune removes orphans alone."""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from archive_tasks.catalogue import Catalogue
+from archive_tasks.default_plugins.folder import FolderStore
+from archive_tasks.errors import StoreUnusable, UsageError
+from archive_tasks.pace import Pace, Patience
+from archive_tasks.prune import LEAST_GRACE, check_grace, find_orphans, list_data, remove
+from archive_tasks.settings import make_settings
+from archive_tasks.store_testing import MemoryStore, put
+from archive_tasks.sync import sync
+from archive_tasks.testing import File, make_tree
+from archive_tasks.verify import Ask, Verified, verify
+from tests.conftest import NOW, CommandLine
+from tests.test_archive import Bench
+
+MIB = 1024 * 1024
+
+
+@pytest.fixture
+def bench(root: Path, tmp_path: Path, make_session: Any) -> Bench:
+    made = Bench(root, tmp_path / "target", make_session, tmp_path / "data" / "catalogue.sqlite")
+    spec = {f"f{n:02}": File(os.urandom(100_000), age_days=400) for n in range(30)}
+    make_tree(
+        root,
+        {"item": spec | {"big": File(os.urandom(11 * MIB), age_days=400)}, "note": File("n", age_days=400)},
+        now=NOW,
+    )
+    return made
+
+
+def patience() -> Patience:
+    return Patience(pace=Pace(concurrency=4, memory=64 * MIB), seconds=0)
+
+
+def look(store: Any, **ask: Any) -> Verified:
+    return verify(store, Ask(**{"trusted": False, **ask}), patience=patience(), concurrency=4)
+
+
+def store_of(bench: Bench) -> FolderStore:
+    return FolderStore(bench.target.as_uri(), make_settings({"part_size": "5M"}, {}, {}))
+
+
+def object_of(bench: Bench, ending: str) -> Path:
+    (key,) = [key for key in bench.listed("data/") if key.endswith(ending)]
+    return bench.target / key
+
+
+@pytest.mark.parametrize("pack_below", [0, MIB])
+def test_a_whole_target_is_well(bench: Bench, pack_below: int) -> None:
+    bench.run(pack_below=pack_below)
+    verified = look(store_of(bench))
+    assert not verified.damaged
+    assert (verified.archives, verified.files, verified.orphans) == (2, 32, {})
+    assert verified.read >= 11 * MIB + 30 * 100_000
+
+
+@pytest.mark.parametrize("how", ["flip", "cut", "grow", "remove"])
+def test_a_damaged_object_is_named_with_its_file(bench: Bench, how: str) -> None:
+    bench.run()
+    big = object_of(bench, "/big")
+    _damage(big, how, at=7 * MIB)
+    assert [one.item for one in look(store_of(bench)).damaged] == ["item/big"]
+    quick = look(store_of(bench), quick=True)
+    assert bool(quick.damaged) == (how != "flip")
+
+
+def test_of_a_damaged_pack_only_the_files_are_named_that_are_harmed(bench: Bench) -> None:
+    bench.run()
+    _damage(object_of(bench, "00001.tar.zst"), "flip", at=150_000)
+    damaged = [one.item for one in look(store_of(bench)).damaged]
+    assert damaged == ["item/f01"], "each file takes a little more than 100,000 bytes of data that does not compress"
+
+
+def test_a_pack_whose_end_is_damaged_is_named_though_no_file_is(bench: Bench) -> None:
+    bench.run()
+    pack = object_of(bench, "00001.tar.zst")
+    _damage(pack, "flip", at=pack.stat().st_size - 2)
+    (one,) = look(store_of(bench)).damaged
+    assert one.item.endswith("00001.tar.zst")
+    assert "no file of item is harmed" in one.reason
+
+
+def test_a_damaged_manifest_is_named(bench: Bench) -> None:
+    bench.run()
+    manifest = bench.target / bench.items()["item"]
+    _damage(manifest, "cut", at=0)
+    (one,) = look(store_of(bench)).damaged
+    assert one.item == str(manifest.relative_to(bench.target))
+
+
+def _damage(path: Path, how: str, *, at: int) -> None:
+    data = bytearray(path.read_bytes())
+    if how == "flip":
+        data[at] ^= 1
+    elif how == "cut":
+        del data[-1]
+    elif how == "grow":
+        data.append(0)
+    if how == "remove":
+        path.unlink()
+    else:
+        path.write_bytes(bytes(data))
+
+
+def test_a_sample_reads_about_its_share(bench: Bench) -> None:
+    bench.run(pack_below=0)
+    answers = iter([n / 32 for n in range(32)])
+    verified = verify(
+        store_of(bench), Ask(trusted=False, read=0.25), patience=patience(), concurrency=1, random=lambda: next(answers)
+    )
+    assert verified.unread == 24
+
+
+def test_a_trusted_store_vouches_and_a_wrong_checksum_is_damage(root: Path, make_session: Any, tmp_path: Path) -> None:
+    store = MemoryStore()
+    bench = Bench(root, tmp_path / "unused", make_session, tmp_path / "catalogue.sqlite")
+    make_tree(root, {"item": {"a": File("a", age_days=400), "big": File(os.urandom(6 * MIB), age_days=400)}}, now=NOW)
+    bench.run(wrap=lambda _store: store)  # type: ignore[arg-type, return-value]
+    verified = look(store, trusted=True)
+    assert (verified.trusted, verified.read, verified.damaged) == (2, 0, [])
+    key = next(key for key in store.objects if key.endswith("/big"))
+    store._facts[key] = store._facts[key]._replace(checksum="0" * 64)
+    assert [one.item for one in look(store, trusted=True).damaged] == ["item/big"]
+
+
+def test_what_is_in_a_cold_class_is_not_read_and_not_thawed(root: Path, make_session: Any, tmp_path: Path) -> None:
+    store = MemoryStore()
+    store.storage_class = "DEEP_ARCHIVE"  # type: ignore[misc]
+    bench = Bench(root, tmp_path / "unused", make_session, tmp_path / "catalogue.sqlite")
+    make_tree(root, {"item": {"a": File("a", age_days=400)}}, now=NOW)
+    bench.run(wrap=lambda _store: store)  # type: ignore[arg-type, return-value]
+    for ask in ({"trusted": True}, {"trusted": False}, {"trusted": True, "read": 1.0}):
+        verified = look(store, **ask)
+        assert (verified.frozen, verified.damaged) == (1, [])
+    assert "thaw" not in {method for method, _ in store.calls}
+
+
+def test_the_command_ends_with_1_on_damage_and_says_where(cli: CommandLine, root: Path) -> None:
+    make_tree(root, {"item": {"a": File("a", age_days=90), "b": File(os.urandom(MIB * 2), age_days=90)}})
+    target = cli.project / "target"
+    cli.run("archive", "--root", str(root), "--target", target.as_uri(), "--yes")
+    arguments = ("verify", "--target", target.as_uri())
+    ran = cli.run(*arguments)
+    assert (ran.code, "all is well" in ran.out) == (0, True)
+    (big,) = [path for path in target.rglob("b") if path.is_file()]
+    _damage(big, "flip", at=5)
+    ran = cli.run(*arguments, "--json")
+    assert ran.code == 1
+    assert [one["path"] for one in json.loads(ran.out)["damaged"]] == ["item/b"]
+    assert "DAMAGED  item/b: it holds other bytes than were written" in ran.err
+    assert cli.run(*arguments, "--sample", "many").code == 2
+    assert cli.run(*arguments, "--sample", "5%", "--quick").code == 2
+
+
+# -- prune --------------------------------------------------------------------------------------------
+
+
+def begun(bench: Bench) -> None:
+    """A run that was cut off after its data and before its commit."""
+
+    class Stopping:
+        def __init__(self, store: Any) -> None:
+            self._store = store
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._store, name)
+
+        def put(self, key: str, data: bytes, **named: Any) -> None:
+            if key.startswith("manifests/"):
+                raise StoreUnusable("cut off")
+            self._store.put(key, data, **named)
+
+    with pytest.raises(StoreUnusable):
+        bench.run(wrap=Stopping)
+
+
+def orphans_of(bench: Bench) -> tuple[list[Any], Catalogue]:
+    store = store_of(bench)
+    catalogue = Catalogue(str(bench.catalogue), target=store.url)
+    listed = list_data(store, patience())
+    sync(store, catalogue, patience=patience(), now=NOW, concurrency=2)
+    return find_orphans(listed, catalogue), catalogue
+
+
+def test_what_a_run_left_is_an_orphan_until_the_next_run_goes_on_with_it(bench: Bench) -> None:
+    begun(bench)
+    assert look(store_of(bench)).orphans
+    found, catalogue = orphans_of(bench)
+    catalogue.close()
+    assert sum(len(one.objects) for one in found) == len(bench.listed("data/"))
+    assert not bench.run().failed
+    assert look(store_of(bench)).orphans == {}
+    found, catalogue = orphans_of(bench)
+    catalogue.close()
+    assert found == []
+
+
+def test_orphans_are_removed_when_they_are_old_and_archives_never(bench: Bench) -> None:
+    bench.run()
+    before = bench.listed()
+    make_tree(bench.root, {"item": {"new": File(os.urandom(1000), age_days=400)}}, now=NOW)
+    begun(bench)
+    for key in set(bench.listed("data/")) - set(before):
+        os.utime(bench.target / key, ((NOW - timedelta(days=20)).timestamp(),) * 2)
+    found, catalogue = orphans_of(bench)
+    assert all(one.is_old(now=NOW, grace=timedelta(days=14)) for one in found)
+    assert not any(one.is_old(now=NOW, grace=timedelta(days=21)) for one in found)
+    remove(found, store_of(bench), catalogue, patience=patience(), now=NOW)
+    catalogue.close()
+    assert bench.listed() == before
+    assert not look(store_of(bench)).damaged
+    assert not bench.run().failed
+
+
+def test_one_young_object_makes_its_attempt_young(bench: Bench) -> None:
+    begun(bench)
+    for number, key in enumerate(bench.listed("data/")):
+        os.utime(bench.target / key, ((NOW - timedelta(days=1 if number == 0 else 50)).timestamp(),) * 2)
+    found, catalogue = orphans_of(bench)
+    catalogue.close()
+    young = [one for one in found if not one.is_old(now=NOW, grace=timedelta(days=14))]
+    assert len(young) == 1
+
+
+def test_a_grace_in_which_a_run_may_go_on_is_refused() -> None:
+    check_grace(LEAST_GRACE)
+    with pytest.raises(UsageError, match="at least 8 days"):
+        check_grace(LEAST_GRACE - timedelta(seconds=1))
+
+
+def test_prune_removes_nothing_while_a_manifest_cannot_be_read(cli: CommandLine, root: Path) -> None:
+    make_tree(root, {"item": {"a": File("a", age_days=90)}, "other": {"b": File("b", age_days=90)}})
+    target = cli.project / "target"
+    cli.run("archive", "--root", str(root), "--target", target.as_uri(), "--yes")
+    for path in target.rglob("*"):
+        os.utime(path, (1, 1))
+    manifest = next(target.glob("manifests/**/item~*"))
+    _damage(manifest, "cut", at=0)
+    before = sorted(target.rglob("*"))
+    cli.environment["XDG_DATA_HOME"] = str(cli.project / "new")
+    ran = cli.run("prune", "--orphans", "--yes", "--target", target.as_uri())
+    assert (ran.code, "nobody knows what is an orphan" in ran.err) == (1, True)
+    assert sorted(target.rglob("*")) == before
+    assert cli.run("prune", "--target", target.as_uri()).code == 2
+    put(FolderStore(target.as_uri(), make_settings({}, {}, {})), "data/x/stray", b"x")
