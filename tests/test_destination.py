@@ -23,9 +23,8 @@ from archive_tasks.destination import Attributes, Destination, OnConflict, Writt
 from archive_tasks.errors import ArchiveTasksError, DestinationUnusable, EntryError, EntryOccupied
 from archive_tasks.naming import names_beside
 from archive_tasks.testing import TreeEntry, read_tree
+from tests.destinations import MTIME, PLAIN, fill, names
 
-MTIME = 1_234_567_890_123_456_789
-PLAIN = Attributes(mode=0o640, mtime_ns=MTIME)
 BLOCK = 4096
 MIB = 1024 * 1024
 DAY = 86_400
@@ -65,10 +64,6 @@ def full(*_arguments: Any) -> NoReturn:
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-def names(folder: Path) -> list[str]:
-    return sorted(os.listdir(folder))
-
-
 @contextmanager
 def umask(mask: int) -> Iterator[None]:
     before = os.umask(mask)
@@ -76,11 +71,6 @@ def umask(mask: int) -> Iterator[None]:
         yield
     finally:
         os.umask(before)
-
-
-def fill(folder: Path, names_and_contents: dict[str, bytes]) -> None:
-    for name, contents in names_and_contents.items():
-        (folder / name).write_bytes(contents)
 
 
 # ---- round trips -----------------------------------------------------------------------------------------------
@@ -162,6 +152,17 @@ def test_without_root_nothing_is_said_of_owners_and_their_own_attributes_are_tol
     os.close(fd)
     assert len(lost) == 1
     assert "security.x" in lost[0]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may set them at all")
+def test_what_gives_a_program_power_is_not_brought_back_by_root_either(destination: Destination, folder: Path) -> None:
+    net_raw = bytes.fromhex("0100000200200000000000000000000000000000")
+    (folder / "probe").touch()
+    os.setxattr(folder / "probe", "security.capability", net_raw)
+    mine = {"security.capability": net_raw, "user.note": b"x", "trusted.a": b"y"}
+    (lost,) = destination.put_file("ping", b"x", Attributes(mode=0o755, mtime_ns=0, xattrs=mine)).lost
+    assert "security.capability" in lost
+    assert sorted(os.listxattr(folder / "ping")) == ["trusted.a", "user.note"]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")

@@ -16,8 +16,7 @@ import pytest
 from archive_tasks.destination import Attributes, Destination, OnConflict
 from archive_tasks.errors import EntryError, EntryOccupied
 from archive_tasks.testing import read_tree
-
-PLAIN = Attributes(mode=0o640, mtime_ns=1_234_567_890_123_456_789)
+from tests.destinations import PLAIN, fill, names
 
 
 @pytest.fixture
@@ -31,15 +30,6 @@ def folder(tmp_path: Path) -> Path:
 def destination(folder: Path) -> Iterator[Destination]:
     with Destination(str(folder)) as opened:
         yield opened
-
-
-def names(folder: Path) -> list[str]:
-    return sorted(os.listdir(folder))
-
-
-def fill(folder: Path, names_and_contents: dict[str, bytes]) -> None:
-    for name, contents in names_and_contents.items():
-        (folder / name).write_bytes(contents)
 
 
 NEVER_A_PATH = [

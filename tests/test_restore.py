@@ -355,6 +355,7 @@ def test_a_full_disk_stops_the_restore_and_no_half_file_has_a_name(bench: Bench,
         before = read_tree(bench.root)
         assert all(entry.contents == before[path].contents for path, entry in read_tree(disk / "out").items())
     finally:
-        os.system(f"umount {disk}")
+        is_busy = os.system(f"umount {disk}")
+    assert not is_busy, "an error keeps no folder open"
     assert not back(bench, tmp_path / "out").failed
     assert same_trees(bench.root, tmp_path / "out")
