@@ -20,10 +20,10 @@ from archive_tasks.attributes import Attributes as Attributes
 from archive_tasks.errors import DestinationUnusable, EntryError
 from archive_tasks.names import display
 from archive_tasks.naming import OnConflict as OnConflict
-from archive_tasks.naming import Place, Way, check_replaceable, find_way, give_name
+from archive_tasks.naming import Place, Ways, check_replaceable, give_name
 from archive_tasks.naming import Written as Written
 from archive_tasks.new_file import NewFile as NewFile
-from archive_tasks.open_folders import OpenFolder, OpenFolders
+from archive_tasks.open_folders import OpenFolders
 from archive_tasks.relative_path import is_encodable, split_path
 from archive_tasks.walk import open_quietly
 
@@ -69,7 +69,7 @@ class Destination:
         self.path = path
         self._on_conflict = on_conflict
         self._owners = Owners(as_root=os.geteuid() == 0)
-        self._ways: dict[int, Way] = {}
+        self._ways = Ways()
         try:
             if folder is None:
                 os.makedirs(path, exist_ok=True)
@@ -201,6 +201,11 @@ class Destination:
         except OSError as error:
             raise self._handles.failure(path, error) from error
 
+    def finish_link(self, path: str, attributes: Attributes) -> list[str]:
+        """Give a symlink that is there its attributes: a crash may have come between. Returns what it lacks."""
+        place = self._place(path)
+        return set_link_attributes(place.name, place.folder.fd, attributes, self._owners)
+
     def make_hardlink(self, path: str, first: str) -> Written:
         """Restore another name of the file at `first`, which must be a regular file of this destination."""
         place, source = self._place(path), self._place(first)
@@ -229,19 +234,12 @@ class Destination:
         return NewFile(
             place,
             size,
-            way=self._way(place.folder),
+            ways=self._ways,
             handles=self._handles,
             owners=self._owners,
             on_conflict=self._on_conflict,
             sparse=sparse,
         )
-
-    def _way(self, folder: OpenFolder) -> Way:
-        """How files come into being there: tried once for each filesystem, others may be mounted below."""
-        way = self._ways.get(folder.device)
-        if way is None:
-            way = self._ways[folder.device] = find_way(folder)
-        return way
 
     def _check_free(self, place: Place) -> None:
         if self._on_conflict == "both":

@@ -53,22 +53,42 @@ class Place(NamedTuple):
     path: str
 
 
-def find_way(folder: OpenFolder) -> Way:
-    """The best way that works in a folder, found with an empty file. Raises OSError when no file can be made."""
+class Ways:
+    """How files come into being, found out once for each filesystem: others may be mounted below."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, Way] = {}
+
+    def at(self, folder: OpenFolder) -> Way:
+        """The best way that works there, as far as one can tell without a name. Raises OSError when none does."""
+        way = self._known.get(folder.device)
+        if way is None:
+            way = self._known[folder.device] = "nameless" if _makes_nameless(folder) else _find_named_way(folder)
+        return way
+
+    def without_nameless(self, folder: OpenFolder) -> Way:
+        """The same, after a nameless file could be made there but could not be named."""
+        way = self._known[folder.device] = _find_named_way(folder)
+        return way
+
+
+def _makes_nameless(folder: OpenFolder) -> bool:
+    """Tried without giving it a name: a crash in between would leave that."""
+    try:
+        os.close(open_nameless(folder))
+    except OSError:
+        return False
+    return True
+
+
+def _find_named_way(folder: OpenFolder) -> Way:
+    """Tried with an empty file. Raises OSError when no file can be made."""
     name, second = temporary_name(), temporary_name()
     try:
-        fd = open_nameless(folder)
-    except OSError:
-        fd = -1
-    try:
-        if fd >= 0 and _can(lambda: os.link(f"/proc/self/fd/{fd}", name, dst_dir_fd=folder.fd, follow_symlinks=True)):
-            return "nameless"
         os.close(open_named(folder, name))
         linked = _can(lambda: os.link(name, second, src_dir_fd=folder.fd, dst_dir_fd=folder.fd, follow_symlinks=False))
         return "link" if linked else "rename"
     finally:
-        if fd >= 0:
-            os.close(fd)
         remove_quietly(folder, name)
         remove_quietly(folder, second)
 

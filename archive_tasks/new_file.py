@@ -14,7 +14,7 @@ from archive_tasks.names import display
 from archive_tasks.naming import (
     OnConflict,
     Place,
-    Way,
+    Ways,
     Written,
     give_name,
     open_named,
@@ -25,6 +25,7 @@ from archive_tasks.open_folders import OpenFolders, remove_quietly, temporary_na
 
 _FLUSHED_FROM = 1024 * 1024
 _BLOCK = 4096
+_PIECE = 1024 * 1024
 _ZEROS = bytes(_BLOCK)
 
 
@@ -35,14 +36,26 @@ class NewFile:
         sparse: blocks of zeros become holes.
     """
 
-    __slots__ = ("_fd", "_handles", "_on_conflict", "_owners", "_place", "_sparse", "_temporary", "_way", "size")
+    __slots__ = (
+        "_attributes",
+        "_fd",
+        "_handles",
+        "_on_conflict",
+        "_owners",
+        "_place",
+        "_sparse",
+        "_temporary",
+        "_way",
+        "_ways",
+        "size",
+    )
 
     def __init__(
         self,
         place: Place,
         size: int,
         *,
-        way: Way,
+        ways: Ways,
         handles: OpenFolders,
         owners: Owners,
         on_conflict: OnConflict,
@@ -50,13 +63,15 @@ class NewFile:
     ) -> None:
         self.size = size
         self._place = place
-        self._way = way
+        self._ways = ways
+        self._way = ways.at(place.folder)
+        self._attributes: Attributes | None = None
         self._handles = handles
         self._owners = owners
         self._on_conflict = on_conflict
         self._sparse = sparse
-        self._temporary = "" if way == "nameless" else temporary_name()
-        self._fd = open_nameless(place.folder) if way == "nameless" else open_named(place.folder, self._temporary)
+        self._temporary = "" if self._way == "nameless" else temporary_name()
+        self._fd = open_nameless(place.folder) if not self._temporary else open_named(place.folder, self._temporary)
         if sparse:
             self._stretch()
 
@@ -94,6 +109,7 @@ class NewFile:
             DestinationUnusable: nothing more can be written there at all.
         """
         try:
+            self._attributes = attributes
             lost = set_attributes(self._fd, attributes, self._owners, bits=FILE_BITS)
             self._settle()
             return Written(give_name(self._place, self._attach, self._on_conflict), tuple(lost))
@@ -130,11 +146,36 @@ class NewFile:
     def _attach(self, name: str) -> None:
         folder = self._place.folder.fd
         if self._way == "nameless":
-            os.link(f"/proc/self/fd/{self._fd}", name, dst_dir_fd=folder, follow_symlinks=True)
+            self._attach_nameless(name)
         elif self._way == "link":
             os.link(self._temporary, name, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
         else:
             rename_to_free(folder, self._temporary, name)
+
+    def _attach_nameless(self, name: str) -> None:
+        try:
+            os.link(f"/proc/self/fd/{self._fd}", name, dst_dir_fd=self._place.folder.fd, follow_symlinks=True)
+        except FileExistsError:
+            raise
+        except OSError:  # made, and not to be named: without /proc, or on a filesystem that is served by a program
+            self._take_temporary_name()
+            self._attach(name)
+
+    def _take_temporary_name(self) -> None:
+        """Go on with a copy that has one."""
+        self._way = self._ways.without_nameless(self._place.folder)
+        self._temporary = temporary_name()
+        nameless, self._fd = self._fd, open_named(self._place.folder, self._temporary)
+        try:
+            if self._sparse:
+                self._stretch()
+            for offset in range(0, self.size, _PIECE):
+                self.write(offset, os.pread(nameless, _PIECE, offset))
+        finally:
+            os.close(nameless)
+        if self._attributes is not None:
+            set_attributes(self._fd, self._attributes, self._owners, bits=FILE_BITS)
+        self._settle()
 
     def _stretch(self) -> None:
         try:

@@ -44,10 +44,12 @@ def destination(folder: Path) -> Iterator[Destination]:
         yield opened
 
 
-@pytest.fixture(params=["nameless", "link", "rename", "look and rename"])
+@pytest.fixture(params=["nameless", "nameless, never named", "link", "rename", "look and rename"])
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Each way that a file gets its name; the poorer ones by taking away what a filesystem may lack."""
-    if request.param != "nameless":
+    if request.param == "nameless, never named":
+        monkeypatch.setattr(os, "link", only_named(os.link))
+    elif request.param != "nameless":
         monkeypatch.setattr(naming, "open_nameless", unsupported)
     if "rename" in request.param:
         monkeypatch.setattr(os, "link", unsupported)
@@ -58,6 +60,15 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
 
 def unsupported(*_arguments: Any, **_keywords: Any) -> NoReturn:
     raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+
+
+def only_named(link: Any) -> Any:
+    """os.link where what /proc tells of cannot be linked."""
+
+    def linking(old: str, new: str, **keywords: Any) -> None:
+        unsupported() if old.startswith("/proc/") else link(old, new, **keywords)
+
+    return linking
 
 
 def full(*_arguments: Any) -> NoReturn:
@@ -249,6 +260,26 @@ def test_holes_stay_holes_at_odd_offsets_too(destination: Destination, folder: P
     assert (folder / "sparse").read_bytes() == data
     # a piece begins inside a block: that block is written, zeros or not
     assert facts.st_blocks * 512 <= (4 + len(data) // 77_777 * 2) * BLOCK
+
+
+def test_a_large_file_that_cannot_be_named_is_copied_once_with_its_holes_and_attributes(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "link", only_named(os.link))
+    data = os.urandom(MIB + 5) + bytes(4 * MIB) + b"end"
+    attributes = PLAIN._replace(mode=0o440, xattrs={"user.note": b"x"})
+    with Destination(str(folder)) as destination:
+        for name in ("one", "two"):
+            with destination.new_file(name, len(data), sparse=True) as file:
+                file.write(0, data)
+                assert len(names(folder)) == (0 if name == "one" else 2)
+                file.publish(attributes)
+    for path in (folder / "one", folder / "two"):
+        facts = path.stat()
+        assert path.read_bytes() == data
+        assert (stat.S_IMODE(facts.st_mode), facts.st_mtime_ns, os.getxattr(path, "user.note")) == (0o440, MTIME, b"x")
+        assert facts.st_blocks * 512 < 2 * MIB
+    assert names(folder) == ["one", "two"]
 
 
 def test_zeros_over_a_damaged_first_try_are_written(destination: Destination, folder: Path) -> None:
@@ -512,7 +543,7 @@ def test_every_way_shows_nothing_under_the_right_name_before_it_is_whole(folder:
     with Destination(str(folder)) as destination, destination.new_file("f", 4) as file:
         file.write(0, b"ha")
         assert "f" not in names(folder)
-        assert len(names(folder)) == (0 if way == "nameless" else 1)
+        assert len(names(folder)) == (0 if way.startswith("nameless") else 1)
         file.discard()
         assert names(folder) == []
 
