@@ -31,7 +31,7 @@ class ItemRestorer:
         self._run = run
         self._continued = continued
         self._files = FileFetcher(selection.destination, run)
-        self._links = LinkMaker(selection, run, self._files)
+        self._links = LinkMaker(selection, run, self._files, continued=continued)
         self._made: dict[str, ManifestEntry | None] = {}
         self._last_folder: str | None = None
 

@@ -14,16 +14,20 @@ from archive_tasks.selection import Selection
 class LinkMaker:
     """Makes the symlinks and hard links of one item.
 
+    Args:
+        continued: an earlier restore of the same was cut off, perhaps between a symlink and its time.
+
     Attributes:
         are_wanted: True when there are any.
         strays: first name of a file, which was not asked for -> its other names, which were. The first of these
             is restored as the file.
     """
 
-    def __init__(self, selection: Selection, run: RestoreRun, files: FileFetcher) -> None:
+    def __init__(self, selection: Selection, run: RestoreRun, files: FileFetcher, *, continued: bool) -> None:
         self._selection = selection
         self._run = run
         self._files = files
+        self._continued = continued
         self.are_wanted = False
         self.strays: dict[str, list[str]] = {}
 
@@ -52,6 +56,8 @@ class LinkMaker:
     def _make_symlink(self, place: str, entry: ManifestEntry) -> None:
         is_taken = self._destination.find(place) is not None
         if is_taken and self._destination.link_target(place) == entry.target:
+            if self._continued:
+                self._run.lose(place, self._destination.finish_link(place, entry.attributes))
             self._run.was_there(0)
         elif is_taken and self._run.on_conflict == "skip":
             self._run.skip()
