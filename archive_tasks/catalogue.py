@@ -191,6 +191,27 @@ class Catalogue:
             write("delete from attempts where prefix = ?", (prefix,))
             _journal(write, now, "orphan removed", prefix=prefix)
 
+    # -- what was done to local copies --------------------------------------------------------------
+
+    def note(self, what: str, *, now: datetime, **details: str) -> None:
+        """Add to the journal; it is on the disk when this returns."""
+        with self.writing() as write:
+            _journal(write, now, what, **details)
+
+    def notes(self, *what: str) -> list[tuple[datetime, str, dict[str, str]]]:
+        """What the journal holds of these kinds, oldest first: (when, what, details)."""
+        marks = ",".join("?" for _ in what)
+        rows = self.rows(f"select at, what, details from journal where what in ({marks}) order by number", *what)  # noqa: S608 - question marks
+        return [(datetime.fromisoformat(at), kind, json.loads(details)) for at, kind, details in rows]
+
+    def add_receipt(self, receipt: Receipt, *, now: datetime) -> None:
+        """Note that an archive which was found in the target is proven, and compared with the item."""
+        with self.writing() as write:
+            proof = (receipt.archive_id, receipt.manifest_sha256, receipt.proven_by, receipt.proven_at.isoformat())
+            write("insert or replace into receipts values (?,?,?,?)", proof)
+            write("update archives set seen = ? where id = ?", (receipt.seen, receipt.archive_id))
+            _journal(write, now, "proven", archive=receipt.archive_id)
+
     # -- restores and thaws -------------------------------------------------------------------------
 
     def begin_restore(self, archive_id: str, destination: str, *, now: datetime) -> bool:

@@ -7,9 +7,11 @@ ArchiveTasksError                exit code 1
 ├── UsageError                   exit code 2: a flag, a root, a target URL
 │   ├── SettingsError            an unknown or impossible setting
 │   └── PluginError              a plugin that cannot load or answers nonsense
-├── ItemError                    one item cannot be archived now; the others go on
+├── ItemError                    one item cannot be archived or cleaned now; the others go on
 │   ├── ItemChanged              it changed while it was read
-│   └── ItemUnreadable           something in it cannot be read or stored
+│   ├── ItemUnreadable           something in it cannot be read or stored
+│   ├── NotCleaned               its local copy stays, for a reason of its own
+│   └── NotProven                its local copy stays: the target does not provably hold it
 ├── EntryError                   one entry cannot be restored; the others go on
 │   └── EntryOccupied            something else lies where it would go
 ├── DestinationUnusable          no further entry can be restored there: a full disk
@@ -50,7 +52,7 @@ class PluginError(UsageError):
 
 
 class ItemError(ArchiveTasksError):
-    """One item cannot be archived in this run. Its message becomes the item's reason."""
+    """One item cannot be archived or cleaned in this run. Its message becomes the item's reason."""
 
 
 class ItemChanged(ItemError):
@@ -59,6 +61,14 @@ class ItemChanged(ItemError):
 
 class ItemUnreadable(ItemError):
     """Something in the item cannot be read, or is of a kind that cannot be stored."""
+
+
+class NotCleaned(ItemError):
+    """An item's local copy stays where it is. Its message becomes the item's reason."""
+
+
+class NotProven(ItemError):
+    """The target does not provably hold an item, whose local copy therefore stays: something is wrong there."""
 
 
 class EntryError(ArchiveTasksError):

@@ -95,7 +95,7 @@ def _file(record: Record, path: str, attributes: Attributes) -> ManifestEntry:
 
 def _place(record: Record, size: int, path: str) -> Place:
     key = record["key"]
-    if not _is_key(key):
+    if not is_key(key):
         raise _odd(path, "key")
     within = _number(record["within"]) if "within" in record else None
     parts = tuple([_digest(part, path) for part in record["parts"]]) if "parts" in record else ()
@@ -115,8 +115,8 @@ def _place(record: Record, size: int, path: str) -> Place:
 
 
 @functools.lru_cache(maxsize=1024)
-def _is_key(key: Any) -> bool:
-    """One pack holds thousands of files."""
+def is_key(key: Any) -> bool:
+    """May this be a key of the target? Remembered, for one pack holds thousands of files."""
     return (
         isinstance(key, str)
         and _KEY.fullmatch(key) is not None

@@ -11,15 +11,16 @@ PACKAGE = Path(archive_tasks.__file__).parent
 LAYERS = [
     {"errors", "model", "store", "events", "settings", "names", "checksums"},
     {"staleness", "walk", "source", "manifest", "search", "layout", "catalogue", "entry_index", "pace", "tar", "pack", "new_file", "destination",
-     "manifest_entry", "unpack", "restored", "prices"},
+     "manifest_entry", "unpack", "restored", "prices", "renaming", "leases", "aside"},
     {"hookspecs", "plugins"},
     {
         "session", "scan", "entries", "records", "contents", "send", "object_writer", "prove", "packs", "processes",
         "item_sender", "item_archive", "archive", "target",
         "doctor", "report", "side_by_side",
         "sync", "find", "report_restoring", "report_finding", "selection", "fetch_plan", "restore", "verify", "prune", "thaw",
+        "archived_objects", "evidence", "gate", "leave", "clean", "undo", "stub", "root_place", "report_cleaning",
     },
-    {"console", "progress", "live_progress", "chain", "verbs", "verbs_writing", "verbs_restoring", "verbs_finding", "verbs_care", "opened", "setup_target", "task_frame", "tasks",
+    {"console", "progress", "live_progress", "chain", "verbs", "verbs_writing", "verbs_restoring", "verbs_finding", "verbs_care", "verbs_cleaning", "opened", "setup_target", "task_frame", "tasks",
      "program", "testing", "store_testing"},
 ]  # fmt: skip
 OUTSIDE = {
@@ -38,6 +39,7 @@ OUTSIDE = {
     "sqlite3": {"catalogue"},
     "filelock": {"opened"},
     "platformdirs": {"chain"},
+    "send2trash": {"verbs_cleaning"},
 }
 
 

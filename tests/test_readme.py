@@ -7,7 +7,7 @@ import inspect
 import re
 from pathlib import Path
 
-from archive_tasks.settings import S3Settings, Settings, known_settings
+from archive_tasks.settings import NESTED, Settings, known_settings
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -17,7 +17,8 @@ def settings_table() -> str:
     """The table of all settings, from the code: name, default, and the first words of its documentation."""
     rows = ["| setting | default | meaning |", "|---|---|---|"]
     for name in known_settings():
-        kind, field = (S3Settings, name.removeprefix("s3.")) if name.startswith("s3.") else (Settings, name)
+        group, _, field = name.rpartition(".")
+        kind = NESTED[group] if group else Settings
         rows.append(f"| `{name}` | {_default(kind, field)} | {_meaning(kind, field)} |")
     return "\n".join(rows)
 
