@@ -9,43 +9,21 @@ Any difference puts the item back. Each step is in the slot's state and in the j
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import os
-import stat
-import struct
-from collections.abc import Iterator
-from dataclasses import dataclass
 
 from archive_tasks.aside import Aside, Slot, Stage, State, refusal, state_of
 from archive_tasks.catalogue import Known
-from archive_tasks.contents import first_difference
-from archive_tasks.entries import CTIME_COUNTS, Listed, list_entries, mark_of
-from archive_tasks.errors import ItemChanged, ItemUnreadable, ManifestError, NotCleaned, NotProven
+from archive_tasks.compare import FACTS, Comparer, Proof, facts_of, not_in_use
+from archive_tasks.entries import Listed
+from archive_tasks.errors import ItemChanged, ItemUnreadable, NotCleaned, NotProven
 from archive_tasks.evidence import Evidence, Witness
-from archive_tasks.leases import is_open_for_writing, leases_break_quietly
+from archive_tasks.leases import leases_break_quietly
 from archive_tasks.model import Item, Receipt
 from archive_tasks.names import display
 from archive_tasks.session import Rules, Session
-from archive_tasks.walk import FolderHandles, mounts_below, open_quietly, unreadable
+from archive_tasks.walk import FolderHandles
 
-_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_FACTS = struct.Struct("<QIqqq")  # inode, mode, size, mtime, ctime
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Proof:
-    """That what lies in a slot is what the target holds. Only a gate makes one, and it is good once, there.
-
-    Attributes:
-        facts: of each entry, in the order of its listing.
-        seen: digest of the entries' marks.
-    """
-
-    slot: Slot
-    evidence: Evidence
-    facts: bytes
-    seen: str
 
 
 class Gate:
@@ -67,7 +45,7 @@ class Gate:
         discard_left_out: bool = False,
     ) -> None:
         self._session = session
-        self._rules = rules
+        self.compare = Comparer(aside, rules)
         self._witness = witness
         self._catalogue = witness.target.catalogue
         self._aside = aside
@@ -92,7 +70,7 @@ class Gate:
             raise NotCleaned("; ".join(reasons))
         slot = self._moved(self._state(item, known, mode, to))
         try:
-            proof = self._proof(slot, evidence, seen=known.seen if known.receipt else "")
+            proof = self.compare.proof(slot, evidence, seen=known.seen if known.receipt else "")
             if not known.receipt:
                 self._catalogue.add_receipt(self._receipt(proof), now=self._session.wall())
             slot = self._advanced(slot, "aside")
@@ -161,7 +139,7 @@ class Gate:
             seen=proof.seen,
         )
 
-    # -- is it what was archived? -------------------------------------------------------------------
+    # -- what is proven is purged -------------------------------------------------------------------
 
     def prove_again(self, slot: Slot) -> Proof:
         """Prove an item that lies aside, in this run. It stays there, whatever is raised.
@@ -175,68 +153,11 @@ class Gate:
         evidence = self._witness.gather(state.archive_id, state.manifest, item=state.item)
         if evidence.left_out and not state.discard_left_out:
             raise NotCleaned("its archive is not the one that it was compared with: something is left out of it")
-        return self._good(self._proof(slot, evidence, seen=known.seen if known and known.receipt else ""))
+        return self._good(self.compare.proof(slot, evidence, seen=known.seen if known and known.receipt else ""))
 
     def _good(self, proof: Proof) -> Proof:
         self._proofs.add(proof)
         return proof
-
-    def _proof(self, slot: Slot, evidence: Evidence, *, seen: str) -> Proof:
-        """Compare what lies in the slot with the manifest. Raises NotCleaned, naming the difference.
-
-        What shows the inodes and times that it had when it was archived is not read again. A file by itself is: the
-        rename moved its ctime, behind which a write could hide.
-        """
-        try:
-            with self._aside.item_folder(slot) as folder, leases_break_quietly():
-                proof = self._look(slot, evidence, folder, reading=False)
-                if not CTIME_COUNTS or state_of(slot).kind == "file" or proof.seen != seen:
-                    again = self._look(slot, evidence, folder, reading=True)
-                    if again.facts != proof.facts:
-                        raise ItemChanged("something in it changed while it was read")
-        except (ItemChanged, ItemUnreadable, ManifestError) as error:
-            raise NotCleaned(f"it is not as it was archived: {error}") from error
-        return proof
-
-    def _look(self, slot: Slot, evidence: Evidence, folder: int, *, reading: bool) -> Proof:
-        """Compare one listing with the manifest as it comes. Of what is half purged, entries may be gone."""
-        facts, marks = bytearray(), bytearray()
-
-        def noted() -> Iterator[Listed]:
-            for listed in self._listing(slot, evidence, folder):
-                facts.extend(_facts_of(listed.entry.stat))
-                marks.extend(mark_of(listed))
-                _check_not_in_use(listed)
-                yield listed
-
-        partial = state_of(slot).stage == "purging"
-        difference = first_difference(evidence.manifest, noted(), reading=reading, partial=partial)
-        if difference:
-            raise ItemChanged(difference)
-        return Proof(slot=slot, evidence=evidence, facts=bytes(facts), seen=hashlib.sha256(marks).hexdigest())
-
-    def _listing(self, slot: Slot, evidence: Evidence, folder: int) -> Iterator[Listed]:
-        """What lies in the slot. Left out is what the manifest says, whatever the rules have become."""
-        state = state_of(slot)
-        where = os.path.dirname(self._aside.path_of(slot))
-        mounts = mounts_below(where)
-        if mounts:
-            raise ItemUnreadable(f"another filesystem is mounted at {display(min(mounts))}")
-        rules = self.rules_for(where, evidence)
-        return list_entries(Item(name=state.item, root=where, kind=state.kind), rules, folder)
-
-    def rules_for(self, where: str, evidence: Evidence) -> Rules:
-        """Rules to list a copy of the archived item by: left out is what the manifest says."""
-        left_out = evidence.left_out
-        return dataclasses.replace(
-            self._rules,
-            root=where,
-            excluders=(lambda path, _is_folder: left_out.get(path),),
-            folder_excluders=(),
-            mounts=frozenset(),
-        )
-
-    # -- what is proven is purged -------------------------------------------------------------------
 
     def purge(self, proof: Proof) -> None:
         """Remove what was proven, for good.
@@ -264,17 +185,13 @@ class Gate:
     def _remove(self, proof: Proof, folder: int) -> None:
         folders: list[str] = []
         gone: set[int] = set()
-        expected = _FACTS.iter_unpack(proof.facts)
-        for listed in self._listing(proof.slot, proof.evidence, folder):
-            facts = listed.entry.stat
-            if not _is_as_proven(facts, next(expected, None), gone):
-                raise ItemChanged(f"{display(listed.entry.path)} changed, appeared, or follows something that vanished")
-            if listed.entry.kind == "folder":
-                _remove_left_out(listed.name, listed.dir_fd) if listed.why else folders.append(listed.entry.path)
+        expected = FACTS.iter_unpack(proof.facts)
+        for listed in self.compare.listing(proof.slot, proof.evidence, folder):
+            if listed.entry.kind != "folder":
+                _remove_leaf(listed, next(expected, None), gone)
                 continue
-            _check_not_in_use(listed)
-            gone.add(facts.st_ino)
-            os.unlink(listed.name, dir_fd=listed.dir_fd)
+            _check_as_proven(listed, listed.entry.stat, next(expected, None), gone)
+            _remove_left_out(listed.name, listed.dir_fd) if listed.why else folders.append(listed.entry.path)
         if next(expected, None):
             raise ItemChanged("something in it vanished")
         _remove_folders(folders, folder)
@@ -285,31 +202,21 @@ class Gate:
         self._catalogue.note(what, now=self._session.wall(), **details, **more)
 
 
-def _facts_of(facts: os.stat_result) -> bytes:
-    return _FACTS.pack(facts.st_ino, facts.st_mode, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns)
-
-
-def _is_as_proven(facts: os.stat_result, expected: tuple[int, ...] | None, gone: set[int]) -> bool:
-    """Removing one name of a file moves the ctime that its other names show."""
-    if expected is None:
-        return False
-    found: tuple[int, ...] = _FACTS.unpack(_facts_of(facts))
-    return found == expected or (found[:-1] == expected[:-1] and facts.st_ino in gone)
-
-
-def _check_not_in_use(listed: Listed) -> None:
-    """Raises ItemChanged for a file that somebody has open for writing, as far as the system tells."""
-    if not stat.S_ISREG(listed.entry.stat.st_mode):
+def _check_as_proven(listed: Listed, facts: os.stat_result, expected: tuple[int, ...] | None, gone: set[int]) -> None:
+    """Raises ItemChanged. Removing one name of a file moves the ctime that its other names show."""
+    found: tuple[int, ...] = FACTS.unpack(facts_of(facts))
+    if expected and (found == expected or (found[:-1] == expected[:-1] and facts.st_ino in gone)):
         return
-    try:
-        handle = open_quietly(listed.name, _FILE, dir_fd=listed.dir_fd)
-    except OSError as error:
-        raise unreadable(listed.entry.path, error) from error
-    try:
-        if is_open_for_writing(handle):
-            raise ItemChanged(f"{display(listed.entry.path)} is open for writing")
-    finally:
-        os.close(handle)
+    raise ItemChanged(f"{display(listed.entry.path)} changed, appeared, or follows something that vanished")
+
+
+def _remove_leaf(listed: Listed, expected: tuple[int, ...] | None, gone: set[int]) -> None:
+    """Remove a file or a link. The last look is taken under the lease, right before."""
+    with not_in_use(listed):
+        facts = os.stat(listed.name, dir_fd=listed.dir_fd, follow_symlinks=False)
+        _check_as_proven(listed, facts, expected, gone)
+        gone.add(facts.st_ino)
+        os.unlink(listed.name, dir_fd=listed.dir_fd)
 
 
 def _remove_folders(paths: list[str], folder: int) -> None:

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 
 from archive_tasks.aside import Aside, Slot, State, refusal, state_of
 from archive_tasks.catalogue import Known
+from archive_tasks.compare import Proof
 from archive_tasks.contents import first_difference
 from archive_tasks.entries import list_entries
 from archive_tasks.errors import ItemError, NotCleaned, NotProven
-from archive_tasks.gate import Gate, Proof
+from archive_tasks.gate import Gate
 from archive_tasks.model import Item
 from archive_tasks.names import display
 from archive_tasks.renaming import rename_to_free_name
@@ -156,7 +157,7 @@ def _check_copy(place: str, proof: Proof, gate: Gate) -> None:
     folder = os.open(place, _FOLDER)
     try:
         item = Item(name=state.item, root=place, kind=state.kind)
-        rules = gate.rules_for(place, proof.evidence)
+        rules = gate.compare.rules_for(place, proof.evidence)
         difference = first_difference(proof.evidence.manifest, list_entries(item, rules, folder), reading=True)
     finally:
         os.close(folder)

@@ -86,6 +86,7 @@ def clean_root(session: Session, wanted: Wish, console: Console) -> Document:
     _check_mode(session, root)
     with existing_target(session) as (store, catalogue):
         check_place(catalogue, root)
+        _warn_of_one_disk(session, root, store.url, console)
         if wanted.dry_run:
             return _dry_run(session, root, catalogue, wanted, console)
         with one_run_at_a_time(catalogue.path), _aside(root) as (root_fd, aside):
@@ -160,6 +161,15 @@ def _check_mode(session: Session, root: str) -> None:
     for own in (root, *session.private_paths(session.target_for(root))):
         if to == own or to.startswith(own + "/"):
             raise UsageError(f"{display(to)} lies in {display(own)}: give a --to outside of it")
+
+
+def _warn_of_one_disk(session: Session, root: str, target: str, console: Console) -> None:
+    folders = session.private_paths(target)[1:]
+    if folders and os.stat(folders[0]).st_dev == os.stat(root).st_dev:
+        console.warn(
+            f"the target {display(folders[0])} lies on the same disk as the root: that disk would hold the only copy, "
+            "and little space becomes free"
+        )
 
 
 def _planned(session: Session, catalogue: Catalogue, slots: list[Slot], wanted: Wish) -> tuple[Plan, Cleaning]:

@@ -18,7 +18,7 @@ LAYERS = [
         "item_sender", "item_archive", "archive", "target",
         "doctor", "report", "side_by_side",
         "sync", "find", "report_restoring", "report_finding", "selection", "fetch_plan", "restore", "verify", "prune", "thaw",
-        "archived_objects", "evidence", "gate", "leave", "clean", "undo", "stub", "root_place", "report_cleaning",
+        "archived_objects", "evidence", "compare", "gate", "leave", "clean", "undo", "stub", "root_place", "report_cleaning",
     },
     {"console", "progress", "live_progress", "chain", "verbs", "verbs_writing", "verbs_restoring", "verbs_finding", "verbs_care", "verbs_cleaning", "opened", "setup_target", "task_frame", "tasks",
      "program", "testing", "store_testing"},
