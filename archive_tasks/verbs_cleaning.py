@@ -114,8 +114,21 @@ def undo(c: Any, item: str | None, flags: Mapping[str, Any], *, everything: bool
     """Put back what the last clean set aside."""
     console = Console(json_document=json_document)
     session = session_of(c, flags)
+    undone = undo_root(session, item, console, everything=everything)
+    document = reporting.undo_document(session.resolve_root(), undone)
+    if json_document:
+        console.document(document)
+    if undone.failed:
+        raise PartlyFailed(f"{count_text(len(undone.failed), 'item')} could not be put back, see above")
+    return document
+
+
+def undo_root(session: Session, item: str | None, console: Console, *, everything: bool) -> undoing.Undone:
+    """All of `undo` but the printing of its document."""
     root = session.resolve_root()
     with _aside(root) as (root_fd, aside):
+        for where, problem in cleaning_up.recover(aside, lambda _what, slot: _note_in_its_catalogue(session, slot)):
+            console.warn(f"{display(where)}: {problem}")
         slots = undoing.choose(aside.slots(), item=(item or "").rstrip("/"), everything=everything)
 
         def done(slot: Slot) -> None:
@@ -126,11 +139,8 @@ def undo(c: Any, item: str | None, flags: Mapping[str, Any], *, everything: bool
             console.say(f"back: {display(state.item)}")
 
         undone = undoing.undo(aside, slots, done=done)
-    document = reporting.undo_document(root, undone)
-    if json_document:
-        console.document(document)
     _say_undone(undone, root, item, console)
-    return document
+    return undone
 
 
 # -- before anything moves --------------------------------------------------------------------------------
@@ -374,5 +384,3 @@ def _say_undone(undone: undoing.Undone, root: str, item: str | None, console: Co
     )
     for name, problem in undone.failed:
         console.say(f"FAILED   {display(name)}: {problem}", style="bold red")
-    if undone.failed:
-        raise PartlyFailed(f"{count_text(len(undone.failed), 'item')} could not be put back, see above")

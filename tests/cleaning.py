@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,9 @@ from archive_tasks.session import Session
 from archive_tasks.store import Store
 from archive_tasks.target import open_target
 from archive_tasks.testing import File, Link, make_tree, read_tree
+from archive_tasks.undo import Undone
 from archive_tasks.verbs import make_plan
-from archive_tasks.verbs_cleaning import Wish, clean_root
+from archive_tasks.verbs_cleaning import Wish, clean_root, undo_root
 from tests.conftest import NOW
 from tests.foreign import files_of, folder_fetch, folder_keys
 from tests.restoring import Silent
@@ -32,7 +33,7 @@ Wrap = Callable[[Store], Store]
 class CleanBench:
     """Everything in this process, and nothing of it remembered between two runs but what lies on the disk."""
 
-    def __init__(self, root: Path, folder: Path, make_session: Any, *, target: str = "", clones: bool = False) -> None:
+    def __init__(self, root: Path, folder: Path, make_session: Any, *, target: str = "") -> None:
         self.root = root
         self.folder = folder
         self.target = target or (folder / "target").as_uri()
@@ -62,6 +63,9 @@ class CleanBench:
         session = self.session(now=now, plugins=plugins, days=days, clean={"mode": mode, "max_share": 100, **limits})
         return clean_root(session, Wish(**{"yes": True, **(wish or {})}), Console(json_document=True))
 
+    def undo(self, item: str | None = None, *, everything: bool = False) -> Undone:
+        return undo_root(self.session(), item, Console(json_document=True), everything=everything)
+
     def notes(self, *what: str) -> list[dict[str, str]]:
         with Catalogue(catalogue_path(self.session().data, self.target)) as catalogue:
             return [details for _, _, details in catalogue.notes(*what)]
@@ -86,7 +90,7 @@ class CleanBench:
 
     def sums_of(self, *folders: Path) -> set[str]:
         """SHA-256 of every file at home, set aside, or in further folders."""
-        return {sum_ for folder in (self.root, *folders) for sum_ in _sums_below(folder)}
+        return {sum_ for folder in (self.root, *folders) for sum_ in sums_in(read_tree(folder))}
 
     def sums_in_target(self) -> set[str]:
         """SHA-256 of every file that the target's manifests give back, read by none of our own code."""
@@ -94,14 +98,6 @@ class CleanBench:
         fetch = folder_fetch(folder)
         manifests = [fetch(key) for key in folder_keys(folder, "manifests/")]
         return {hashlib.sha256(data).hexdigest() for one in manifests for data in files_of(one, fetch).values()}
-
-
-def _sums_below(folder: Path) -> Iterator[str]:
-    for base, _, names in os.walk(folder):
-        for name in names:
-            path = Path(base, name)
-            if path.is_file() and not path.is_symlink():
-                yield hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def sums_in(tree: dict[str, Any]) -> set[str]:

@@ -1,0 +1,105 @@
+"""Doing something at a chosen moment of a run: at its Nth look or write. Killing the process is one such thing."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+LOOKS_AND_WRITES = frozenset(
+    {
+        "open",
+        "os.link",
+        "os.mkdir",
+        "os.remove",
+        "os.rename",
+        "os.rmdir",
+        "os.listdir",
+        "os.scandir",
+        "os.truncate",
+        "os.utime",
+        "fcntl.flock",
+        "ctypes.call_function",
+        "tests.step",
+    }
+)
+
+
+@dataclass
+class _Countdown:
+    left: int = 0
+    action: Callable[[], None] = field(default=lambda: None)
+    passed: int = 0
+
+
+_countdown = _Countdown()
+_hooked: list[bool] = []
+
+
+def _hook(event: str, arguments: tuple[Any, ...]) -> None:
+    if not _countdown.left or event not in LOOKS_AND_WRITES or _is_pythons_own(event, arguments):
+        return
+    _countdown.left -= 1
+    _countdown.passed += 1
+    if _countdown.left == 0:
+        _countdown.action()
+
+
+def _is_pythons_own(event: str, arguments: tuple[Any, ...]) -> bool:
+    """Modules that are loaded late, and files of the interpreter's, are no moments of the run."""
+    return event == "open" and str(arguments[0]).endswith((".py", ".pyc", ".so"))
+
+
+@contextmanager
+def at_moment(number: int, action: Callable[[], None]) -> Iterator[None]:
+    """Have `action` done at the run's `number`-th moment, counted from 1."""
+    if not _hooked:  # a hook cannot be taken off again
+        sys.addaudithook(_hook)
+        _hooked.append(True)
+    _countdown.left, _countdown.action, _countdown.passed = number, action, 0
+    try:
+        yield
+    finally:
+        _countdown.left = 0
+
+
+def count_moments(run: Callable[[], object]) -> int:
+    """How many moments a run has. It is run, in this process."""
+    with at_moment(sys.maxsize, lambda: None):
+        run()
+    return _countdown.passed
+
+
+def run_and_die(run: Callable[[], object], *, at: int) -> bool:
+    """Run in a child that is killed at that moment. False when it ended before."""
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            _step_at_syncs()
+            with at_moment(at, lambda: os.kill(os.getpid(), signal.SIGKILL)):
+                run()
+            code = 0
+        finally:
+            os._exit(code)
+    _, status = os.waitpid(child, 0)
+    if os.WIFSIGNALED(status):
+        return True
+    assert os.WEXITSTATUS(status) == 0, "the run itself failed"
+    return False
+
+
+def _step_at_syncs() -> None:
+    """Flushing to the disk is no event of the interpreter's: the moments before and after are made ones."""
+    flush = os.fsync
+
+    def fsync(handle: Any) -> None:
+        sys.audit("tests.step")
+        flush(handle)
+        sys.audit("tests.step")
+
+    os.fsync = fsync

@@ -1,0 +1,135 @@
+"""kill -9 at every kind of moment while local copies are freed: no byte is lost, and the next run ends well."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from archive_tasks.aside import SET_ASIDE
+from archive_tasks.testing import read_tree
+from tests.cleaning import CleanBench, make_items, sums_in
+from tests.conftest import NOW
+from tests.moments import count_moments, run_and_die
+
+ITEMS = {"papers", "film", "note"}
+LATER = NOW + timedelta(days=8)
+POINTS = int(os.environ.get("KILL_POINTS", "30"))
+"""For each case; by hand, `KILL_POINTS=100000` kills at every moment."""
+
+
+class Case:
+    """A bench with a trash and another folder, anew for each point."""
+
+    def __init__(self, folder: Path, make_session: Any, mode: str, pack_below: str) -> None:
+        self.trash, self.to = folder / "trash", folder / "to"
+        self.mode = mode
+        root = folder / "root"
+        for made in (root, self.trash, self.to):
+            made.mkdir(parents=True)
+        make_items(root)
+        self.bench = CleanBench(root, folder, make_session)
+        self.before = self.bench.home()
+        self.bench.archive(pack_below=pack_below)
+        if mode in {"purge", "undo"}:
+            self.bench.clean()
+
+    def run(self) -> None:
+        if self.mode == "purge":
+            self.bench.clean(now=LATER)
+        elif self.mode == "undo":
+            self.bench.undo()
+        else:
+            self.bench.clean(self.mode, to=str(self.to) if self.mode == "move" else "")
+
+    def check_nothing_lost(self) -> None:
+        """Every file's bytes are somewhere; what is at home is whole; what is fresh was not touched."""
+        reachable = self.bench.sums_of(self.trash, self.to)
+        home = self.bench.home()
+        for path, entry in self.before.items():
+            item = path.partition("/")[0]
+            if item in home:
+                assert home.get(path) == entry, f"{path} is not as it was"
+        if self.mode not in {"delete", "purge"} and not (self.mode == "move" and self.bench.slots()):
+            assert sums_in(self.before) <= reachable, "nothing was to be removed"
+        assert sums_in(self.before) <= reachable | self.bench.sums_in_target()
+
+    def check_ended(self) -> None:
+        """The same again has done what the first was asked to."""
+        at_home = {path.partition("/")[0] for path in self.bench.home()}
+        places = {"trash": self.trash, "move": self.to}
+        if self.mode == "undo":
+            assert at_home == {*ITEMS, "fresh"}
+        else:
+            assert at_home == {"fresh"}
+        if self.mode in places:
+            gone = {path: one._replace(atime_ns=0) for path, one in self.before.items() if not path.startswith("fresh")}
+            assert {path: one._replace(atime_ns=0) for path, one in read_tree(places[self.mode]).items()} == gone
+        if self.mode != "quarantine":
+            assert not (self.bench.root / SET_ASIDE).exists()
+
+
+@pytest.fixture
+def make_case(tmp_path: Path, make_session: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], Case]:
+    number = iter(range(1_000_000))
+
+    def make(mode: str, pack_below: str) -> Case:
+        folder = tmp_path / f"case{next(number)}"
+        shutil.rmtree(tmp_path / "data", ignore_errors=True)
+        case = Case(folder, make_session, mode, pack_below)
+        monkeypatch.setattr(
+            "archive_tasks.verbs_cleaning._to_trash", lambda path: os.rename(path, case.trash / os.path.basename(path))
+        )
+        return case
+
+    return make
+
+
+@pytest.mark.parametrize("pack_below", ["1M", "0"])
+@pytest.mark.parametrize("mode", ["quarantine", "delete", "move", "trash", "purge", "undo"])
+def test_a_run_killed_at_any_moment_loses_nothing_and_is_finished_by_the_next(
+    make_case: Callable[[str, str], Case], mode: str, pack_below: str
+) -> None:
+    moments = count_moments(make_case(mode, pack_below).run)
+    step = max(1, moments // POINTS)
+    points = 0
+    for moment in range(1, moments + 1, step):
+        case = make_case(mode, pack_below)
+        assert run_and_die(case.run, at=moment), f"{moment} of {moments}"
+        points += 1
+        case.check_nothing_lost()
+        if points % 3 == 0:
+            case.bench.archive(pack_below=pack_below)
+            case.check_nothing_lost()
+        case.run()
+        case.check_nothing_lost()
+        case.check_ended()
+        shutil.rmtree(case.bench.folder)
+    assert points >= min(POINTS, moments)
+
+
+@pytest.mark.parametrize("mode", ["delete", "move"])
+def test_a_run_killed_again_and_again_still_ends(make_case: Callable[[str, str], Case], mode: str) -> None:
+    case = make_case(mode, "1M")
+    for moment in range(30, 600, 23):
+        run_and_die(case.run, at=moment)
+        case.check_nothing_lost()
+    case.run()
+    case.check_ended()
+
+
+def test_what_was_being_set_aside_when_a_run_died_is_put_back_by_undo(
+    make_case: Callable[[str, str], Case],
+) -> None:
+    moments = count_moments(make_case("quarantine", "1M").run)
+    for moment in range(1, moments, max(1, moments // 10)):
+        case = make_case("quarantine", "1M")
+        run_and_die(case.run, at=moment)
+        case.bench.undo()
+        assert case.bench.home() == case.before
+        assert not (case.bench.root / SET_ASIDE).exists()
