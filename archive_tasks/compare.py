@@ -75,7 +75,8 @@ class Comparer:
                 facts.extend(facts_of(listed.entry.stat))
                 marks.extend(mark_of(listed))
                 with not_in_use(listed):
-                    yield listed
+                    pass  # nobody who opens it now has to wait for as long as it is read
+                yield listed
 
         partial = state_of(slot).stage == "purging"
         difference = first_difference(evidence.manifest, noted(), reading=reading, partial=partial)

@@ -32,8 +32,9 @@ LOOKS_AND_WRITES = frozenset(
 @dataclass
 class _Countdown:
     left: int = 0
-    action: Callable[[], None] = field(default=lambda: None)
+    action: Callable[[], object] = field(default=lambda: None)
     passed: int = 0
+    but: frozenset[str] = frozenset()
 
 
 _countdown = _Countdown()
@@ -41,7 +42,7 @@ _hooked: list[bool] = []
 
 
 def _hook(event: str, arguments: tuple[Any, ...]) -> None:
-    if not _countdown.left or event not in LOOKS_AND_WRITES or _is_pythons_own(event, arguments):
+    if not _countdown.left or event not in LOOKS_AND_WRITES - _countdown.but or _is_pythons_own(event, arguments):
         return
     _countdown.left -= 1
     _countdown.passed += 1
@@ -55,21 +56,21 @@ def _is_pythons_own(event: str, arguments: tuple[Any, ...]) -> bool:
 
 
 @contextmanager
-def at_moment(number: int, action: Callable[[], None]) -> Iterator[None]:
-    """Have `action` done at the run's `number`-th moment, counted from 1."""
+def at_moment(number: int, action: Callable[[], object], *, but: frozenset[str] = frozenset()) -> Iterator[None]:
+    """Have `action` done at the run's `number`-th moment, counted from 1; events of the kinds `but` are none."""
     if not _hooked:  # a hook cannot be taken off again
         sys.addaudithook(_hook)
         _hooked.append(True)
-    _countdown.left, _countdown.action, _countdown.passed = number, action, 0
+    _countdown.left, _countdown.action, _countdown.passed, _countdown.but = number, action, 0, but
     try:
         yield
     finally:
         _countdown.left = 0
 
 
-def count_moments(run: Callable[[], object]) -> int:
+def count_moments(run: Callable[[], object], *, but: frozenset[str] = frozenset()) -> int:
     """How many moments a run has. It is run, in this process."""
-    with at_moment(sys.maxsize, lambda: None):
+    with at_moment(sys.maxsize, lambda: None, but=but):
         run()
     return _countdown.passed
 
