@@ -168,15 +168,12 @@ class Aside:
             NotCleaned: something else is there by now, or the system refused; the item stays in its slot.
         """
         try:
-            self._move_home(slot)
-        except FileNotFoundError:
-            pass  # it never left home, or is there again
-        except FileExistsError:
-            raise NotCleaned(
-                f"something else has its name by now, so it stays in {display(self.path_of(slot))}"
-            ) from None
+            if self.holds(slot):
+                self._move_home(slot)
         except OSError as error:
-            raise NotCleaned(f"{refusal(error)}, so it stays in {display(self.path_of(slot))}") from error
+            if self.holds(slot):
+                what = "something else has its name by now" if isinstance(error, FileExistsError) else refusal(error)
+                raise NotCleaned(f"{what}, so it stays in {display(self.path_of(slot))}") from error
         self.close(slot)
 
     def _move_home(self, slot: Slot) -> None:
