@@ -25,7 +25,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Literal
 
 from archive_tasks.errors import ArchiveTasksError, NotCleaned, UsageError
@@ -100,7 +100,11 @@ class Aside:
         self.path = os.path.join(root, SET_ASIDE)
         self._root_fd = root_fd
         self._fd = self._lock()
-        self._write(self._fd, _HOLDER, f"process {os.getpid()} on {os.uname().nodename}")
+        self._write(
+            self._fd,
+            _HOLDER,
+            f"process {os.getpid()} on {os.uname().nodename} since {datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+        )
 
     def __enter__(self) -> Aside:
         return self

@@ -67,6 +67,17 @@ def remove_stub(root_fd: int, item: str) -> None:
             os.unlink(name, dir_fd=root_fd)
 
 
+def forget_stub(path: str) -> None:
+    """Remove the stub of what is at this path again."""
+    folder, item = os.path.split(path)
+    with contextlib.suppress(OSError):
+        root_fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            remove_stub(root_fd, item)
+        finally:
+            os.close(root_fd)
+
+
 def is_stub(root_fd: int, name: str) -> bool:
     """Is it a stub of ours, just as it was written?"""
     text = _read(root_fd, name) if name.endswith(ENDING) else ""
