@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable
 from datetime import datetime
@@ -23,7 +22,8 @@ from archive_tasks.undo import Undone
 from archive_tasks.verbs import make_plan
 from archive_tasks.verbs_cleaning import Wish, clean_root, undo_root
 from tests.conftest import NOW
-from tests.foreign import files_of, folder_fetch, folder_keys
+from tests.foreign import folder_fetch, folder_keys
+from tests.movers import sums_in_target
 from tests.restoring import Silent
 
 MIB = 1024 * 1024
@@ -94,10 +94,12 @@ class CleanBench:
 
     def sums_in_target(self) -> set[str]:
         """SHA-256 of every file that the target's manifests give back, read by none of our own code."""
+        return sums_in_target(*self.strangers_view())
+
+    def strangers_view(self) -> tuple[list[str], Callable[[str], bytes]]:
+        """The target's keys, and how to fetch one, by no code of ours."""
         folder = Path(self.target.removeprefix("file://"))
-        fetch = folder_fetch(folder)
-        manifests = [fetch(key) for key in folder_keys(folder, "manifests/")]
-        return {hashlib.sha256(data).hexdigest() for one in manifests for data in files_of(one, fetch).values()}
+        return folder_keys(folder), folder_fetch(folder)
 
 
 def sums_in(tree: dict[str, Any]) -> set[str]:
