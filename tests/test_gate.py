@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import hashlib
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -19,6 +20,7 @@ import pytest
 from archive_tasks.aside import SET_ASIDE, Aside, state_of
 from archive_tasks.catalogue import Catalogue, Known, catalogue_path
 from archive_tasks.compare import Comparer
+from archive_tasks.contents import first_difference
 from archive_tasks.errors import IntegrityError, NotCleaned, NotProven, ObjectFrozen, ObjectMissing, StoreBusy
 from archive_tasks.evidence import FRESH, Witness
 from archive_tasks.gate import Gate
@@ -624,3 +626,138 @@ def test_a_left_out_folder_on_another_filesystem_is_not_entered(
             ground.gate.purge(proof)
         monkeypatch.undo()
         assert (place / "cache" / "d").read_text() == "e"
+
+
+def test_a_secret_rewrite_after_the_proof_is_seen_by_its_ctime(open_gate: Callable[..., Ground]) -> None:
+    def rewrite(place: Path) -> None:
+        facts = (place / "p3").stat()
+        (place / "p3").write_text("PAPER 3")
+        os.utime(place / "p3", ns=(facts.st_atime_ns, facts.st_mtime_ns))
+
+    place = purge_after(open_gate(), "papers", rewrite)
+    assert (place / "p3").read_text() == "PAPER 3"
+
+
+def test_a_hard_link_that_changes_when_its_first_name_is_gone_is_not_removed(
+    open_gate: Callable[..., Ground], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ground = open_gate()
+    proof = ground.set_aside()
+    place = Path(ground.aside.path_of(proof.slot))
+    unlink = os.unlink
+
+    def changing(name: str, **more: Any) -> None:
+        unlink(name, **more)
+        if name == "p0":
+            (place / "sub" / "same as p0").chmod(0o600)
+
+    monkeypatch.setattr("archive_tasks.gate.os.unlink", changing)
+    with pytest.raises(NotCleaned, match="papers/sub/same as p0 changed"):
+        ground.gate.purge(proof)
+    assert (place / "sub" / "same as p0").read_text() == "paper 0"
+
+
+def test_more_entries_than_were_proven_stop_the_purge(
+    open_gate: Callable[..., Ground], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ground = open_gate()
+    proof = ground.set_aside("film")
+    listing, late = Comparer.listing, Path(ground.aside.path_of(proof.slot), "late")
+
+    def longer(*arguments: Any) -> Iterator[Any]:
+        """What a listing shows when a file appears in its folder before that is read."""
+        for listed in listing(*arguments):
+            yield listed
+            if listed.name == "reel":
+                late.write_text("late")
+                yield listed._replace(entry=listed.entry._replace(path="film/late"), name="late")
+
+    monkeypatch.setattr(Comparer, "listing", longer)
+    with pytest.raises(NotCleaned, match="film/late changed, appeared"):
+        ground.gate.purge(proof)
+    assert late.read_text() == "late"
+
+
+def test_no_handle_stays_open(with_left_out: CleanBench) -> None:
+    with ExitStack() as stack:
+        ground = Ground(with_left_out, stack, discard_left_out=True, settings={"exclude": ["cache"]})
+        proof = ground.set_aside("code")
+        before = sorted(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else []
+        ground.gate.purge(proof)
+        assert sorted(os.listdir("/proc/self/fd") if before else []) == before
+
+
+def test_what_goes_back_is_in_the_journal(open_gate: Callable[..., Ground], bench: CleanBench) -> None:
+    ground = open_gate()
+    (bench.root / "papers" / "new").write_text("new")
+    with pytest.raises(NotCleaned):
+        ground.set_aside()
+    (note,) = bench.notes("put back")
+    assert note["item"] == "papers"
+    assert "papers/new is" in note["why"]
+
+
+class Readings:
+    """Whether files are read when an item is compared."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.read = False
+        compare = first_difference
+
+        def watching(*arguments: Any, reading: bool, **more: Any) -> Any:
+            self.read |= reading
+            return compare(*arguments, reading=reading, **more)
+
+        monkeypatch.setattr("archive_tasks.compare.first_difference", watching)
+
+
+def test_what_shows_the_inodes_and_times_that_it_had_is_not_read_again(
+    open_gate: Callable[..., Ground], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ground, readings = open_gate(), Readings(monkeypatch)
+    slot = ground.set_aside().slot
+    ground.gate.prove_again(slot)
+    assert not readings.read
+    ground.set_aside("note")
+    assert readings.read, "but a file by itself is: the rename moved its ctime"
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+def test_without_a_receipt_everything_is_read_and_a_receipt_is_made(
+    open_gate: Callable[..., Ground], bench: CleanBench, monkeypatch: pytest.MonkeyPatch, trusted: bool
+) -> None:
+    """An archive that was found in the target, though its entries look the same."""
+    bench.wrap = lambda store: Lying(store, describe=_with_checksum)  # type: ignore[return-value]
+    ground, readings = open_gate(trusted=trusted), Readings(monkeypatch)
+    with ground.catalogue.writing() as write:
+        write("delete from receipts")
+    slot = ground.set_aside().slot
+    assert readings.read
+    receipt = ground.known("papers").receipt
+    assert receipt is not None
+    assert receipt.proven_by == ("checksum" if trusted else "read-back")
+    assert receipt.proven_at == NOW
+    readings.read = False
+    ground.gate.prove_again(slot)
+    assert not readings.read, "the receipt says what was seen"
+    with ground.catalogue.writing() as write:
+        write("delete from receipts")
+    ground.gate.prove_again(slot)
+    assert readings.read
+
+
+def _with_checksum(store: Store, key: str) -> ObjectInfo | None:
+    """As a store that keeps checksums says it."""
+    info = store.describe(key)
+    return info and info._replace(checksum=hashlib.sha256(b"".join(store.read(key))).hexdigest())
+
+
+def test_with_a_catalogue_that_knows_nothing_everything_is_read(
+    open_gate: Callable[..., Ground], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ground = open_gate()
+    slot = ground.set_aside().slot
+    ground.catalogue.forget(ground.known("papers").archive.id, now=NOW, why="a test")
+    readings = Readings(monkeypatch)
+    ground.gate.purge(ground.gate.prove_again(slot))
+    assert readings.read
