@@ -100,8 +100,7 @@ class Aside:
         self.path = os.path.join(root, SET_ASIDE)
         self._root_fd = root_fd
         self._fd = self._lock()
-        self._write(
-            self._fd,
+        self._leave_word(
             _HOLDER,
             f"process {os.getpid()} on {os.uname().nodename} since {datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         )
@@ -141,7 +140,7 @@ class Aside:
 
     def begin(self, state: State) -> Slot:
         """Make a slot for an item that is still at home."""
-        self._write(self._fd, _README, _README_TEXT)
+        self._leave_word(_README, _README_TEXT)
         name = f"{state.since:%Y-%m-%d}~{key_segment(state.item)}~{secrets.token_hex(4)}"
         os.mkdir(name, 0o700, dir_fd=self._fd)
         with self._opened(name) as slot_fd:
@@ -269,6 +268,11 @@ class Aside:
 
     def _opened(self, name: str) -> AbstractContextManager[int]:
         return _opened(name, self._fd)
+
+    def _leave_word(self, name: str, text: str) -> None:
+        """For people: what a full disk has no room for is left out."""
+        with contextlib.suppress(OSError):
+            self._write(self._fd, name, text)
 
     def _write(self, fd: int, name: str, text: str) -> None:
         """Whole and on the disk, or not at all."""
