@@ -75,7 +75,8 @@ class Witness:
 
     def check_fresh(self, evidence: Evidence) -> None:
         """Look again where the evidence took long to come by: is everything still there? Raises NotProven."""
-        ages = [now - then for now, then in zip(self._times(), evidence.at, strict=True)]
+        now, then = self._times(), evidence.at
+        ages = (now[0] - then[0], now[1] - then[1])
         if all(0 <= age <= FRESH.total_seconds() for age in ages):
             return
         try:

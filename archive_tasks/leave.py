@@ -113,13 +113,12 @@ def _move_into(to_fd: int, proof: Proof, gate: Gate, leaving: Leaving) -> None:
 def _copy(to_fd: int, proof: Proof, leaving: Leaving, gate: Gate) -> None:
     """To another disk: copied beside, compared with the manifest, renamed; then the first copy is purged."""
     slot, state = proof.slot, state_of(proof.slot)
+    place = os.path.join(state.to, f".{slot.name}.partial")
+    _forget_copy(place)  # of a run that died
     if os.path.lexists(os.path.join(state.to, state.item)):
         _check_copied_before(proof, gate)
         gate.purge(proof)
         return
-    beside = f".{slot.name}.partial"
-    place = os.path.join(state.to, beside)
-    _forget_copy(place)
     os.mkdir(place, 0o700)
     try:
         _copy_tree(leaving.aside.path_of(slot), os.path.join(place, state.item))

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -30,15 +28,6 @@ def bench(root: Path, tmp_path: Path, make_session: Any) -> CleanBench:
     bench = CleanBench(root, tmp_path, make_session)
     assert not bench.archive().failed
     return bench
-
-
-@pytest.fixture
-def other_disk(tmp_path: Path) -> Iterator[Path]:
-    shm = Path("/dev/shm")
-    if not shm.is_dir() or shm.stat().st_dev == tmp_path.stat().st_dev:
-        pytest.skip("there is no other filesystem here")
-    with tempfile.TemporaryDirectory(dir=shm) as folder:
-        yield Path(folder)
 
 
 def items_of(entries: list[dict[str, Any]]) -> set[str]:

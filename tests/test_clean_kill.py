@@ -19,19 +19,21 @@ from tests.moments import count_moments, run_and_die
 
 ITEMS = {"papers", "film", "note"}
 LATER = NOW + timedelta(days=8)
-POINTS = int(os.environ.get("KILL_POINTS", "30"))
-"""For each case; by hand, `KILL_POINTS=100000` kills at every moment."""
+MODES = ["quarantine", "delete", "move", "move to another disk", "trash", "purge", "undo"]
+POINTS = int(os.environ.get("KILL_POINTS", "72"))
+"""For each of 14 cases, 1,008 in all; by hand, `KILL_POINTS=100000` kills at every moment."""
+PARTS = 2
 
 
 class Case:
     """A bench with a trash and another folder, anew for each point."""
 
-    def __init__(self, folder: Path, make_session: Any, mode: str, pack_below: str) -> None:
-        self.trash, self.to = folder / "trash", folder / "to"
-        self.mode = mode
+    def __init__(self, folder: Path, make_session: Any, mode: str, pack_below: str, to: Path) -> None:
+        self.trash, self.to = folder / "trash", to
+        self.mode = mode.partition(" ")[0]
         root = folder / "root"
         for made in (root, self.trash, self.to):
-            made.mkdir(parents=True)
+            made.mkdir(parents=True, exist_ok=True)
         make_items(root)
         self.bench = CleanBench(root, folder, make_session)
         self.before = self.bench.home()
@@ -75,13 +77,16 @@ class Case:
 
 
 @pytest.fixture
-def make_case(tmp_path: Path, make_session: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], Case]:
+def make_case(
+    tmp_path: Path, make_session: Any, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> Callable[[str, str], Case]:
     number = iter(range(1_000_000))
 
     def make(mode: str, pack_below: str) -> Case:
         folder = tmp_path / f"case{next(number)}"
         shutil.rmtree(tmp_path / "data", ignore_errors=True)
-        case = Case(folder, make_session, mode, pack_below)
+        to = request.getfixturevalue("other_disk") / folder.name if "another disk" in mode else folder / "to"
+        case = Case(folder, make_session, mode, pack_below, to)
         monkeypatch.setattr(
             "archive_tasks.verbs_cleaning._to_trash", lambda path: os.rename(path, case.trash / os.path.basename(path))
         )
@@ -90,27 +95,31 @@ def make_case(tmp_path: Path, make_session: Any, monkeypatch: pytest.MonkeyPatch
     return make
 
 
+@pytest.mark.parametrize("part", range(PARTS))
 @pytest.mark.parametrize("pack_below", ["1M", "0"])
-@pytest.mark.parametrize("mode", ["quarantine", "delete", "move", "trash", "purge", "undo"])
+@pytest.mark.parametrize("mode", MODES)
 def test_a_run_killed_at_any_moment_loses_nothing_and_is_finished_by_the_next(
-    make_case: Callable[[str, str], Case], mode: str, pack_below: str
+    make_case: Callable[[str, str], Case], mode: str, pack_below: str, part: int
 ) -> None:
     moments = count_moments(make_case(mode, pack_below).run)
-    step = max(1, moments // POINTS)
-    points = 0
-    for moment in range(1, moments + 1, step):
+    chosen = spread(moments, POINTS)[part::PARTS]
+    for point, moment in enumerate(chosen):
         case = make_case(mode, pack_below)
         assert run_and_die(case.run, at=moment), f"{moment} of {moments}"
-        points += 1
         case.check_nothing_lost()
-        if points % 3 == 0:
+        if point % 3 == 0:
             case.bench.archive(pack_below=pack_below)
             case.check_nothing_lost()
         case.run()
         case.check_nothing_lost()
         case.check_ended()
         shutil.rmtree(case.bench.folder)
-    assert points >= min(POINTS, moments)
+    assert len(chosen) == min(POINTS, moments) // PARTS
+
+
+def spread(moments: int, points: int) -> list[int]:
+    """As many moments as are wanted, evenly over all, each once."""
+    return sorted({1 + index * moments // min(points, moments) for index in range(min(points, moments))})
 
 
 @pytest.mark.parametrize("mode", ["delete", "move"])

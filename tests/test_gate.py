@@ -21,7 +21,15 @@ from archive_tasks.aside import SET_ASIDE, Aside, state_of
 from archive_tasks.catalogue import Catalogue, Known, catalogue_path
 from archive_tasks.compare import Comparer
 from archive_tasks.contents import first_difference
-from archive_tasks.errors import IntegrityError, NotCleaned, NotProven, ObjectFrozen, ObjectMissing, StoreBusy
+from archive_tasks.errors import (
+    IntegrityError,
+    NotCleaned,
+    NotProven,
+    ObjectFrozen,
+    ObjectMissing,
+    StoreBusy,
+    StoreUnusable,
+)
 from archive_tasks.evidence import FRESH, Witness
 from archive_tasks.gate import Gate
 from archive_tasks.manifest import read_manifest
@@ -179,6 +187,55 @@ def test_evidence_that_is_fresh_is_not(open_gate: Callable[..., Ground], bench: 
     shutil.rmtree(bench.folder / "target" / "manifests")
     ground.gate.purge(proof)
     assert not bench.slots()
+
+
+def test_evidence_of_this_very_moment_is_fresh(open_gate: Callable[..., Ground], bench: CleanBench) -> None:
+    ground = open_gate()
+    proof = ground.set_aside()
+    shutil.rmtree(bench.folder / "target" / "manifests")
+    ground.gate.purge(proof)
+    assert not bench.slots()
+
+
+def test_an_old_manifest_that_has_changed_is_no_evidence(open_gate: Callable[..., Ground], bench: CleanBench) -> None:
+    ground = open_gate()
+    proof = ground.set_aside()
+    ground.clock.seconds += 10_000
+    places = [bench.folder / "target" / ground.known(name).archive.manifest for name in ("papers", "film")]
+    places[0].chmod(0o644)
+    places[0].write_bytes(places[1].read_bytes())
+    with pytest.raises(NotProven, match="any more as it did a moment ago"):
+        ground.gate.purge(proof)
+    assert Path(ground.aside.path_of(proof.slot), "p1").exists()
+
+
+def another_target(bench: CleanBench) -> None:
+    """Other keys could lie there as well, under another id."""
+    vault = bench.folder / "target" / "vault.json"
+    vault.chmod(0o644)
+    vault.write_text('{"archive_tasks": "vault", "format": 1, "id": "another"}')
+
+
+def test_another_target_in_its_place_is_no_witness(open_gate: Callable[..., Ground], bench: CleanBench) -> None:
+    ground = open_gate()
+    proof = ground.set_aside()
+    another_target(bench)
+    with pytest.raises(StoreUnusable, match="is not the one that it was"):
+        ground.set_aside("film")
+    ground.clock.seconds += 10_000
+    with pytest.raises(StoreUnusable, match="is not the one that it was"):
+        ground.gate.purge(proof)
+    assert (bench.root / "film").exists()
+    assert Path(ground.aside.path_of(proof.slot), "p1").exists()
+
+
+def test_a_manifest_of_another_id_is_none(open_gate: Callable[..., Ground]) -> None:
+    """As when an item was archived again, and the older manifest is read."""
+    ground = open_gate()
+    known = ground.known("papers")
+    other = known._replace(archive=dataclasses.replace(known.archive, id="0" * 32), receipt=None)
+    with pytest.raises(NotProven, match="speaks of something else"):
+        ground.gate.set_aside(ground.item("papers"), other, mode="quarantine")
 
 
 def test_old_evidence_that_still_holds_will_do(open_gate: Callable[..., Ground], bench: CleanBench) -> None:
