@@ -100,10 +100,7 @@ class Aside:
         self.path = os.path.join(root, SET_ASIDE)
         self._root_fd = root_fd
         self._fd = self._lock()
-        self._leave_word(
-            _HOLDER,
-            f"process {os.getpid()} on {os.uname().nodename} since {datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
-        )
+        self._leave_word(_HOLDER, f"process {os.getpid()} on {os.uname().nodename}")
 
     def __enter__(self) -> Aside:
         return self
@@ -239,7 +236,7 @@ class Aside:
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                holder = display(_read(fd, _HOLDER) or "it does not say which")
+                holder = _holder(fd)
                 os.close(fd)
                 raise ArchiveTasksError(
                     f"another run is cleaning {display(os.path.dirname(self.path))} ({holder}); wait for it to end"
@@ -285,6 +282,15 @@ class Aside:
             os.fsync(file.fileno())
         os.rename(f"{name}.new", name, src_dir_fd=fd, dst_dir_fd=fd)
         os.fsync(fd)
+
+
+def _holder(folder: int) -> str:
+    """Who holds the lock, and since when."""
+    try:
+        began = os.stat(_HOLDER, dir_fd=folder, follow_symlinks=False).st_mtime
+    except OSError:
+        return "it does not say which"
+    return f"{display(_read(folder, _HOLDER))} since {datetime.fromtimestamp(began, UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def _slots(folder: int) -> list[Slot]:
