@@ -16,7 +16,7 @@ LAYERS = [
     {
         "session", "scan", "entries", "records", "contents", "send", "object_writer", "prove", "packs", "processes",
         "item_sender", "item_archive", "archive", "target",
-        "doctor", "report", "side_by_side",
+        "doctor", "report", "side_by_side", "guarding",
         "sync", "find", "report_restoring", "report_finding", "selection", "fetch_plan", "restore", "verify", "prune", "thaw",
     },
     {"console", "progress", "live_progress", "chain", "verbs", "verbs_writing", "verbs_restoring", "verbs_finding", "verbs_care", "opened", "setup_target", "task_frame", "tasks",
