@@ -45,7 +45,7 @@ def ask_guards(item: Item, rules: Rules) -> list[str]:
         problems.append(str(error))
     except OSError as error:
         problems.append(str(unreadable(item.name, error)))
-    return [reason for one in asked for reason in one.reasons] + problems
+    return list(dict.fromkeys([reason for one in asked for reason in one.reasons] + problems))
 
 
 class _Asked:
@@ -96,6 +96,7 @@ def _beside(names: set[str], rules: Rules, root_fd: int) -> Listing:
                 raise unreadable(name, error) from error
     return Listing(
         path="",
+        fd=root_fd,
         inodes={name: facts.st_ino for name, facts in found.items()},
         folders=frozenset(name for name, facts in found.items() if stat.S_ISDIR(facts.st_mode)),
         stat=found.__getitem__,
@@ -117,6 +118,7 @@ def _listing(folder: Folder, rules: Rules) -> Listing:
                 folder.descend(name)
     return Listing(
         path=folder.path,
+        fd=folder.fd,
         inodes=inodes,
         folders=frozenset(folders),
         stat=folder.stat,

@@ -46,6 +46,7 @@ class Listing:
 
     Attributes:
         path: of the folder, relative to the root; "" is the root itself.
+        fd: handle of the folder, open while the guard looks.
         inodes: of every entry, by name.
         folders: names of those that are folders.
         stat: name -> its own stat, links not followed. Raises ItemUnreadable. It costs a call of the system's.
@@ -53,6 +54,7 @@ class Listing:
     """
 
     path: str
+    fd: int
     inodes: Mapping[str, int]
     folders: frozenset[str]
     stat: Callable[[str], os.stat_result]

@@ -32,6 +32,12 @@ DEFAULT_PLUGINS = (
     "archive_tasks.default_plugins.exclude",
     "archive_tasks.default_plugins.markers",
     "archive_tasks.default_plugins.git_unsaved",
+    "archive_tasks.default_plugins.open_files",
+    "archive_tasks.default_plugins.program_locks",
+    "archive_tasks.default_plugins.sqlite_journals",
+    "archive_tasks.default_plugins.machine_locks",
+    "archive_tasks.default_plugins.placeholders",
+    "archive_tasks.default_plugins.bundles",
     "archive_tasks.default_plugins.folder",
     "archive_tasks.default_plugins.s3",
 )
