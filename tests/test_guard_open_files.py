@@ -78,6 +78,14 @@ def test_a_file_that_was_opened_by_another_of_its_names_keeps_its_item(
     assert reasons(root, "other", "open_files") == []
 
 
+def test_a_file_is_seen_to_be_open_at_a_path_longer_than_the_system_tells(root: Path, hold: Holding) -> None:
+    steps = "os.chdir({!r})\nfor _ in range(25):\n    os.mkdir('d' * 200); os.chdir('d' * 200)\n"
+    (root / "item").mkdir()
+    hold(steps.format(str(root / "item")) + "file = open('deep.txt', 'w')")
+    (reason,) = reasons(root, "item", "open_files")
+    assert "/deep.txt is open in " in reason
+
+
 def test_a_file_of_the_same_inode_number_on_another_filesystem_is_another(
     root: Path, hold: Holding, monkeypatch: pytest.MonkeyPatch
 ) -> None:

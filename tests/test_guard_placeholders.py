@@ -50,16 +50,29 @@ def test_an_item_that_is_a_virtual_file_is_kept(root: Path) -> None:
     assert reasons(root, "film.mov.nextcloud") == [said("film.mov.nextcloud")]
 
 
+@pytest.mark.parametrize("journal", [".", "item", "item/deep"])
 @pytest.mark.parametrize(
     ("name", "value"), [("user.nextcloud.hydrate_exec", b"nextcloud"), ("user.openvfs.state", b"virtual")]
 )
-def test_a_virtual_file_that_bears_an_attribute_keeps_its_item(root: Path, name: str, value: bytes) -> None:
+def test_a_virtual_file_that_bears_an_attribute_keeps_its_item(
+    root: Path, name: str, value: bytes, journal: str
+) -> None:
+    make_tree(root, {"item": {"deep": {"film.mov": File(" ", 400)}}}, now=NOW)
+    mark(root / "item" / "deep" / "film.mov", name, value)
+    assert reasons(root) == []
+    (root / journal / ".sync_0a1b2c3d4e5f.db").touch()
+    assert reasons(root) == [said("item/deep/film.mov")]
+
+
+def test_a_journal_around_the_root_tells_too(root: Path) -> None:
     make_tree(root, {"item": {"film.mov": File(" ", 400)}}, now=NOW)
-    mark(root / "item" / "film.mov", name, value)
+    mark(root / "item" / "film.mov", "user.openvfs.state", b"virtual")
+    (root.parent / "._sync_0a1b2c3d4e5f.db").touch()
     assert reasons(root) == [said("item/film.mov")]
 
 
 def test_a_virtual_file_whose_size_is_shown_but_holds_no_block_keeps_its_item(root: Path) -> None:
+    (root / ".sync_0a1b2c3d4e5f.db").touch()
     make_tree(root, {"item": {"film.mov": File("", 400)}}, now=NOW)
     os.truncate(root / "item" / "film.mov", 10_000_000)
     assert reasons(root) == []
@@ -84,6 +97,7 @@ def test_a_file_that_is_here_is_no_placeholder(root: Path) -> None:
         },
         now=NOW,
     )
+    (root / ".sync_0a1b2c3d4e5f.db").touch()
     mark(root / "item" / "small", "user.openvfs.state", b"hydrated")
     mark(root / "item" / "empty", "user.comment", b"mine")
     assert reasons(root) == []

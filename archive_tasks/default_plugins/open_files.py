@@ -8,6 +8,7 @@ Handles of this process and of those that it started do not count, nor do open f
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import shutil
@@ -72,13 +73,23 @@ def look_in_proc(root: str) -> Opened:
 def _add_handle(opened: Opened, handle: Handle, root: str) -> None:
     """The inode is read from fdinfo, since a stat would wait for a network filesystem that does not answer."""
     try:
-        path = os.readlink(f"{PROC}/{handle.process}/fd/{handle.link}")
+        path = _target(handle)
         if not path.startswith("/") or path.startswith(_NO_FILES):
             return
         if not opened.add(path, root, program(handle.process)) and (inode := _inode(handle)):
             opened.elsewhere.setdefault(inode, []).append(handle)
     except FileNotFoundError:  # closed meanwhile
         return
+
+
+def _target(handle: Handle) -> str:
+    """The path of what is open; for one that is longer than the system tells (4,096 bytes) only that it is a path."""
+    try:
+        return os.readlink(f"{PROC}/{handle.process}/fd/{handle.link}")
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            return "/"
+        raise
 
 
 def _inode(handle: Handle) -> int | None:

@@ -6,7 +6,7 @@ Reading one would fetch it, or archive an empty shell; so none is opened, and th
   and before macOS 14 stubs named `.name.icloud`. (sys/stat.h)
 - Windows (OneDrive, Dropbox): the attributes OFFLINE, RECALL_ON_OPEN and RECALL_ON_DATA_ACCESS. ([MS-FSCC] 2.6)
 - Nextcloud and ownCloud on any system: `name.nextcloud` or `name.owncloud` of at most one byte (vfs_suffix.cpp writes a
-  space), and on Linux their extended attributes.
+  space), and on Linux their extended attributes, asked for only where their journal lies in a folder around.
 
 Size without blocks proves nothing by itself: sparse files, and small ones that btrfs or ext4 keep in the inode, have
 none either. It only chooses, beside a size of at most one byte, the files whose attributes are asked for.
@@ -14,12 +14,14 @@ none either. It only chooses, beside a size of at most one byte, the files whose
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from archive_tasks import hookimpl
+from archive_tasks.default_plugins.system_look import names_in
 from archive_tasks.model import Guard, Listing
 from archive_tasks.names import display
 from archive_tasks.settings import Settings
@@ -28,6 +30,8 @@ SF_DATALESS = 0x40000000
 OFFLINE_ATTRIBUTES = 0x1000 | 0x40000 | 0x400000
 """FILE_ATTRIBUTE_OFFLINE, _RECALL_ON_OPEN, _RECALL_ON_DATA_ACCESS."""
 _VIRTUAL_ENDINGS = (".nextcloud", ".owncloud")
+_JOURNALS = (".sync_", "._sync_")
+_SYSTEM_TELLS = hasattr(os.stat_result, "st_flags") or hasattr(os.stat_result, "st_file_attributes")
 _NEXTCLOUD = "user.nextcloud.hydrate_exec"
 _OPENVFS = "user.openvfs.state"
 _NO_ATTRIBUTES = frozenset({errno.ENOTSUP, errno.ENODATA, errno.ENOENT})
@@ -71,18 +75,47 @@ def _attribute(path: str, name: str) -> bytes | None:
         raise
 
 
-def placeholders(listing: Listing) -> Iterator[str]:
-    """Names of the listing's placeholders."""
+def is_synced(names: Iterable[str]) -> bool:
+    """Does a journal of Nextcloud's or ownCloud's lie there? (folderman.cpp)"""
+    return any(name.startswith(_JOURNALS) and name.endswith(".db") for name in names)
+
+
+def is_in_synced(root: str) -> bool:
+    """Do the root, or folders around it, hold such a journal? What may not be listed is none of ours to sync."""
+    folder = root
+    while True:
+        with contextlib.suppress(OSError):
+            if is_synced(names_in(folder)):
+                return True
+        if folder == os.path.dirname(folder):
+            return False
+        folder = os.path.dirname(folder)
+
+
+def placeholders(listing: Listing, *, synced: bool) -> Iterator[str]:
+    """Names of the listing's placeholders; `synced` where Nextcloud or ownCloud may keep some."""
     for name in listing.inodes:
-        if is_stub(name) or is_elsewhere(facts := listing.stat(name)) or is_virtual(name, facts, listing.fd):
+        if is_stub(name):
             yield name
+        elif synced or _SYSTEM_TELLS or name.endswith(_VIRTUAL_ENDINGS):
+            facts = listing.stat(name)
+            if is_elsewhere(facts) or is_virtual(name, facts, listing.fd):
+                yield name
+
+
+class _Looks:
+    """A stat of each file doubles what the guards cost together, so it is taken where it can tell something."""
+
+    def __init__(self, root: str) -> None:
+        self._synced = is_in_synced(root)
+
+    def __call__(self, listing: Listing) -> Iterator[str]:
+        self._synced = self._synced or is_synced(listing.inodes)
+        for name in placeholders(listing, synced=self._synced):
+            path = display(listing.path_of(name))
+            yield f"{path} is a placeholder whose bytes are in the cloud: have it kept on this computer first"
 
 
 @hookimpl
 def make_guard(root: str, settings: Settings) -> Guard:
-    def looks(listing: Listing) -> Iterator[str]:
-        for name in placeholders(listing):
-            path = display(listing.path_of(name))
-            yield f"{path} is a placeholder whose bytes are in the cloud: have it kept on this computer first"
-
-    return Guard(looks=looks)
+    return Guard(looks=_Looks(root))
