@@ -153,7 +153,7 @@ class _Judge:
             return decision
         if tally.one_time and tally.files >= SAME_TIME_IS_ODD_FROM:
             self._one_time.append((decision.item.name, tally.files))
-        reasons = self._session.reasons_to_keep(decision.item)
+        reasons = self._session.reasons_to_keep(decision.item, self._rules)
         return keep(decision.item, "; ".join(reasons), tally) if reasons else decision
 
 

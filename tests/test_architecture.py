@@ -16,7 +16,7 @@ LAYERS = [
     {
         "session", "scan", "entries", "records", "contents", "send", "object_writer", "prove", "packs", "processes",
         "item_sender", "item_archive", "archive", "target",
-        "doctor", "report", "side_by_side",
+        "doctor", "report", "side_by_side", "guarding",
         "sync", "find", "report_restoring", "report_finding", "selection", "fetch_plan", "restore", "verify", "prune", "thaw",
         "archived_objects", "evidence", "compare", "gate", "leave", "clean", "undo", "stub", "root_place", "report_cleaning",
     },
