@@ -413,7 +413,7 @@ def test_an_item_that_cannot_be_renamed_stays_where_it_was(
 def test_an_item_that_vanished_is_none(open_gate: Callable[..., Ground], bench: CleanBench) -> None:
     ground = open_gate()
     shutil.rmtree(bench.root / "papers")
-    with pytest.raises(NotCleaned, match="no such file"):
+    with pytest.raises(NotCleaned, match="papers vanished while it was looked at"):
         ground.set_aside()
     assert not bench.slots()
 
