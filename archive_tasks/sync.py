@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from archive_tasks import layout
-from archive_tasks.catalogue import Catalogue, Known
+from archive_tasks.catalogue import Catalogue
+from archive_tasks.catalogue_rows import Known
 from archive_tasks.entry_index import EntryKeeper, is_indexed, keep_lines
 from archive_tasks.errors import ManifestError, ObjectMissing
 from archive_tasks.manifest import Record, name_in, read_lines

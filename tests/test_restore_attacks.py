@@ -200,30 +200,6 @@ def test_a_manifest_under_another_name_is_no_archive(forged: Forged, tmp_path: P
         bring_back(forged.store, tmp_path / "other.sqlite", tmp_path / "elsewhere", ["item"])
 
 
-def test_ten_thousand_flipped_bits_of_a_pack_restore_no_wrong_byte(tmp_path: Path) -> None:
-    from archive_tasks.unpack import Span, UnpackOrder, WantedFile, unpack
-
-    contents = os.urandom(1300)
-    whole = pack_of(contents)
-    frame = whole[: len(whole) - len(zstd.compress(tar.END))]
-    digest = hashlib.sha256(contents).hexdigest()
-    wanted = WantedFile("a", len(contents), digest, 512, Attributes(mode=0o644, mtime_ns=0))
-    flips = 10_000
-    assert len(frame) * 8 >= flips
-    wrote = 0
-    for position in range(flips):
-        data = bytearray(frame)
-        data[position // 8 % len(frame)] ^= 1 << position % 8
-        order = UnpackOrder(str(tmp_path / "out"), "overwrite", bytes(data), [Span(0, len(data), (wanted,))])
-        (result,) = unpack(order)
-        if result.problem:
-            assert result.damaged
-        else:
-            wrote += 1
-            assert (tmp_path / "out" / "a").read_bytes() == contents
-    assert wrote < flips / 10
-
-
 def test_a_folder_that_is_swapped_for_a_link_while_files_are_written_lets_nothing_out(tmp_path: Path) -> None:
     make_tree(tmp_path, {"victim": {}, "out": {"item": {}}}, now=NOW)
     stop = threading.Event()
