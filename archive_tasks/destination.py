@@ -347,9 +347,9 @@ def _set_attribute(fd: int, name: str, value: bytes) -> list[str]:
 def _owner(attributes: Attributes) -> tuple[int, int]:
     """By name where the name is known here, else by number."""
     uid, gid = attributes.uid, attributes.gid
-    with suppress(KeyError):
+    with suppress(KeyError, ValueError):
         uid = pwd.getpwnam(attributes.user).pw_uid if attributes.user else uid
-    with suppress(KeyError):
+    with suppress(KeyError, ValueError):
         gid = grp.getgrnam(attributes.group).gr_gid if attributes.group else gid
     return uid, gid
 

@@ -17,7 +17,7 @@ from archive_tasks import layout
 from archive_tasks.checksums import composite_checksum
 from archive_tasks.errors import EntryError, ManifestError, ObjectFrozen, ObjectMissing
 from archive_tasks.manifest import Record, name_in, read_manifest
-from archive_tasks.manifest_entry import ManifestEntry, entry_of
+from archive_tasks.manifest_entry import ManifestEntry, entry_of, pack_of
 from archive_tasks.model import Failure
 from archive_tasks.names import display
 from archive_tasks.pace import Patience
@@ -236,12 +236,12 @@ class _Verifier:
         for number, record in enumerate(read_manifest(manifest)):
             if number == 0:
                 item = name_in(record, "item")
-            elif record.get("key") in bad and "path" in record:
+            elif "path" in record and (place := entry_of(record).place) is not None and place.key in bad:
                 entry = entry_of(record)
-                problem = self._file_problem(entry, bad[record["key"]])
+                problem = self._file_problem(entry, bad[place.key])
                 if problem:
-                    named[record["key"]] += 1
-                    self._verified.damaged.append(Failure(entry.path, f"{problem} ({record['key']})"))
+                    named[place.key] += 1
+                    self._verified.damaged.append(Failure(entry.path, f"{problem} ({place.key})"))
         for key, number in named.items():
             if not number:
                 what = f"{bad[key]}; no file of {display(item)} is harmed that could be read"
@@ -270,11 +270,14 @@ def _objects(manifest: bytes) -> dict[str, _Object]:
     """What a manifest says of its objects. Raises ManifestError."""
     objects: dict[str, _Object] = {}
     for number, record in enumerate(read_manifest(manifest)):
-        if number and "object" in record:
-            one = objects.setdefault(str(record["object"]), _Object())
-            one.size, one.sha256, one.is_pack = int(record["size"]), str(record["sha256"]), True
-            one.part_size, one.parts = int(record.get("part_size", 0)), tuple(record.get("parts", ()))
-        elif number and "path" in record:
+        if number == 0:
+            name_in(record, "item")
+        elif "object" in record:
+            pack = pack_of(record)
+            one = objects.setdefault(pack.key, _Object())
+            one.size, one.sha256, one.is_pack = pack.length, pack.sha256, True
+            one.part_size, one.parts = pack.part_size, pack.parts
+        elif "path" in record:
             _add_entry(objects, entry_of(record))
     for key, one in objects.items():
         if not one.sha256:
