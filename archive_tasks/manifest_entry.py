@@ -14,7 +14,7 @@ from archive_tasks.manifest import Record, name_in
 from archive_tasks.names import display
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_KEY = re.compile(r"[A-Za-z0-9._~-]+(/[A-Za-z0-9._~-]+)*")
+_KEY = re.compile(r"data(/[A-Za-z0-9._~-]+)+")
 _LARGEST = 1 << 62
 _LARGEST_OWNER = (1 << 32) - 2
 

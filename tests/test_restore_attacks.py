@@ -41,7 +41,7 @@ PATHS = [
 FIELDS: list[dict[str, Any]] = [
     {"type": "device"}, {"type": None}, {"type": "fifo"}, {"mode": "rwx"}, {"mode": None}, {"mode": "-1x"}, {"size": -1},
     {"size": 1 << 70}, {"size": "4"}, {"size": True}, {"size": 5}, {"mtime_ns": "now"}, {"mtime_ns": 1 << 80}, {"sha256": "x"},
-    {"sha256": None}, {"sha256": "0" * 63}, {"key": "../../etc/passwd"}, {"key": "/etc/passwd"}, {"key": "data/../../x"},
+    {"sha256": None}, {"sha256": "0" * 63}, {"key": "../../etc/passwd"}, {"key": "/etc/passwd"}, {"key": "data/../../x"}, {"key": ".incoming/x"}, {"key": "vault.json"},
     {"key": ""}, {"key": None}, {"key": "a//b"}, {"offset": -1}, {"length": -5}, {"length": 1 << 65}, {"within": -1},
     {"within": "0"}, {"within": 1 << 61}, {"xattrs": "x"}, {"xattrs": {"user.a": 7}}, {"parts": ["x"]}, {"parts": ["0" * 64]},
     {"parts": ["0" * 64], "part_size": 0}, {"parts": ["0" * 64, "1" * 64], "part_size": 4}, {"uid": "root"}, {"path": None},
