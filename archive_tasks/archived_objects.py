@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from archive_tasks.errors import ManifestError
-from archive_tasks.manifest import Record, read_manifest
-from archive_tasks.manifest_entry import ManifestEntry, entry_of, is_key
+from archive_tasks.manifest import Record, name_in, read_manifest
+from archive_tasks.manifest_entry import ManifestEntry, entry_of, is_key, pack_of
 from archive_tasks.names import display
 from archive_tasks.prove import Stored
 
@@ -37,8 +37,8 @@ def objects_in(manifest: bytes) -> dict[str, ArchivedObject]:
     objects: dict[str, ArchivedObject] = {}
     for number, record in enumerate(read_manifest(manifest)):
         if not number:
-            continue
-        if "object" in record:
+            name_in(record, "item")
+        elif "object" in record:
             _add_pack(objects, record)
         elif "key" in record and "within" in record:
             objects.setdefault(_key(record["key"]), ArchivedObject()).files += 1  # once a small file: no more than this
@@ -51,13 +51,10 @@ def objects_in(manifest: bytes) -> dict[str, ArchivedObject]:
 
 
 def _add_pack(objects: dict[str, ArchivedObject], record: Record) -> None:
-    one = objects.setdefault(_key(record["object"]), ArchivedObject())
-    try:
-        one.size, one.sha256, one.is_pack = int(record["size"]), str(record["sha256"]), True
-        one.part_size, one.parts = int(record.get("part_size", 0)), tuple(map(str, record.get("parts", ())))
-        bytes.fromhex(one.sha256 + "".join(one.parts))
-    except (KeyError, TypeError, ValueError) as error:
-        raise ManifestError(f"the manifest is damaged: it says of {display(str(record['object']))}: {error}") from error
+    pack = pack_of(record)
+    one = objects.setdefault(pack.key, ArchivedObject())
+    one.size, one.sha256, one.is_pack = pack.length, pack.sha256, True
+    one.part_size, one.parts = pack.part_size, pack.parts
 
 
 def _add_file(objects: dict[str, ArchivedObject], entry: ManifestEntry) -> None:

@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from archive_tasks.aside import Aside, Slot, State, state_of
-from archive_tasks.catalogue import Catalogue, Known
+from archive_tasks.catalogue import Catalogue
+from archive_tasks.catalogue_rows import Known
 from archive_tasks.errors import ItemError, NotCleaned
 from archive_tasks.gate import Gate
 from archive_tasks.leave import Leaving, leave

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import grp
 import hashlib
+import itertools
 import os
 import pwd
 import stat
@@ -137,22 +138,23 @@ class Destination:
         Raises:
             EntryOccupied: something else has its name, or that of one above it; a link to a folder too.
         """
-        folder, name = _split(path)
+        folder, _ = _split(path)
         with self._explained(path):
-            if folder:
-                try:
-                    parent = self._handle(folder)
-                except FileNotFoundError:
-                    self.make_folder(folder)
-                    parent = self._handle(folder)
-            else:
-                parent = self._root
             try:
-                os.mkdir(name, 0o700, dir_fd=parent)
-            except FileExistsError:
-                self._handle(path)
-                return False
-            return True
+                self._handle(folder)
+            except FileNotFoundError:
+                for above in itertools.accumulate(folder.split("/"), "{}/{}".format):
+                    self._make_one(above)
+            return self._make_one(path)
+
+    def _make_one(self, path: str) -> bool:
+        folder, name = _split(path)
+        try:
+            os.mkdir(name, 0o700, dir_fd=self._handle(folder))
+        except FileExistsError:
+            self._handle(path)
+            return False
+        return True
 
     @contextmanager
     def new_file(self, path: str, size: int, *, sparse: bool = False) -> Iterator[NewFile]:
@@ -265,17 +267,19 @@ class Destination:
 
     def _handle(self, path: str) -> int:
         """Handle of a folder, good until 64 others were asked for. Raises OSError."""
-        if not path:
-            return self._root
-        known = self._handles.get(path)
-        if known is not None:
+        closed: list[str] = []
+        while path and path not in self._handles:
+            closed.append(path)
+            path = path.rpartition("/")[0]
+        fd = self._root
+        if path:
+            fd = self._handles[path]
             self._handles.move_to_end(path)
-            return known
-        folder, name = _split(path)
-        fd = os.open(name, _FOLDER, dir_fd=self._handle(folder))
-        self._handles[path] = fd
-        if len(self._handles) > _HANDLES:
-            os.close(self._handles.popitem(last=False)[1])
+        for one in reversed(closed):  # no recursion: a tree may be deeper than Python's stack
+            fd = os.open(_split(one)[1], _FOLDER, dir_fd=fd)
+            self._handles[one] = fd
+            if len(self._handles) > _HANDLES:
+                os.close(self._handles.popitem(last=False)[1])
         return fd
 
     @contextmanager
@@ -347,9 +351,9 @@ def _set_attribute(fd: int, name: str, value: bytes) -> list[str]:
 def _owner(attributes: Attributes) -> tuple[int, int]:
     """By name where the name is known here, else by number."""
     uid, gid = attributes.uid, attributes.gid
-    with suppress(KeyError):
+    with suppress(KeyError, ValueError):
         uid = pwd.getpwnam(attributes.user).pw_uid if attributes.user else uid
-    with suppress(KeyError):
+    with suppress(KeyError, ValueError):
         gid = grp.getgrnam(attributes.group).gr_gid if attributes.group else gid
     return uid, gid
 

@@ -24,6 +24,7 @@ ArchiveTasksError                exit code 1
 │   └── IntegrityError           the bytes that the store has are not ours
 ├── ManifestError                a manifest that cannot be read
 ├── CatalogueError               the local catalogue cannot be used
+│   └── CatalogueDamaged         it is not what was written, and must be built anew
 └── Interrupted                  the user stopped the run
 ```
 """
@@ -137,6 +138,10 @@ class ManifestError(ArchiveTasksError):
 
 class CatalogueError(ArchiveTasksError):
     """The local catalogue cannot be opened or belongs to another target."""
+
+
+class CatalogueDamaged(CatalogueError):
+    """The local catalogue is not what was written; it can be built anew from the target."""
 
 
 class Interrupted(ArchiveTasksError):

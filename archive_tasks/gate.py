@@ -12,7 +12,7 @@ import dataclasses
 import os
 
 from archive_tasks.aside import Aside, Slot, Stage, State, refusal, state_of
-from archive_tasks.catalogue import Known
+from archive_tasks.catalogue_rows import Known
 from archive_tasks.compare import FACTS, Comparer, Proof, facts_of, not_in_use
 from archive_tasks.entries import Listed
 from archive_tasks.errors import ItemChanged, ItemUnreadable, NotCleaned, NotProven

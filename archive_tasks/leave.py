@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from archive_tasks.aside import Aside, Slot, State, refusal, state_of
-from archive_tasks.catalogue import Known
+from archive_tasks.catalogue_rows import Known
 from archive_tasks.compare import Proof
 from archive_tasks.contents import first_difference
 from archive_tasks.entries import list_entries

@@ -18,7 +18,8 @@ from archive_tasks.names import display
 from archive_tasks.staleness import Limits, nanoseconds
 
 if TYPE_CHECKING:
-    from archive_tasks.catalogue import Catalogue, Known, Run
+    from archive_tasks.catalogue import Catalogue
+    from archive_tasks.catalogue_rows import Known, Run
     from archive_tasks.plugins import PluginInfo
 
 Document = dict[str, Any]

@@ -199,8 +199,12 @@ class _ItemRestorer:
         self._work.items.append(self)
         self._work.restored.items.append(self._selection.archive)
         with self._opened() as self._destination:
-            for place, record in wanted_entries(self._selection, self._means.catalogue):
-                self._guarded(place, self._take, record)
+            try:
+                for place, record in wanted_entries(self._selection, self._means.catalogue):
+                    self._guarded(place, self._take, record)
+            except ManifestError as error:
+                self._work.fail(self._selection.archive.item, str(error))
+                return
             if self._strays:
                 self._take_strays()
             self._start(self._planner.flush())

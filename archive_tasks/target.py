@@ -163,7 +163,7 @@ def _read_vault(store: Store) -> str | None:
         return None
     try:
         return str(json.loads(data)["id"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise StoreUnusable(
             f"{layout.VAULT_KEY} in {display(store.url)} is not one of archive_tasks: choose an empty prefix or folder"
         ) from None

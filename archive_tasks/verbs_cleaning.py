@@ -13,7 +13,8 @@ from archive_tasks import clean as cleaning_up
 from archive_tasks import report_cleaning as reporting
 from archive_tasks import undo as undoing
 from archive_tasks.aside import Aside, Slot, State, state_of
-from archive_tasks.catalogue import Catalogue, Known, catalogue_path
+from archive_tasks.catalogue import Catalogue, catalogue_path
+from archive_tasks.catalogue_rows import Known
 from archive_tasks.chain import PartlyFailed, session_of
 from archive_tasks.clean import Cleaned, Cleaning
 from archive_tasks.console import Console

@@ -74,6 +74,7 @@ def verify(
     patience: Patience,
     concurrency: int,
     wanted: Callable[[str], bool] = lambda _key: True,
+    written: Callable[[str], str] = lambda _key: "",
     on_progress: Callable[[int, int], None] = lambda _archives, _all: None,
     random: Callable[[], float] = random_module.random,
 ) -> Verified:
@@ -81,6 +82,7 @@ def verify(
 
     Args:
         wanted: which archives, by the key of the manifest; orphans are looked for only when all are wanted.
+        written: SHA-256 of the manifest that this device wrote under a key, empty where it wrote none.
         on_progress: told how many archives of how many are done.
         random: a number from 0 to 1, for the sample.
 
@@ -92,7 +94,7 @@ def verify(
     manifests = [info for info in patience.ask(lambda: list(store.list(layout.MANIFESTS))) if wanted(info.key)]
     spoken_of: set[str] = set()
     with ThreadPoolExecutor(concurrency, thread_name_prefix="verify") as pool:
-        verifier = _Verifier(store, ask, patience, pool, verified, present, random)
+        verifier = _Verifier(store, ask, patience, pool, verified, present, written, random)
         for number, info in enumerate(manifests, start=1):
             spoken_of |= verifier.archive(info.key)
             on_progress(number, len(manifests))
@@ -129,6 +131,7 @@ class _Verifier:
         pool: Executor,
         verified: Verified,
         present: Mapping[str, ObjectInfo],
+        written: Callable[[str], str],
         random: Callable[[], float],
     ) -> None:
         self._store = store
@@ -137,6 +140,7 @@ class _Verifier:
         self._pool = pool
         self._verified = verified
         self._present = present
+        self._written = written
         self._random = random
 
     def archive(self, key: str) -> set[str]:
@@ -148,6 +152,9 @@ class _Verifier:
         except (ManifestError, ObjectMissing) as error:
             self._verified.damaged.append(Failure(key, str(error)))
             return set()
+        expected = self._written(key)
+        if expected and hashlib.sha256(manifest).hexdigest() != expected:
+            self._verified.damaged.append(Failure(key, "it can be read, but is not as this device wrote it"))
         checks = self._pool.map(lambda one: self._object(*one), objects.items())
         bad = {key: problem for key, problem in zip(objects, checks, strict=True) if problem}
         if bad:
@@ -213,12 +220,12 @@ class _Verifier:
         for number, record in enumerate(read_manifest(manifest)):
             if number == 0:
                 item = name_in(record, "item")
-            elif record.get("key") in bad and "path" in record:
+            elif "path" in record and (place := entry_of(record).place) is not None and place.key in bad:
                 entry = entry_of(record)
-                problem = self._file_problem(entry, bad[record["key"]])
+                problem = self._file_problem(entry, bad[place.key])
                 if problem:
-                    named[record["key"]] += 1
-                    self._verified.damaged.append(Failure(entry.path, f"{problem} ({record['key']})"))
+                    named[place.key] += 1
+                    self._verified.damaged.append(Failure(entry.path, f"{problem} ({place.key})"))
         for key, number in named.items():
             if not number:
                 what = f"{bad[key]}; no file of {display(item)} is harmed that could be read"

@@ -10,7 +10,7 @@ import archive_tasks
 PACKAGE = Path(archive_tasks.__file__).parent
 LAYERS = [
     {"errors", "model", "store", "events", "settings", "names", "checksums"},
-    {"staleness", "walk", "source", "manifest", "search", "layout", "catalogue", "entry_index", "pace", "tar", "pack", "new_file", "destination",
+    {"staleness", "walk", "source", "manifest", "search", "layout", "catalogue", "catalogue_rows", "catalogue_schema", "entry_index", "pace", "tar", "pack", "new_file", "destination",
      "manifest_entry", "unpack", "restored", "prices", "renaming", "leases", "aside"},
     {"hookspecs", "plugins"},
     {

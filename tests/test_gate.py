@@ -18,7 +18,8 @@ from typing import Any
 import pytest
 
 from archive_tasks.aside import SET_ASIDE, Aside, state_of
-from archive_tasks.catalogue import Catalogue, Known, catalogue_path
+from archive_tasks.catalogue import Catalogue, catalogue_path
+from archive_tasks.catalogue_rows import Known
 from archive_tasks.compare import Comparer
 from archive_tasks.contents import first_difference
 from archive_tasks.errors import (
