@@ -124,12 +124,12 @@ class Catalogue:
             raise self._unusable(error) from error
         try:
             self._prepare()
+            if target is not None:
+                self.set_fact("target", target)
+            self.target = target or self.fact("target") or ""
         except BaseException:
             self._connection.close()
             raise
-        if target is not None:
-            self.set_fact("target", target)
-        self.target = target or self.fact("target") or ""
 
     def check(self) -> None:
         """Look at all of it. Raises CatalogueDamaged."""

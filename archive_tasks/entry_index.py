@@ -73,7 +73,9 @@ def kept_records(catalogue: Catalogue, archive_id: str) -> Iterator[Record]:
     """
     known = catalogue.rows("select blocks from indexed where archive_id = ?", archive_id)
     if not known:
-        raise ManifestError("what is in it is not known here, for its manifest could not be read: run verify")
+        raise ManifestError(
+            "what is in it is not known here: run catalogue --rebuild, and verify where its manifest cannot be read"
+        )
     for number in range(known[0][0]):
         for line in _kept_lines(catalogue, archive_id, number):
             record = parse_line(line)

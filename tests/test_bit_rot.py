@@ -225,9 +225,9 @@ def test_no_bit_of_the_catalogue_leads_a_restore_astray(local: Local) -> None:
     for index in positions(len(written), 1_000):
         local.write(flipped(whole, written[index]))
         try:
-            assert local.found() == listed, written[index]
+            assert set(local.found()) <= set(listed), written[index]
             assert local.restored() == expected, written[index]
-        except (CatalogueError, StoreUnusable) as error:
+        except (CatalogueError, ManifestError, StoreUnusable) as error:
             refused += 1
             said.add(str(error))
     assert refused > 100, "most of what is written is names and lines"
