@@ -217,11 +217,17 @@ class Catalogue:
 
     def add_receipt(self, receipt: Receipt, *, now: datetime) -> None:
         """Note that an archive which was found in the target is proven, and compared with the item."""
-        with self.writing() as write:
-            proof = (receipt.archive_id, receipt.manifest_sha256, receipt.proven_by, receipt.proven_at.isoformat())
-            write("insert or replace into receipts values (?,?,?,?)", proof)
-            write("update archives set seen = ? where id = ?", (receipt.seen, receipt.archive_id))
-            _journal(write, now, "proven", archive=receipt.archive_id)
+        known = self.known(receipt.archive_id)
+        if known is None:
+            return
+        self.record(
+            known.archive,
+            run=known.run,
+            seen=receipt.seen,
+            receipt=receipt,
+            now=now,
+            also=lambda write: _journal(write, now, "proven", archive=receipt.archive_id),
+        )
 
     # -- restores and thaws -------------------------------------------------------------------------
 

@@ -142,14 +142,15 @@ def _place(record: Record, size: int, path: str) -> Place:
     return place
 
 
-@functools.lru_cache(maxsize=1024)
 def is_key(key: Any) -> bool:
-    """May this be a key of the target? Remembered, for one pack holds thousands of files."""
-    return (
-        isinstance(key, str)
-        and _KEY.fullmatch(key) is not None
-        and all(segment.strip(".") for segment in key.split("/"))
-    )
+    """May this be a key of the target?"""
+    return isinstance(key, str) and _is_key(key)
+
+
+@functools.lru_cache(maxsize=1024)
+def _is_key(key: str) -> bool:
+    """One pack holds thousands of files."""
+    return _KEY.fullmatch(key) is not None and all(segment.strip(".") for segment in key.split("/"))
 
 
 def _xattrs(value: Any) -> dict[str, bytes]:
