@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 from archive_tasks.settings import S3Settings, Settings, known_settings
+from tests.guards import guards
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -63,6 +64,11 @@ def test_every_command_in_the_readme_is_one_that_there_is() -> None:
             if word.startswith("--"):
                 names = {f"--{name}" for argument in ns[verb].get_arguments() for name in argument.names}
                 assert word in names, f"{verb} {word}"
+
+
+def test_every_guard_is_in_the_readme_and_no_other() -> None:
+    table = README.partition("| guard |")[2].partition("\n\n")[0]
+    assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == guards()
 
 
 def test_files_that_the_readme_points_to_are_there() -> None:
