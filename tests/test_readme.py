@@ -8,7 +8,6 @@ import re
 from pathlib import Path
 
 from archive_tasks.settings import S3Settings, Settings, known_settings
-from tests.guards import guards
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -67,6 +66,8 @@ def test_every_command_in_the_readme_is_one_that_there_is() -> None:
 
 
 def test_every_guard_is_in_the_readme_and_no_other() -> None:
+    from tests.guards import guards
+
     table = README.partition("| guard |")[2].partition("\n\n")[0]
     assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == guards()
 
