@@ -45,6 +45,9 @@ def ask_guards(item: Item, rules: Rules) -> list[str]:
         problems.append(str(error))
     except OSError as error:
         problems.append(str(unreadable(item.name, error)))
+    except Exception as error:  # noqa: BLE001 - an excluder of a plugin's says which folders are entered
+        _log.debug("an excluder failed", exc_info=True)
+        problems.append(display(f"an excluder failed: {type(error).__name__}: {error}"))
     return list(dict.fromkeys([reason for one in asked for reason in one.reasons] + problems))
 
 

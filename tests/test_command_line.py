@@ -511,7 +511,7 @@ def test_a_python_caller_gets_no_sub_process_noise(cli: CommandLine, tree: Path)
         ("archive: 5\n", "the configuration says archive: 5, but archive must hold settings"),
         (
             "archive:\n  options:\n    quux: {}\n",
-            "archive.options.gitunsaved: there is no such plugin; loaded are",
+            "archive.options.quux: there is no such plugin; loaded are",
         ),
         ("archive:\n  options:\n    gitunsaved: {}\n", "did you mean archive.options.git_unsaved?"),
         ("archive:\n  options:\n    clock: {}\n", "did you mean archive.options.clocks?"),

@@ -126,6 +126,22 @@ def test_an_open_folder_and_a_file_that_was_removed_do_not_count(root: Path, hol
     assert reasons(root, "item", "open_files") == []
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may become somebody else")
+def test_what_another_users_processes_have_open_is_not_claimed(root: Path, hold: Holding) -> None:
+    tree(root)
+    hold(f"file = open({str(root / 'item' / 'a.txt')!r})")
+    reader, writer = os.pipe()
+    child = os.fork()
+    if not child:
+        os.setuid(65534)
+        os.write(writer, repr(open_files.look_in_proc(str(root))).encode())
+        os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader) as answer:
+        assert answer.read().startswith("Opened(below={}")
+    os.waitpid(child, 0)
+
+
 def test_a_folder_whose_name_begins_like_the_root_is_another(root: Path, hold: Holding) -> None:
     tree(root)
     beside = root.parent / "root2"

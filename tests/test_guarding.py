@@ -101,6 +101,18 @@ def test_a_folder_that_cannot_be_listed_is_a_reason(root: Path, make_session: An
     assert found.decisions[0].reason == "item/deep vanished while it was looked at"
 
 
+def test_an_excluder_that_fails_while_the_guards_look_keeps_the_item(root: Path, make_session: Any) -> None:
+    class Broken:
+        @hookimpl
+        def make_excluder(self) -> Any:
+            return lambda path, is_folder: 1 / 0
+
+    make_tree(root, {"item": {"deep": {"a": OLD}}}, now=NOW)
+    session = make_session(root, plugins=[Broken()])
+    item = Item(name="item", root=str(root), kind="folder")
+    assert session.reasons_to_keep(item) == ["an excluder failed: ZeroDivisionError: division by zero"]
+
+
 def test_an_answer_that_is_no_guard_stops_the_run(root: Path, make_session: Any) -> None:
     class Wrong:
         @hookimpl

@@ -66,6 +66,13 @@ def test_every_command_in_the_readme_is_one_that_there_is() -> None:
                 assert word in names, f"{verb} {word}"
 
 
+def test_every_guard_is_in_the_readme_and_no_other() -> None:
+    from tests.guards import guards
+
+    table = README.partition("| guard |")[2].partition("\n\n")[0]
+    assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == guards()
+
+
 def test_files_that_the_readme_points_to_are_there() -> None:
     for target in re.findall(r"\]\((?!http)([^)]+)\)", README):
         assert (ROOT / target).exists(), target
