@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,12 @@ import pytest
 from archive_tasks import hookimpl
 from archive_tasks.aside import SET_ASIDE
 from archive_tasks.console import Console
-from archive_tasks.errors import StoreError, UsageError
+from archive_tasks.errors import NotProven, StoreError, UsageError
 from archive_tasks.testing import File, make_tree, read_tree
 from archive_tasks.verbs_cleaning import Wish, clean_root
 from tests.cleaning import CleanBench, make_items, sums_in
 from tests.conftest import NOW
+from tests.restoring import comparable
 
 ITEMS = {"papers", "film", "note"}
 LATER = NOW + timedelta(days=8)
@@ -359,3 +361,67 @@ def test_a_slot_that_nobody_can_read_is_left_alone(bench: CleanBench, capfd: pyt
     bench.clean(days=1000)
     assert "its state cannot be read" in capfd.readouterr().err
     assert (bench.slots()[0] / "item" / "note").read_text() == "note"
+
+
+# -- moving to a folder that is no help ------------------------------------------------------------------
+
+
+def test_a_name_that_is_taken_where_it_would_move_keeps_the_item_at_home(bench: CleanBench, tmp_path: Path) -> None:
+    to = tmp_path / "old"
+    make_tree(to, {"note": "another note"})
+    document = bench.clean("move", to=str(to))
+    assert items_of(document["freed"]) == {"film", "papers"}
+    assert reasons(document)["note"].endswith("is there already; it stays where it was")
+    assert (to / "note").read_text() == "another note"
+    assert (bench.root / "note").read_text() == "note"
+    assert not bench.slots()
+
+
+def test_a_copy_on_another_disk_that_is_not_the_same_is_none(
+    bench: CleanBench, other_disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = bench.home()
+
+    def flawed(source: str, copy: str, **_: Any) -> None:
+        Path(copy).write_bytes(Path(source).read_bytes()[:-1] + b"?")
+
+    monkeypatch.setattr("archive_tasks.leave._copy_tree", lambda source, copy: flawed(source, copy))
+    document = bench.clean("move", to=str(other_disk), max_items=1)
+    assert "the copy is not the same: note has" in reasons(document)["note"]
+    assert comparable(bench.home()) == comparable(before)
+    assert list(other_disk.iterdir()) == []
+
+
+def test_another_disk_that_is_full_keeps_the_item_at_home(
+    bench: CleanBench, other_disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = bench.home()
+
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("archive_tasks.leave._copy_tree", full)
+    document = bench.clean("move", to=str(other_disk))
+    assert "no space left on device; it stays where it was" in reasons(document)["film"]
+    assert bench.home() == before
+    assert list(other_disk.iterdir()) == []
+
+
+def test_a_copy_that_is_there_already_and_the_same_is_not_made_again(bench: CleanBench, other_disk: Path) -> None:
+    shutil.copy2(bench.root / "note", other_disk / "note")
+    assert items_of(bench.clean("move", to=str(other_disk), max_items=1)["freed"]) == {"note"}
+    assert not (bench.root / "note").exists()
+
+
+def test_a_target_that_is_lost_at_the_last_moment_brings_the_item_home(
+    bench: CleanBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = bench.home()
+
+    def lost(*_: Any) -> None:
+        raise NotProven("the target does not hold it any more")
+
+    monkeypatch.setattr("archive_tasks.evidence.Witness.check_fresh", lost)
+    assert items_of(bench.clean("delete")["failed"]) == ITEMS
+    assert bench.home() == before
+    assert not bench.slots()

@@ -823,3 +823,47 @@ def test_with_a_catalogue_that_knows_nothing_everything_is_read(
     readings = Readings(monkeypatch)
     ground.gate.purge(ground.gate.prove_again(slot))
     assert readings.read
+
+
+# -- the comparison -------------------------------------------------------------------------------------
+
+
+def test_an_item_on_which_something_is_mounted_stays(
+    open_gate: Callable[..., Ground], bench: CleanBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("archive_tasks.compare.mounts_below", lambda _path: frozenset({"papers/sub"}))
+    with pytest.raises(NotCleaned, match="another filesystem is mounted at papers/sub"):
+        open_gate().set_aside()
+    assert (bench.root / "papers" / "p1").exists()
+
+
+def test_a_file_that_cannot_be_opened_any_more_keeps_its_item(
+    open_gate: Callable[..., Ground], bench: CleanBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(name: str, _flags: int, **_: Any) -> int:
+        raise PermissionError(errno.EACCES, "Permission denied", name)
+
+    ground = open_gate()
+    monkeypatch.setattr("archive_tasks.compare.open_quietly", refuse)
+    with pytest.raises(NotCleaned, match="papers/empty cannot be read: permission denied"):
+        ground.set_aside()
+    assert (bench.root / "papers" / "p1").exists()
+
+
+def test_where_ctimes_say_nothing_everything_is_read(
+    open_gate: Callable[..., Ground], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ground, readings = open_gate(), Readings(monkeypatch)
+    monkeypatch.setattr("archive_tasks.compare.CTIME_COUNTS", False)
+    ground.set_aside()
+    assert readings.read
+
+
+def test_an_item_that_changes_while_it_is_read_stays(
+    open_gate: Callable[..., Ground], bench: CleanBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moved = iter(range(1_000_000))
+    monkeypatch.setattr("archive_tasks.compare.facts_of", lambda _facts: bytes([next(moved) % 251]))
+    with pytest.raises(NotCleaned, match="something in it changed while it was read"):
+        open_gate().set_aside("note")
+    assert (bench.root / "note").exists()
