@@ -39,6 +39,14 @@ def clean_rows(cleaning: Cleaning, plan: Plan) -> list[tuple[str, ...]]:
     ]
 
 
+def clean_lines(cleaning: Cleaning, plan: Plan) -> list[str]:
+    """The same for where there is no terminal: a sentence for each item."""
+    return [
+        f"clean  {item} ({files} file{'' if files == '1' else 's'}, {size}): idle for {idle} days, archived {archived}"
+        for item, idle, files, size, archived in clean_rows(cleaning, plan)
+    ]
+
+
 def held_up(cleaning: Cleaning, plan: Plan) -> list[Failure]:
     """Stale items that would not go all the same, and why."""
     stale = {one.item.name for one in plan.to_archive}

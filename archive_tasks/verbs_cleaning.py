@@ -217,7 +217,11 @@ def _dry_run(session: Session, root: str, catalogue: Catalogue, wanted: Wish, co
 
 
 def _show(plan: Plan, cleaning: Cleaning, limits: CleanSettings, console: Console) -> None:
-    console.show_rows(reporting.CLEAN_COLUMNS, reporting.clean_rows(cleaning, plan))
+    if console.is_terminal:
+        console.show_rows(reporting.CLEAN_COLUMNS, reporting.clean_rows(cleaning, plan))
+    else:
+        for line in reporting.clean_lines(cleaning, plan):
+            console.say(line)
     held = reporting.held_up(cleaning, plan)
     for item, reason in held[:MOST_SHOWN]:
         console.say(f"stays  {display(item)}: {reason}", style="dim")
@@ -377,7 +381,10 @@ def _note_in_its_catalogue(session: Session, slot: Slot) -> None:
 def _say_undone(undone: undoing.Undone, root: str, item: str | None, console: Console) -> None:
     if not undone.back and not undone.failed:
         what = f"nothing of the name {display(item)} is" if item else "nothing is"
-        console.say(f"{what} set aside under {display(root)}")
+        console.say(
+            f"{what} set aside under {display(root)}; what went to the trash or another folder is there, and restore "
+            "brings back everything else"
+        )
         return
     console.say(
         f"{count_text(len(undone.back), 'item is', 'items are')} back where they were; they count as used today",

@@ -64,6 +64,20 @@ def test_json_documents_say_what_was_done(cli: CommandLine, root: Path, target: 
     assert names(root) == {"fresh", "used"}
 
 
+def test_the_report_says_what_became_of_local_copies(cli: CommandLine, root: Path, target: str) -> None:
+    def local() -> dict[str, str | None]:
+        return {one["item"]: one["local"] for one in json.loads(cli.run("report", "--json").out)["archives"]}
+
+    assert local()["thesis"] is None
+    cli.run("clean", "--root", str(root), "--yes")
+    assert local()["thesis"] == "set aside"
+    assert "set aside 20" in cli.run("report").out
+    cli.run("clean", "--root", str(root), "--yes", "--grace", "0")
+    assert local()["thesis"] == "purged"
+    cli.run("restore", "thesis")
+    assert local()["thesis"] is None
+
+
 def test_where_nobody_can_be_asked_nothing_goes(cli: CommandLine, root: Path, target: str) -> None:
     before = read_tree(root)
     ran = cli.run("clean", "--root", str(root))
