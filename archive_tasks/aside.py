@@ -18,19 +18,17 @@ import contextlib
 import dataclasses
 import errno
 import fcntl
-import json
 import os
 import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Literal
 
-from archive_tasks.errors import ArchiveTasksError, NotCleaned, UsageError
+from archive_tasks.errors import NotCleaned, RootLocked, UsageError
 from archive_tasks.names import display, key_segment
 from archive_tasks.renaming import rename_to_free_name
+from archive_tasks.slot_state import Slot, Stage, State, dumped, parsed, state_of
 
 SET_ASIDE = ".archive-set-aside"
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -45,44 +43,6 @@ archive_tasks set aside here what it has archived, before it is purged for good.
 `invoke undo` puts things back where they were. By hand: move <slot>/item/<name> to where you want it.
 """
 
-Stage = Literal["moving", "aside", "purging"]
-"""moving: not proven to be what was archived; aside: proven; purging: it may be incomplete already."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class State:
-    """What lies in a slot.
-
-    Attributes:
-        archive_id: of the archive that holds it; `manifest` is the archive's key in `target`.
-        mode: how its space is freed; `to` is where `move` moves it.
-        since: when it was set aside, UTC.
-        run: common to all slots of one run.
-        discard_left_out: True when what was left out of the archive may be removed all the same.
-    """
-
-    item: str
-    kind: Literal["file", "folder"]
-    archive_id: str
-    manifest: str
-    target: str
-    mode: str
-    stage: Stage
-    since: datetime
-    run: str
-    files: int
-    bytes: int
-    to: str = ""
-    discard_left_out: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Slot:
-    """A slot, by its name in the folder; `state` is None where it cannot be read."""
-
-    name: str
-    state: State | None
-
 
 class Aside:
     """The folder of a root, locked for one run.
@@ -92,7 +52,7 @@ class Aside:
 
     Raises:
         UsageError: the folder is no folder, or somebody else's.
-        ArchiveTasksError: another run works on this root.
+        RootLocked: another run works on this root.
         OSError: it cannot be made.
     """
 
@@ -142,7 +102,7 @@ class Aside:
         os.mkdir(name, 0o700, dir_fd=self._fd)
         with self._opened(name) as slot_fd:
             os.mkdir(_ITEM, 0o700, dir_fd=slot_fd)
-            self._write(slot_fd, _STATE, _dumped(state))
+            self._write(slot_fd, _STATE, dumped(state))
         os.fsync(self._fd)
         return Slot(name, state)
 
@@ -150,7 +110,7 @@ class Aside:
         """Write down how far the item has come, before the next step is taken."""
         state = dataclasses.replace(state_of(slot), stage=stage, since=since or state_of(slot).since)
         with self._opened(slot.name) as slot_fd:
-            self._write(slot_fd, _STATE, _dumped(state))
+            self._write(slot_fd, _STATE, dumped(state))
         return Slot(slot.name, state)
 
     def take_in(self, slot: Slot) -> None:
@@ -238,7 +198,7 @@ class Aside:
             except BlockingIOError:
                 holder = _holder(fd)
                 os.close(fd)
-                raise ArchiveTasksError(
+                raise RootLocked(
                     f"another run is cleaning {display(os.path.dirname(self.path))} ({holder}); wait for it to end"
                 ) from None
             except OSError as error:
@@ -301,7 +261,7 @@ def _slots(folder: int) -> list[Slot]:
 
 def _slot(name: str, folder: int) -> Slot:
     with _opened(name, folder) as slot_fd:
-        return Slot(name, _parsed(_read(slot_fd, _STATE)))
+        return Slot(name, parsed(_read(slot_fd, _STATE)))
 
 
 @contextmanager
@@ -318,31 +278,9 @@ def refusal(error: OSError) -> str:
     return f"the system refused: {(error.strerror or str(error)).lower()}"
 
 
-def state_of(slot: Slot) -> State:
-    """Raises ValueError for a slot whose state cannot be read."""
-    if slot.state is None:
-        raise ValueError(f"the slot {slot.name} has no state")
-    return slot.state
-
-
 def _read(fd: int, name: str) -> str:
     try:
         with os.fdopen(os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=fd), encoding="ascii") as file:
             return file.read(1 << 20)
     except (OSError, UnicodeDecodeError):
         return ""
-
-
-def _dumped(state: State) -> str:
-    return json.dumps({**dataclasses.asdict(state), "since": state.since.isoformat()}, indent=1) + "\n"
-
-
-def _parsed(text: str) -> State | None:
-    """None for what was not written by `_dumped`."""
-    try:
-        record = json.loads(text)
-        since = datetime.fromisoformat(record["since"])
-        state = State(**{**record, "since": since})
-    except (ValueError, KeyError, TypeError):
-        return None
-    return state if state.stage in {"moving", "aside", "purging"} and "/" not in state.item and since.tzinfo else None

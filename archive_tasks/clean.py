@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from archive_tasks.aside import Aside, Slot, State, state_of
+from archive_tasks.aside import Aside
 from archive_tasks.catalogue import Catalogue
 from archive_tasks.catalogue_rows import Known
 from archive_tasks.errors import ItemError, NotCleaned
@@ -15,6 +15,7 @@ from archive_tasks.gate import Gate
 from archive_tasks.leave import Leaving, leave
 from archive_tasks.model import Decision, Failure, Plan
 from archive_tasks.settings import CleanSettings
+from archive_tasks.slot_state import Slot, State, state_of
 
 _FEWEST_FAILURES = 3
 """Before that, a share of failures says nothing."""

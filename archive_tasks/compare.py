@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from archive_tasks.aside import Aside, Slot, state_of
+from archive_tasks.aside import Aside
 from archive_tasks.contents import first_difference
 from archive_tasks.entries import CTIME_COUNTS, Listed, list_entries, mark_of
 from archive_tasks.errors import ItemChanged, ItemUnreadable, ManifestError, NotCleaned
@@ -20,6 +20,7 @@ from archive_tasks.leases import is_open_for_writing, leases_break_quietly
 from archive_tasks.model import Item
 from archive_tasks.names import display
 from archive_tasks.session import Rules
+from archive_tasks.slot_state import Slot, state_of
 from archive_tasks.walk import mounts_below, open_quietly, unreadable
 
 FACTS = struct.Struct("<QIqqq")

@@ -23,6 +23,7 @@ ArchiveTasksError                exit code 1
 │   ├── ObjectFrozen             it must be thawed before it can be read
 │   └── IntegrityError           the bytes that the store has are not ours
 ├── ManifestError                a manifest that cannot be read
+├── RootLocked                   another run works on this root
 ├── CatalogueError               the local catalogue cannot be used
 │   └── CatalogueDamaged         it is not what was written, and must be built anew
 └── Interrupted                  the user stopped the run
@@ -134,6 +135,10 @@ class IntegrityError(StoreError):
 
 class ManifestError(ArchiveTasksError):
     """A manifest is damaged, cut short, or newer than this version can read."""
+
+
+class RootLocked(ArchiveTasksError):
+    """Another run is cleaning this root."""
 
 
 class CatalogueError(ArchiveTasksError):

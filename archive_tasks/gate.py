@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import os
 
-from archive_tasks.aside import Aside, Slot, Stage, State, refusal, state_of
+from archive_tasks.aside import Aside, refusal
 from archive_tasks.catalogue_rows import Known
 from archive_tasks.compare import FACTS, Comparer, Proof, facts_of, not_in_use
 from archive_tasks.entries import Listed
@@ -21,6 +21,7 @@ from archive_tasks.leases import leases_break_quietly
 from archive_tasks.model import Item, Receipt
 from archive_tasks.names import display
 from archive_tasks.session import Rules, Session
+from archive_tasks.slot_state import Slot, Stage, State, state_of
 from archive_tasks.walk import FolderHandles
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from archive_tasks.aside import Aside, Slot, State, refusal, state_of
+from archive_tasks.aside import Aside, refusal
 from archive_tasks.catalogue_rows import Known
 from archive_tasks.compare import Proof
 from archive_tasks.contents import first_difference
@@ -17,6 +17,7 @@ from archive_tasks.gate import Gate
 from archive_tasks.model import Item
 from archive_tasks.names import display
 from archive_tasks.renaming import rename_to_free_name
+from archive_tasks.slot_state import Slot, State, state_of
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
-from archive_tasks.aside import Slot, State, state_of
 from archive_tasks.clean import Cleaned, Cleaning
 from archive_tasks.model import Failure, Plan
 from archive_tasks.names import display
 from archive_tasks.report import Document, count_text, size_text
 from archive_tasks.settings import CleanSettings
+from archive_tasks.slot_state import Slot, State, state_of
 from archive_tasks.staleness import Limits, nanoseconds
 from archive_tasks.undo import Undone
 

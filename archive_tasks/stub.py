@@ -8,10 +8,10 @@ import os
 import secrets
 import shlex
 
-from archive_tasks.aside import State
 from archive_tasks.model import Archive
 from archive_tasks.names import display
 from archive_tasks.report import amount_text
+from archive_tasks.slot_state import State
 
 ENDING = ".archived.txt"
 _FIRST_LINE = "archive_tasks: this was archived\n"

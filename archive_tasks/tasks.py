@@ -320,9 +320,9 @@ def undo(
     json: bool = False,
 ) -> Document:
     """Put back what the last clean set aside, as long as it is not purged."""
-    from archive_tasks import verbs_cleaning
+    from archive_tasks import verbs_undo
 
-    return verbs_cleaning.undo(c, item, {"root": root}, everything=all, json_document=json)
+    return verbs_undo.undo(c, item, {"root": root}, everything=all, json_document=json)
 
 
 @archive_task(help={"json": _JSON})

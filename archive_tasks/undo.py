@@ -6,9 +6,10 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from archive_tasks.aside import Aside, Slot, State, state_of
+from archive_tasks.aside import Aside
 from archive_tasks.errors import NotCleaned
 from archive_tasks.model import Failure
+from archive_tasks.slot_state import Slot, State, state_of
 
 
 @dataclass(slots=True)

@@ -1,19 +1,17 @@
-"""What the tasks do that free the space of what is archived, and put it back: clean, undo."""
+"""What `clean` does: free the space of what is provably archived."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from archive_tasks import clean as cleaning_up
 from archive_tasks import report_cleaning as reporting
-from archive_tasks import undo as undoing
-from archive_tasks.aside import Aside, Slot, State, state_of
-from archive_tasks.catalogue import Catalogue, catalogue_path
+from archive_tasks.aside import Aside
+from archive_tasks.catalogue import Catalogue
 from archive_tasks.catalogue_rows import Known
 from archive_tasks.chain import PartlyFailed, session_of
 from archive_tasks.clean import Cleaned, Cleaning
@@ -28,14 +26,14 @@ from archive_tasks.opened import existing_target, new_pace, new_patience, one_ru
 from archive_tasks.prices import dollars_text, read_prices
 from archive_tasks.prove import Sending
 from archive_tasks.report import Document, count_text
-from archive_tasks.restored import note_restored
 from archive_tasks.root_place import check_place, check_root
 from archive_tasks.session import Session
 from archive_tasks.settings import CleanSettings, parse_size
-from archive_tasks.staleness import nanoseconds
-from archive_tasks.stub import remove_stub, stub_text, write_stub
+from archive_tasks.slot_state import Slot, State
+from archive_tasks.stub import stub_text, write_stub
 from archive_tasks.target import Target, open_target
 from archive_tasks.verbs import make_plan
+from archive_tasks.verbs_undo import locked_aside, noting
 
 MOST_SHOWN = 50
 
@@ -90,9 +88,9 @@ def clean_root(session: Session, wanted: Wish, console: Console) -> Document:
         _warn_of_one_disk(session, root, store.url, console)
         if wanted.dry_run:
             return _dry_run(session, root, catalogue, wanted, console)
-        with one_run_at_a_time(catalogue.path), _aside(root) as (root_fd, aside):
+        with one_run_at_a_time(catalogue.path), locked_aside(root) as (root_fd, aside):
             target = open_target(store, catalogue, now=session.now, may_create=lambda _store: False)
-            note = _noting(catalogue, session)
+            note = noting(catalogue, session)
             for where, problem in cleaning_up.recover(aside, note):
                 console.warn(f"{display(where)}: {problem}")
             plan, cleaning = _planned(session, catalogue, aside.slots(), wanted)
@@ -111,50 +109,7 @@ def clean_root(session: Session, wanted: Wish, console: Console) -> Document:
     return reporting.clean_document(root, store.url, session.settings.clean, cleaned)
 
 
-def undo(c: Any, item: str | None, flags: Mapping[str, Any], *, everything: bool, json_document: bool) -> Document:
-    """Put back what the last clean set aside."""
-    console = Console(json_document=json_document)
-    session = session_of(c, flags)
-    undone = undo_root(session, item, console, everything=everything)
-    document = reporting.undo_document(session.resolve_root(), undone)
-    if json_document:
-        console.document(document)
-    if undone.failed:
-        raise PartlyFailed(f"{count_text(len(undone.failed), 'item')} could not be put back, see above")
-    return document
-
-
-def undo_root(session: Session, item: str | None, console: Console, *, everything: bool) -> undoing.Undone:
-    """All of `undo` but the printing of its document."""
-    root = session.resolve_root()
-    with _aside(root) as (root_fd, aside):
-        for where, problem in cleaning_up.recover(aside, lambda _what, slot: _note_in_its_catalogue(session, slot)):
-            console.warn(f"{display(where)}: {problem}")
-        slots = undoing.choose(aside.slots(), item=(item or "").rstrip("/"), everything=everything)
-
-        def done(slot: Slot) -> None:
-            state = state_of(slot)
-            _note_in_its_catalogue(session, slot)
-            note_restored(session.data, undoing.home_of(aside, state), now_ns=nanoseconds(session.now))
-            remove_stub(root_fd, state.item)
-            console.say(f"back: {display(state.item)}")
-
-        undone = undoing.undo(aside, slots, done=done)
-    _say_undone(undone, root, item, console)
-    return undone
-
-
 # -- before anything moves --------------------------------------------------------------------------------
-
-
-@contextmanager
-def _aside(root: str) -> Iterator[tuple[int, Aside]]:
-    root_fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        with Aside(root, root_fd) as aside:
-            yield root_fd, aside
-    finally:
-        os.close(root_fd)
 
 
 def _check_mode(session: Session, root: str) -> None:
@@ -357,38 +312,3 @@ def _to_trash(path: str) -> None:
     from send2trash import send2trash
 
     send2trash(path)
-
-
-def _noting(catalogue: Catalogue, session: Session) -> Callable[[str, Slot], None]:
-    def note(what: str, slot: Slot) -> None:
-        state = slot.state
-        about = {"item": state.item, "archive": state.archive_id} if state else {}
-        catalogue.note(what, now=session.wall(), slot=slot.name, **about)
-
-    return note
-
-
-# -- undo ----------------------------------------------------------------------------------------------------
-
-
-def _note_in_its_catalogue(session: Session, slot: Slot) -> None:
-    path = catalogue_path(session.data, state_of(slot).target)
-    if os.path.exists(path):
-        with Catalogue(path) as catalogue:
-            _noting(catalogue, session)("put back by the user", slot)
-
-
-def _say_undone(undone: undoing.Undone, root: str, item: str | None, console: Console) -> None:
-    if not undone.back and not undone.failed:
-        what = f"nothing of the name {display(item)} is" if item else "nothing is"
-        console.say(
-            f"{what} set aside under {display(root)}; what went to the trash or another folder is there, and restore "
-            "brings back everything else"
-        )
-        return
-    console.say(
-        f"{count_text(len(undone.back), 'item is', 'items are')} back where they were; they count as used today",
-        style="bold",
-    )
-    for name, problem in undone.failed:
-        console.say(f"FAILED   {display(name)}: {problem}", style="bold red")

@@ -24,6 +24,7 @@ from archive_tasks.setup_target import may_create
 from archive_tasks.store import Store
 from archive_tasks.target import Target, examine, open_target
 from archive_tasks.verbs import make_plan, mention_host
+from archive_tasks.verbs_undo import finish_what_died
 
 
 def archive(c: Any, flags: Mapping[str, Any], *, yes: bool, dry_run: bool, json_document: bool) -> Document:
@@ -33,6 +34,8 @@ def archive(c: Any, flags: Mapping[str, Any], *, yes: bool, dry_run: bool, json_
     session = session_of(c, flags)
     target = session.target_for(session.resolve_root())
     store = session.open_store(target)  # a wrong URL is told before a long walk
+    if not dry_run:
+        finish_what_died(session, console)
     plan = _plan_to_archive(c, session, console)
     _say_where(session, target, console)
     if dry_run or not plan.to_archive:

@@ -20,7 +20,8 @@ from archive_tasks.target import open_target
 from archive_tasks.testing import File, Link, make_tree, read_tree
 from archive_tasks.undo import Undone
 from archive_tasks.verbs import make_plan
-from archive_tasks.verbs_cleaning import Wish, clean_root, undo_root
+from archive_tasks.verbs_cleaning import Wish, clean_root
+from archive_tasks.verbs_undo import undo_root
 from tests.conftest import NOW
 from tests.foreign import folder_fetch, folder_keys
 from tests.movers import sums_in_target

@@ -11,7 +11,7 @@ PACKAGE = Path(archive_tasks.__file__).parent
 LAYERS = [
     {"errors", "model", "store", "events", "settings", "names", "checksums"},
     {"staleness", "walk", "source", "manifest", "search", "layout", "catalogue", "catalogue_rows", "catalogue_schema", "entry_index", "pace", "tar", "pack", "new_file", "destination",
-     "manifest_entry", "unpack", "restored", "prices", "renaming", "leases", "aside"},
+     "manifest_entry", "unpack", "restored", "prices", "renaming", "leases", "slot_state", "aside"},
     {"hookspecs", "plugins"},
     {
         "session", "scan", "entries", "records", "contents", "send", "object_writer", "prove", "packs", "processes",
@@ -20,7 +20,7 @@ LAYERS = [
         "sync", "find", "report_restoring", "report_finding", "selection", "fetch_plan", "restore", "verify", "prune", "thaw",
         "archived_objects", "evidence", "compare", "gate", "leave", "clean", "undo", "stub", "root_place", "report_cleaning",
     },
-    {"console", "progress", "live_progress", "chain", "verbs", "verbs_writing", "verbs_restoring", "verbs_finding", "verbs_care", "verbs_cleaning", "opened", "setup_target", "task_frame", "tasks",
+    {"console", "progress", "live_progress", "chain", "verbs", "verbs_writing", "verbs_restoring", "verbs_finding", "verbs_care", "verbs_cleaning", "verbs_undo", "opened", "setup_target", "task_frame", "tasks",
      "program", "testing", "store_testing"},
 ]  # fmt: skip
 OUTSIDE = {

@@ -195,6 +195,17 @@ def test_a_restore_takes_the_stub_away(cli: CommandLine, root: Path, target: str
     assert not (root / "thesis.archived.txt").exists()
 
 
+def test_archive_brings_home_what_a_run_that_died_was_setting_aside(cli: CommandLine, root: Path, target: str) -> None:
+    before = read_tree(root)
+    cli.run("clean", "--root", str(root), "--yes")
+    for state in root.glob(f"{SET_ASIDE}/*/state.json"):
+        state.write_text(state.read_text().replace('"aside"', '"moving"'))
+    cli.run("archive", "--root", str(root), "--dry-run")
+    assert SET_ASIDE in names(root), "a dry run touches nothing"
+    assert cli.run("archive", "--root", str(root), "--yes").code == 0
+    assert read_tree(root) == before
+
+
 def test_a_second_run_says_who_holds_the_root(cli: CommandLine, root: Path, target: str, tmp_path: Path) -> None:
     """From another user's data folder: only the root tells that somebody works on it."""
     from archive_tasks.aside import Aside

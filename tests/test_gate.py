@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from archive_tasks.aside import SET_ASIDE, Aside, state_of
+from archive_tasks.aside import SET_ASIDE, Aside
 from archive_tasks.catalogue import Catalogue, catalogue_path
 from archive_tasks.catalogue_rows import Known
 from archive_tasks.compare import Comparer
@@ -37,6 +37,7 @@ from archive_tasks.manifest import read_manifest
 from archive_tasks.model import Item
 from archive_tasks.pace import Pace, Patience
 from archive_tasks.prove import Sending
+from archive_tasks.slot_state import state_of
 from archive_tasks.store import ObjectInfo, Store
 from archive_tasks.target import open_target
 from archive_tasks.testing import File, make_tree
