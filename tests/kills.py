@@ -37,6 +37,8 @@ EVENTS = frozenset(
         "os.utime",
     }
 )
+NEVER = 0
+"""`at` for an action that ends itself with `die()`."""
 _STATEMENTS = ("begin", "insert", "update", "delete", "commit", "rollback")
 
 
@@ -63,7 +65,7 @@ def count_events(action: Action) -> int:
     reader, writer = os.pipe()
 
     def count() -> None:
-        events = _Events(last=0)
+        events = _Events(last=NEVER)
         _do(action, events)
         os.write(writer, str(next(events.numbers) - 1).encode())
 
@@ -83,7 +85,7 @@ def spread(events: int, points: int) -> list[int]:
 
 
 class _Events:
-    """Numbers events, of all threads, and dies at the `last`; 0 never does."""
+    """Numbers events, of all threads, and dies at the `last`."""
 
     def __init__(self, *, last: int) -> None:
         self.numbers = itertools.count(1)  # next() of it is one step for all threads
