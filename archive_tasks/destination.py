@@ -191,11 +191,17 @@ class Destination:
                 os.symlink(target, name, dir_fd=parent)
 
             written = self._settled(path, name, (), publish=publish, replace=self._replacing(parent, publish))
-            last = written.path.rpartition("/")[2]
-            os.utime(last, ns=(attributes.mtime_ns,) * 2, dir_fd=parent, follow_symlinks=False)
-            if os.geteuid() == 0:
-                os.chown(last, *_owner(attributes), dir_fd=parent, follow_symlinks=False)
+            self.finish_link(written.path, attributes)
             return written
+
+    def finish_link(self, path: str, attributes: Attributes) -> None:
+        """Give a symlink its time and owner: it had its name before it could have them."""
+        folder, name = _split(path)
+        with self._explained(path):
+            parent = self._handle(folder)
+            os.utime(name, ns=(attributes.mtime_ns,) * 2, dir_fd=parent, follow_symlinks=False)
+            if os.geteuid() == 0:
+                os.chown(name, *_owner(attributes), dir_fd=parent, follow_symlinks=False)
 
     def make_hardlink(self, path: str, first: str) -> Written:
         """Give the file `first`, of this destination, a further name."""

@@ -416,6 +416,8 @@ class _ItemRestorer:
     def _make_symlink(self, place: str, entry: ManifestEntry) -> None:
         facts = self._destination.find(place)
         if facts is not None and self._points_there(place, entry.target):
+            if self._continued:  # it may have been cut off between the link and its time
+                self._destination.finish_link(place, entry.attributes)
             self._work.restored.already += 1
         elif facts is not None and self._work.on_conflict == "skip":
             self._work.restored.skipped += 1
