@@ -27,7 +27,8 @@ from tests.foreign import folder_fetch, folder_keys
 from tests.movers import sums_in_target
 from tests.restoring import Silent
 
-MIB = 1024 * 1024
+LOOKS_AT_PROCESSES = ("open_files", "machine_locks")
+"""Guards that take as many looks as there are processes on the machine: no two runs are alike with them."""
 Wrap = Callable[[Store], Store]
 
 
@@ -39,10 +40,13 @@ class CleanBench:
         self.folder = folder
         self.target = target or (folder / "target").as_uri()
         self.wrap: Wrap = lambda store: store
+        self.plugins_off: tuple[str, ...] = ()
         self._make_session = make_session
 
     def session(self, *, now: datetime = NOW, plugins: Any = (), **settings: Any) -> Session:
-        session: Session = self._make_session(self.root, now=now, plugins=plugins, target=self.target, **settings)
+        session: Session = self._make_session(
+            self.root, now=now, plugins=plugins, target=self.target, plugins_off=self.plugins_off, **settings
+        )
         opened = session.open_store
         session.open_store = lambda url: self.wrap(opened(url))  # type: ignore[method-assign]
         return session

@@ -1,9 +1,7 @@
-"""Doing something at a chosen moment of a run: at its Nth look or write. Killing the process is one such thing."""
+"""Doing something at a chosen moment of a run: at its Nth look or write, in this process. (`kills` ends the run.)"""
 
 from __future__ import annotations
 
-import os
-import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,7 +22,6 @@ LOOKS_AND_WRITES = frozenset(
         "os.utime",
         "fcntl.flock",
         "ctypes.call_function",
-        "tests.step",
     }
 )
 
@@ -73,34 +70,3 @@ def count_moments(run: Callable[[], object], *, but: frozenset[str] = frozenset(
     with at_moment(sys.maxsize, lambda: None, but=but):
         run()
     return _countdown.passed
-
-
-def run_and_die(run: Callable[[], object], *, at: int) -> bool:
-    """Run in a child that is killed at that moment. False when it ended before."""
-    child = os.fork()
-    if child == 0:
-        code = 1
-        try:
-            _step_at_syncs()
-            with at_moment(at, lambda: os.kill(os.getpid(), signal.SIGKILL)):
-                run()
-            code = 0
-        finally:
-            os._exit(code)
-    _, status = os.waitpid(child, 0)
-    if os.WIFSIGNALED(status):
-        return True
-    assert os.WEXITSTATUS(status) == 0, "the run itself failed"
-    return False
-
-
-def _step_at_syncs() -> None:
-    """Flushing to the disk is no event of the interpreter's: the moments before and after are made ones."""
-    flush = os.fsync
-
-    def fsync(handle: Any) -> None:
-        sys.audit("tests.step")
-        flush(handle)
-        sys.audit("tests.step")
-
-    os.fsync = fsync

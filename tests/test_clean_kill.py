@@ -13,16 +13,18 @@ import pytest
 
 from archive_tasks.aside import SET_ASIDE
 from archive_tasks.testing import read_tree
-from tests.cleaning import CleanBench, make_items, sums_in
+from tests.cleaning import LOOKS_AT_PROCESSES, CleanBench, make_items, sums_in
 from tests.conftest import NOW
-from tests.moments import count_moments, run_and_die
+from tests.kills import count_events, run_and_die, spread
 
 ITEMS = {"papers", "film", "note"}
 LATER = NOW + timedelta(days=8)
 MODES = ["quarantine", "delete", "move", "move to another disk", "trash", "purge", "undo"]
-POINTS = int(os.environ.get("KILL_POINTS", "72"))
-"""For each of 14 cases, 1,008 in all; by hand, `KILL_POINTS=100000` kills at every moment."""
+EVERY = os.environ.get("KILL_POINTS") == "all"
+POINTS = 1_000_000 if EVERY else 72
+"""For each of 14 cases, 1,008 in all; by hand, `KILL_POINTS=all` kills at every event."""
 PARTS = 2
+pytestmark = pytest.mark.timeout(7200 if EVERY else 600)
 
 
 class Case:
@@ -36,6 +38,7 @@ class Case:
             made.mkdir(parents=True, exist_ok=True)
         make_items(root)
         self.bench = CleanBench(root, folder, make_session)
+        self.bench.plugins_off = LOOKS_AT_PROCESSES
         self.before = self.bench.home()
         self.bench.archive(pack_below=pack_below)
         if mode in {"purge", "undo"}:
@@ -101,11 +104,12 @@ def make_case(
 def test_a_run_killed_at_any_moment_loses_nothing_and_is_finished_by_the_next(
     make_case: Callable[[str, str], Case], mode: str, pack_below: str, part: int
 ) -> None:
-    moments = count_moments(make_case(mode, pack_below).run)
-    chosen = spread(moments, POINTS)[part::PARTS]
-    for point, moment in enumerate(chosen):
+    make_case(mode, pack_below).run()  # what is loaded at the first run is loaded now
+    events = count_events(make_case(mode, pack_below).run)
+    chosen = spread(events, POINTS)[part::PARTS]
+    for point, event in enumerate(chosen):
         case = make_case(mode, pack_below)
-        assert run_and_die(case.run, at=moment), f"{moment} of {moments}"
+        assert run_and_die(case.run, at=event), f"{event} of {events}"
         case.check_nothing_lost()
         if point % 3 == 0:
             case.bench.archive(pack_below=pack_below)
@@ -114,12 +118,7 @@ def test_a_run_killed_at_any_moment_loses_nothing_and_is_finished_by_the_next(
         case.check_nothing_lost()
         case.check_ended()
         shutil.rmtree(case.bench.folder)
-    assert len(chosen) == min(POINTS, moments) // PARTS
-
-
-def spread(moments: int, points: int) -> list[int]:
-    """As many moments as are wanted, evenly over all, each once."""
-    return sorted({1 + index * moments // min(points, moments) for index in range(min(points, moments))})
+    assert len(chosen) >= min(POINTS, events) // PARTS
 
 
 @pytest.mark.parametrize("mode", ["delete", "move"])
@@ -135,10 +134,10 @@ def test_a_run_killed_again_and_again_still_ends(make_case: Callable[[str, str],
 def test_what_was_being_set_aside_when_a_run_died_is_put_back_by_undo(
     make_case: Callable[[str, str], Case],
 ) -> None:
-    moments = count_moments(make_case("quarantine", "1M").run)
-    for moment in range(1, moments, max(1, moments // 10)):
+    events = count_events(make_case("quarantine", "1M").run)
+    for event in spread(events, 10):
         case = make_case("quarantine", "1M")
-        run_and_die(case.run, at=moment)
+        run_and_die(case.run, at=event)
         case.bench.undo()
         assert case.bench.home() == case.before
         assert not (case.bench.root / SET_ASIDE).exists()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -11,8 +10,8 @@ from typing import Any
 import pytest
 
 from archive_tasks.testing import read_tree
-from tests.cleaning import CleanBench, make_items, sums_in
-from tests.moments import count_moments, run_and_die
+from tests.cleaning import LOOKS_AT_PROCESSES, CleanBench, make_items, sums_in
+from tests.kills import count_events, run_and_die, spread
 from tests.servers import S3Server
 
 ITEMS = {"papers", "film", "note"}
@@ -48,6 +47,7 @@ def bench_at(tmp_path: Path, make_session: Any, monkeypatch: pytest.MonkeyPatch)
             monkeypatch.setenv(name, value)
         shutil.rmtree(tmp_path / "data", ignore_errors=True)
         bench = S3Bench(tmp_path / str(next(number)), make_session, server)
+        bench.plugins_off = LOOKS_AT_PROCESSES
         make_items(bench.root)
         assert not bench.archive(**settings).failed
         return bench
@@ -102,13 +102,12 @@ def test_read_data_does_not_take_a_trusted_servers_word_either(
 def test_runs_killed_against_a_real_server_lose_nothing(
     rclone_s3: S3Server, bench_at: Callable[..., S3Bench], mode: str, pack_below: str
 ) -> None:
-    first = bench_at(rclone_s3, pack_below=pack_below)
-    moments = count_moments(lambda: first.clean(mode))
-    points = int(os.environ.get("KILL_POINTS", "6"))
-    for moment in range(moments // points, moments, max(1, moments // points)):
+    bench_at(rclone_s3, pack_below=pack_below).clean(mode)
+    counted = bench_at(rclone_s3, pack_below=pack_below)
+    for event in spread(count_events(lambda: counted.clean(mode)), 6):
         bench = bench_at(rclone_s3, pack_below=pack_below)
         before = bench.home()
-        run_and_die(lambda bench=bench: bench.clean(mode), at=moment)  # type: ignore[misc]
+        run_and_die(lambda bench=bench: bench.clean(mode), at=event)  # type: ignore[misc]
         assert sums_in(before) <= bench.sums_of() | bench.sums_in_target()
         bench.clean(mode)
         assert {path.partition("/")[0] for path in bench.home()} == {"fresh"}
