@@ -216,8 +216,14 @@ class _ItemRestorer:
                 self._make_links()
             for place, entry in sorted(self._made.items(), key=lambda one: one[0].count("/"), reverse=True):
                 if entry is not None:
-                    self._lose(place, self._destination.finish_folder(place, entry.attributes))
+                    self._finish_folder(place, entry)
         self._means.progress.event(ItemRestored(archive=self._selection.archive, to=self._selection.destination))
+
+    def _finish_folder(self, place: str, entry: ManifestEntry) -> None:
+        try:
+            self._lose(place, self._destination.finish_folder(place, entry.attributes))
+        except EntryError as error:
+            self._work.fail(place, str(error))
 
     def _make_links(self) -> None:
         for place, record in wanted_entries(self._selection, self._means.catalogue):

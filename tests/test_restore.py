@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from datetime import timedelta
@@ -241,6 +242,26 @@ def test_setuid_is_not_brought_back_and_that_is_said(bench: Bench, tmp_path: Pat
     restored = back(bench, tmp_path / "out")
     assert (tmp_path / "out" / "item" / "tool").stat().st_mode & 0o7777 == 0o755
     assert [(one.item, one.reason) for one in restored.lost] == [("item/tool", "its setuid, setgid or sticky bit")]
+
+
+def test_a_folder_that_refuses_its_rights_is_named_and_the_others_get_theirs(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = File("x", age_days=400)
+    make_tree(bench.root, {"item": {"bad": {"file": file}, "good": {"file": file}}}, now=NOW)
+    os.chmod(bench.root / "item" / "good", 0o750)
+    bench.run()
+    fchmod = os.fchmod
+
+    def refusing(fd: int, mode: int) -> None:
+        if os.readlink(f"/proc/self/fd/{fd}").endswith("/bad"):
+            raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+        fchmod(fd, mode)
+
+    monkeypatch.setattr(os, "fchmod", refusing)
+    restored = back(bench, tmp_path / "out")
+    assert [tuple(one) for one in restored.failed] == [("item/bad", "item/bad: operation not permitted")]
+    assert (tmp_path / "out" / "item" / "good").stat().st_mode & 0o777 == 0o750
 
 
 # -- faults -------------------------------------------------------------------------------------------
