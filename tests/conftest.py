@@ -60,7 +60,9 @@ def make_session(tmp_path: Path) -> Callable[..., Session]:
 
     def make(root: Path | str, *, plugins: Any = (), now: datetime = NOW, **settings: Any) -> Session:
         made = make_settings({"root": str(root), **settings}, {}, {})
-        return Session(made, make_plugin_manager(extra=list(plugins), off=made.plugins_off), now=now, data=str(tmp_path / "data"))
+        return Session(
+            made, make_plugin_manager(extra=list(plugins), off=made.plugins_off), now=now, data=str(tmp_path / "data")
+        )
 
     return make
 

@@ -21,7 +21,7 @@ LAYERS = [
         "archived_objects", "evidence", "compare", "gate", "leave", "clean", "undo", "stub", "root_place", "report_cleaning",
     },
     {"console", "progress", "live_progress", "chain", "verbs", "verbs_writing", "verbs_restoring", "verbs_finding", "verbs_care", "verbs_cleaning", "verbs_undo", "opened", "setup_target", "task_frame", "tasks",
-     "program", "testing", "store_testing"},
+     "program", "testing", "store_testing", "failing_store"},
 ]  # fmt: skip
 OUTSIDE = {
     "pluggy": {"hookspecs", "plugins"},
