@@ -55,11 +55,11 @@ class Console:
         if self.is_terminal and style:
             self.rich.print(_escaped(text), style=style, highlight=False)
         else:
-            print(text, file=self._out, flush=True)
+            print(f"{text}\n", end="", file=self._out, flush=True)  # in one write: items' threads speak at once
 
     def warn(self, text: str) -> None:
         """A line on stderr, whatever stdout is for."""
-        print(f"warning: {text}", file=sys.stderr, flush=True)
+        print(f"warning: {text}\n", end="", file=sys.stderr, flush=True)
 
     def document(self, value: Any) -> None:
         """The JSON document, in ASCII, so that no name can harm a terminal or a decoder."""

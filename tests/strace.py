@@ -27,6 +27,19 @@ class Point:
     when: int
 
 
+class Traced(CommandLine):
+    """The commands of a project, run by strace; what it saw is in `log`."""
+
+    def __init__(self, cli: CommandLine, *options: str) -> None:
+        super().__init__(cli.project)
+        self.environment = cli.environment
+        self.log = cli.project / "strace.log"
+        self._options = options
+
+    def command(self, *arguments: str) -> list[str]:
+        return ["strace", "-f", "-o", str(self.log), *self._options, *super().command(*arguments)]
+
+
 def why_not(tmp_path: Path) -> str:
     """Why strace is no use here; empty when it is."""
     if not shutil.which("strace"):
@@ -36,16 +49,15 @@ def why_not(tmp_path: Path) -> str:
     return f"strace may not trace here: {ran.stderr.strip()[-200:]}" if ran.returncode else ""
 
 
-def record(
-    command: CommandLine, arguments: Sequence[str], calls: Sequence[str], folders: Sequence[Path]
-) -> list[Point]:
+def record(cli: CommandLine, arguments: Sequence[str], calls: Sequence[str], folders: Sequence[Path]) -> list[Point]:
     """Run the command; its calls of those kinds that touch something in the folders, in the order they were made."""
-    log = command.project / "strace.log"
-    ran = traced(command, arguments, ["-y", "-e", f"trace={','.join(calls)}"])
+    known = ",".join(f"?{call}" for call in calls)  # not every processor's Linux has them all
+    traced = Traced(cli, "-y", "-e", f"trace={known}")
+    ran = traced.run(*arguments)
     assert ran.code == 0, ran.err
     seen: Counter[tuple[str, str]] = Counter()
     points: dict[Point, None] = {}
-    for line in log.read_text(errors="replace").splitlines():
+    for line in traced.log.read_text(errors="replace").splitlines():
         if found := _CALL.match(line):
             thread, call = found.groups()
             seen[thread, call] += 1
@@ -54,25 +66,11 @@ def record(
     return list(points)
 
 
-def inject(command: CommandLine, arguments: Sequence[str], point: Point, fault: str) -> tuple[Ran, bool]:
+def inject(cli: CommandLine, arguments: Sequence[str], point: Point, fault: str) -> tuple[Ran, bool]:
     """Run the command with a fault (`signal=KILL`, `error=EIO`) at a point. Was it met?"""
-    ran = traced(command, arguments, ["-e", f"inject={point.call}:{fault}:when={point.when}"])
-    log = (command.project / "strace.log").read_text(errors="replace")
-    return ran, ran.code == KILLED or "(INJECTED)" in log
-
-
-def traced(command: CommandLine, arguments: Sequence[str], options: Sequence[str]) -> Ran:
-    done = subprocess.run(
-        ["strace", "-f", "-o", str(command.project / "strace.log"), *options, *command.command(*arguments)],
-        cwd=command.project,
-        env=command.env(),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    return Ran(done.returncode, done.stdout, done.stderr)
+    traced = Traced(cli, "-e", f"inject={point.call}:{fault}:when={point.when}")
+    ran = traced.run(*arguments)
+    return ran, ran.code == KILLED or "(INJECTED)" in traced.log.read_text(errors="replace")
 
 
 def choose(points: Sequence[Point], kinds: Mapping[str, Sequence[str]], number: int) -> list[tuple[Point, str]]:

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from archive_tasks.console import Console
 from archive_tasks.testing import File, make_tree, read_tree
 from tests.conftest import CommandLine
 from tests.foreign import check_target, folder_fetch, folder_keys
@@ -578,3 +579,22 @@ def test_the_question_says_how_many_items_seem_to_be_archived_already(cli: Comma
     code, shown = on_a_terminal(cli, *arguments, keys="y\n")
     assert code == 0
     assert "Archive 3 items (2 of them seem to be archived already)?" in shown
+
+
+def test_a_line_is_one_write_so_that_threads_do_not_mix_theirs(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Recording(io.StringIO):
+        def __init__(self) -> None:
+            super().__init__()
+            self.writes: list[str] = []
+
+        def write(self, text: str) -> int:
+            self.writes += [text] if text else []
+            return len(text)
+
+    out, err = Recording(), Recording()
+    monkeypatch.setattr(sys, "stdout", out)
+    monkeypatch.setattr(sys, "stderr", err)
+    console = Console()
+    console.say("archived  a")
+    console.warn("b is slow")
+    assert (out.writes, err.writes) == (["archived  a\n"], ["warning: b is slow\n"])
