@@ -15,18 +15,17 @@ import pytest
 
 from archive_tasks.aside import SET_ASIDE
 from tests.cleaning import CleanBench, make_items, sums_in
+from tests.strace import why_not
 
 CALLS = ("fsync", "fdatasync", "unlinkat", "renameat2", "rename,renameat", "mkdirat", "pwrite64", "ftruncate")
 POINTS = int(os.environ.get("SYSCALL_POINTS", "4"))
 """For each call and fault; by hand, `SYSCALL_POINTS=1000` fails every one."""
 
 
-def strace_works() -> bool:
-    command = ["strace", "-qq", "-e", "trace=none", "-o", os.devnull, "true"]
-    return bool(shutil.which("strace")) and subprocess.run(command, capture_output=True, check=False).returncode == 0
-
-
-needs_strace = pytest.mark.skipif(not strace_works(), reason="strace is not here, or may not trace")
+@pytest.fixture
+def strace(tmp_path: Path) -> None:
+    if why := why_not(tmp_path):
+        pytest.skip(why)
 
 
 class System:
@@ -78,7 +77,7 @@ def make_system(tmp_path: Path, make_session: Any) -> Callable[[str], System]:
     return lambda mode: System(tmp_path / str(next(number)), make_session, tmp_path / "data", mode)
 
 
-@needs_strace
+@pytest.mark.usefixtures("strace")
 @pytest.mark.parametrize("fault", ["signal=KILL", "error=ENOSPC", "error=EIO"])
 @pytest.mark.parametrize("calls", CALLS)
 def test_a_call_that_kills_or_fails_loses_nothing_and_the_next_run_ends(
@@ -101,7 +100,7 @@ def test_a_call_that_kills_or_fails_loses_nothing_and_the_next_run_ends(
         shutil.rmtree(system.bench.folder)
 
 
-@needs_strace
+@pytest.mark.usefixtures("strace")
 @pytest.mark.parametrize("mode", ["delete", "move", "quarantine"])
 def test_nothing_is_renamed_or_removed_before_it_is_written_down_and_on_the_disk(
     make_system: Callable[[str], System], mode: str
