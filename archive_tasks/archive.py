@@ -34,6 +34,7 @@ from archive_tasks.names import display
 from archive_tasks.pace import Pace, Patience
 from archive_tasks.pack import pack_segment
 from archive_tasks.processes import Processes
+from archive_tasks.root_place import remember_place
 from archive_tasks.session import Session
 from archive_tasks.store import Store
 from archive_tasks.target import Target
@@ -102,6 +103,7 @@ class _Run:
             )
         )
         run = self._target.catalogue.begin_run(root=self._plan.root, now=self._session.now)
+        remember_place(self._target.catalogue, self._plan.root)
         committed = self._patience("the target").ask(lambda: committed_manifests(self._target.store))
         root_fd = os.open(self._plan.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:

@@ -10,77 +10,61 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, TypeVar
 
-from archive_tasks.errors import CatalogueError
+from archive_tasks.catalogue_rows import (
+    ARCHIVE_COLUMNS,
+    RECEIPT_COLUMNS,
+    Known,
+    Run,
+    archive_row,
+    known_from,
+    proof_of,
+    receipt_row,
+    run_from,
+)
+from archive_tasks.catalogue_schema import MIGRATIONS, SCHEMA_VERSION
+from archive_tasks.errors import CatalogueDamaged, CatalogueError
 from archive_tasks.model import Archive, Receipt
 from archive_tasks.names import display, short_hash
 
 _BUSY_SECONDS = 30
 
-_MIGRATIONS = (
-    """
-create table facts (name text primary key, value text not null) without rowid;
-create table runs (
-    id integer primary key, started text not null, ended text, root blob not null, outcome text);
-create table archives (
-    id text primary key, run integer references runs, item blob not null, root blob not null,
-    scope text not null, manifest text not null, files integer not null, bytes integer not null,
-    created text not null, seen text not null) without rowid;
-create table receipts (
-    archive_id text primary key references archives, manifest_sha256 text not null,
-    proven_by text not null, proven_at text not null) without rowid;
-create table attempts (archive_id text primary key, prefix text not null, started text not null) without rowid;
-create table journal (number integer primary key, at text not null, what text not null, details text not null);
-""",
-    """
-alter table archives add column host text not null default '';
-alter table archives add column storage_class text not null default '';
-alter table archives add column manifest_size integer not null default 0;
-alter table attempts add column how text not null default '';
-create table blocks (
-    id integer primary key, archive_id text not null, number integer not null, names blob not null,
-    lines blob not null);
-create unique index block_of_archive on blocks (archive_id, number);
-create table indexed (archive_id text primary key references archives) without rowid;
-create table thaws (
-    key text primary key, tier text not null, days integer not null, requested text not null) without rowid;
-create table restores (
-    archive_id text not null, destination blob not null, started text not null,
-    primary key (archive_id, destination)) without rowid;
-""",
+_RECORD = (
+    f"insert or replace into archives ({', '.join(ARCHIVE_COLUMNS)}, proof) "  # noqa: S608 - constants of ours
+    f"values ({','.join('?' * (len(ARCHIVE_COLUMNS) + 1))})"
 )
-"""Each brings the schema from one version to the next; what was written is never changed."""
-SCHEMA_VERSION = len(_MIGRATIONS)
+_KNOWN = (
+    f"select {', '.join(f'a.{name}' for name in ARCHIVE_COLUMNS)}, "  # noqa: S608 - constants of ours
+    f"{', '.join(f'r.{name}' for name in RECEIPT_COLUMNS)}, a.proof "
+    "from archives a left join receipts r on r.archive_id = a.id "
+)
+_NOT_ITS_FAULT = frozenset(
+    {
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_NOMEM,
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_READONLY,
+    }
+)
+"""What SQLite answers where the file is well, and something around it is not."""
+
+_UNUSABLE = (sqlite3.Error, UnicodeDecodeError)
+"""The second where SQLite's own words quote what is no text any more."""
 
 Write = Callable[..., Any]
 """(statement, values) within a transaction."""
-
-
-class Run(NamedTuple):
-    """One archive run; `ended` is None when it was cut off."""
-
-    number: int
-    started: datetime
-    ended: datetime | None
-    root: str
-
-
-class Known(NamedTuple):
-    """An archive in the catalogue, with the run that made it and what is proven about it, if anything is.
-
-    `seen` is the digest of what the item's entries were when they were last compared with it.
-    """
-
-    archive: Archive
-    run: int | None
-    seen: str
-    receipt: Receipt | None
+_Value = TypeVar("_Value")
 
 
 def catalogue_path(data: str, target: str) -> str:
@@ -98,6 +82,23 @@ def list_catalogues(data: str) -> list[str]:
         return []
 
 
+def set_aside_if_damaged(path: str) -> str:
+    """Move a catalogue that is not what was written out of the way. Returns where it is now, empty for a sound one.
+
+    Raises:
+        CatalogueError: it cannot be opened, or is of a newer version.
+    """
+    try:
+        with Catalogue(path) as catalogue:
+            catalogue.check()
+        return ""
+    except CatalogueDamaged:
+        for side in ("-wal", "-shm", ""):
+            with suppress(FileNotFoundError):
+                os.replace(path + side, f"{path}.damaged{side}")
+        return f"{path}.damaged"
+
+
 class Catalogue:
     """An open catalogue; safe to use from several threads.
 
@@ -106,11 +107,13 @@ class Catalogue:
         target: URL of the target that it belongs to; None takes the one that it names.
 
     Raises:
-        CatalogueError: it cannot be opened, is damaged, or is of a newer version.
+        CatalogueDamaged: it is no catalogue any more.
+        CatalogueError: it cannot be opened, or is of a newer version.
     """
 
     def __init__(self, path: str, *, target: str | None = None) -> None:
         self.path = path
+        self.target = target or ""
         self._lock = threading.RLock()
         try:
             _create_private(path)
@@ -121,12 +124,20 @@ class Catalogue:
             raise self._unusable(error) from error
         try:
             self._prepare()
+            if target is not None:
+                self.set_fact("target", target)
+            self.target = target or self.fact("target") or ""
         except BaseException:
             self._connection.close()
             raise
-        if target is not None:
-            self.set_fact("target", target)
-        self.target = target or self.fact("target") or ""
+
+    def check(self) -> None:
+        """Look at all of it. Raises CatalogueDamaged."""
+        problems = self.rows("pragma integrity_check")
+        if problems != [("ok",)]:
+            raise self.damaged(str(problems[0][0]).splitlines()[-1])
+        self.archives()
+        self.runs()
 
     def close(self) -> None:
         self._connection.close()
@@ -191,6 +202,33 @@ class Catalogue:
             write("delete from attempts where prefix = ?", (prefix,))
             _journal(write, now, "orphan removed", prefix=prefix)
 
+    # -- what was done to local copies --------------------------------------------------------------
+
+    def note(self, what: str, *, now: datetime, **details: str) -> None:
+        """Add to the journal; it is on the disk when this returns."""
+        with self.writing() as write:
+            _journal(write, now, what, **details)
+
+    def notes(self, *what: str) -> list[tuple[datetime, str, dict[str, str]]]:
+        """What the journal holds of these kinds, oldest first: (when, what, details)."""
+        marks = ",".join("?" for _ in what)
+        rows = self.rows(f"select at, what, details from journal where what in ({marks}) order by number", *what)  # noqa: S608 - question marks
+        return [(datetime.fromisoformat(at), kind, json.loads(details)) for at, kind, details in rows]
+
+    def add_receipt(self, receipt: Receipt, *, now: datetime) -> None:
+        """Note that an archive which was found in the target is proven, and compared with the item."""
+        known = self.known(receipt.archive_id)
+        if known is None:
+            return
+        self.record(
+            known.archive,
+            run=known.run,
+            seen=receipt.seen,
+            receipt=receipt,
+            now=now,
+            also=lambda write: _journal(write, now, "proven", archive=receipt.archive_id),
+        )
+
     # -- restores and thaws -------------------------------------------------------------------------
 
     def begin_restore(self, archive_id: str, destination: str, *, now: datetime) -> bool:
@@ -215,7 +253,7 @@ class Catalogue:
     def thaw_requested(self, key: str) -> tuple[str, datetime] | None:
         """(tier, when) of the last request to thaw an object."""
         rows = self.rows("select tier, requested from thaws where key = ?", key)
-        return (rows[0][0], datetime.fromisoformat(rows[0][1])) if rows else None
+        return next(iter(self._understood(lambda row: (row[0], datetime.fromisoformat(row[1])), rows)), None)
 
     def note_thaw(self, key: str, *, tier: str, days: int, now: datetime) -> None:
         with self.writing() as write:
@@ -240,29 +278,11 @@ class Catalogue:
             also: what is written together with it.
         """
         with self.writing() as write:
-            write(
-                "insert or replace into archives (id, run, item, root, scope, manifest, files, bytes, created, seen, "
-                "host, storage_class, manifest_size) values (?,?,?,?,?,?,?,?,?,?,?,?,?)",
-                (
-                    archive.id,
-                    run,
-                    os.fsencode(archive.item),
-                    os.fsencode(archive.root),
-                    archive.scope,
-                    archive.manifest,
-                    archive.files,
-                    archive.bytes,
-                    archive.created.isoformat(),
-                    seen,
-                    archive.host,
-                    archive.storage_class,
-                    archive.manifest_size,
-                ),
-            )
+            row, proof = archive_row(archive, run=run, seen=seen), receipt_row(receipt)
+            write(_RECORD, (*row, proof_of(*row, *proof)))
             write("delete from receipts where archive_id = ?", (archive.id,))
             if receipt:
-                proof = (archive.id, receipt.manifest_sha256, receipt.proven_by, receipt.proven_at.isoformat())
-                write("insert or replace into receipts values (?,?,?,?)", proof)
+                write("insert or replace into receipts values (?,?,?,?)", (archive.id, *proof))
             write("delete from attempts where archive_id = ?", (archive.id,))
             also(write)
             _journal(write, now, "archived" if receipt else "found archived", archive=archive.id)
@@ -287,31 +307,23 @@ class Catalogue:
 
     def archives(self) -> list[Known]:
         """All archives, oldest first."""
-        return list(self._known("order by a.created, a.item"))
+        return self._known("order by a.created, a.item")
 
     def runs(self) -> list[Run]:
         """All runs, oldest first."""
         rows = self.rows("select id, started, ended, root from runs order by id")
-        return [
-            Run(
-                number,
-                datetime.fromisoformat(began),
-                datetime.fromisoformat(ended) if ended else None,
-                os.fsdecode(root),
-            )
-            for number, began, ended, root in rows
-        ]
+        return self._understood(run_from, rows)
 
     # -- below --------------------------------------------------------------------------------------
 
-    def _known(self, condition: str, *values: object) -> Iterator[Known]:
-        query = (
-            "select a.id, a.item, a.root, a.scope, a.manifest, a.files, a.bytes, a.created, a.run, "  # noqa: S608 - a constant of this file
-            "a.seen, a.host, a.storage_class, a.manifest_size, r.manifest_sha256, r.proven_by, r.proven_at "
-            f"from archives a left join receipts r on r.archive_id = a.id {condition}"
-        )
-        for row in self.rows(query, *values):
-            yield _known_from(row, self.target)
+    def _known(self, condition: str, *values: object) -> list[Known]:
+        return self._understood(lambda row: known_from(row, self.target), self.rows(_KNOWN + condition, *values))
+
+    def _understood(self, meaning: Callable[[Any], _Value], rows: Sequence[Any]) -> list[_Value]:
+        try:
+            return [meaning(row) for row in rows]
+        except (ValueError, TypeError) as error:
+            raise self.damaged(error) from error
 
     def _prepare(self) -> None:
         for pragma in ("journal_mode = wal", "synchronous = full", "foreign_keys = on"):
@@ -324,8 +336,9 @@ class Catalogue:
                 raise CatalogueError(
                     f"the catalogue {display(self.path)} was written by a newer archive-tasks: upgrade this one"
                 )
-            for statement in ";".join(_MIGRATIONS[version:]).split(";"):
+            for statement in ";".join(MIGRATIONS[version:]).split(";"):
                 write(statement)
+            _prove_again(write)
             write(f"pragma user_version = {SCHEMA_VERSION}")
 
     @contextmanager
@@ -340,7 +353,7 @@ class Catalogue:
                     self._connection.execute("rollback")
                     raise
                 self._connection.execute("commit")
-            except sqlite3.Error as error:
+            except _UNUSABLE as error:
                 raise self._unusable(error) from error
 
     def rows(self, query: str, *values: object) -> list[Any]:
@@ -348,10 +361,20 @@ class Catalogue:
         with self._lock:
             try:
                 return self._connection.execute(query, values).fetchall()
-            except sqlite3.Error as error:
+            except _UNUSABLE as error:
                 raise self._unusable(error) from error
 
+    def damaged(self, why: object) -> CatalogueDamaged:
+        """The error that says so, and what to do."""
+        where = f" --target {shlex.quote(display(self.target))}" if self.target else ""
+        return CatalogueDamaged(
+            f"the catalogue {display(self.path)} is damaged ({display(str(why))}): build it anew with "
+            f"catalogue --rebuild{where}; nothing that is archived is lost"
+        )
+
     def _unusable(self, error: Exception) -> CatalogueError:
+        if isinstance(error, _UNUSABLE) and getattr(error, "sqlite_errorcode", 0) & 0xFF not in _NOT_ITS_FAULT:
+            return self.damaged(error)
         return CatalogueError(
             f"the catalogue {display(self.path)} cannot be used: {error}; it can be moved away without losing "
             "anything that is archived"
@@ -364,34 +387,11 @@ def _create_private(path: str) -> None:
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
 
 
+def _prove_again(write: Write) -> None:
+    """Give the rows of an older version their proofs."""
+    for *row, _ in write(_KNOWN).fetchall():
+        write("update archives set proof = ? where id = ?", (proof_of(*row), row[0]))
+
+
 def _journal(write: Write, now: datetime, what: str, **details: str) -> None:
     write("insert into journal (at, what, details) values (?, ?, ?)", (now.isoformat(), what, json.dumps(details)))
-
-
-def _known_from(row: Any, target: str) -> Known:
-    archive_id, item, root, scope, manifest, files, size, created, run, seen, *more = row
-    host, storage_class, manifest_size, sha256, proven_by, proven_at = more
-    archive = Archive(
-        id=archive_id,
-        item=os.fsdecode(item),
-        root=os.fsdecode(root),
-        scope=scope,
-        target=target,
-        manifest=manifest,
-        files=files,
-        bytes=size,
-        created=datetime.fromisoformat(created),
-        host=host,
-        storage_class=storage_class,
-        manifest_size=manifest_size,
-    )
-    receipt = None
-    if sha256:
-        receipt = Receipt(
-            archive_id=archive_id,
-            manifest_sha256=sha256,
-            proven_by=proven_by,
-            proven_at=datetime.fromisoformat(proven_at),
-            seen=seen,
-        )
-    return Known(archive, run, seen, receipt)

@@ -55,11 +55,11 @@ class Console:
         if self.is_terminal and style:
             self.rich.print(_escaped(text), style=style, highlight=False)
         else:
-            print(text, file=self._out, flush=True)
+            print(f"{text}\n", end="", file=self._out, flush=True)  # in one write: items' threads speak at once
 
     def warn(self, text: str) -> None:
         """A line on stderr, whatever stdout is for."""
-        print(f"warning: {text}", file=sys.stderr, flush=True)
+        print(f"warning: {text}\n", end="", file=sys.stderr, flush=True)
 
     def document(self, value: Any) -> None:
         """The JSON document, in ASCII, so that no name can harm a terminal or a decoder."""
@@ -130,7 +130,8 @@ class Console:
         self.say(target, style="bold")
         if not self.is_terminal:
             for row in rows:
-                self.say(f"{row.when} UTC  {row.item}  {row.amount}  {row.proven}  {row.scope}")
+                local = f"  {row.local}" if row.local else ""
+                self.say(f"{row.when} UTC  {row.item}  {row.amount}  {row.proven}  {row.scope}{local}")
             return
         right = "right"
         table = _table(
@@ -141,9 +142,10 @@ class Console:
             ("size", right),
             ("proven by", "left"),
             ("scope", "left"),
+            ("local copy", "left"),
         )
         for row in rows[-MOST_ROWS:]:
-            cells = (row.when, row.run, row.item, row.files, row.size, row.proven, row.scope)
+            cells = (row.when, row.run, row.item, row.files, row.size, row.proven, row.scope, row.local)
             table.add_row(*(_escaped(cell) for cell in cells))
         self.rich.print(table)
         self._say_rest(len(rows))

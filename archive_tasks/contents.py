@@ -3,43 +3,66 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
+import stat
 from collections.abc import Iterator
+from typing import Any
 
 from archive_tasks.entries import Listed
 from archive_tasks.manifest import Record, name_in, read_manifest
+from archive_tasks.names import display
 from archive_tasks.records import attribute_fields, describe_entry
 from archive_tasks.source import SourceFile, identity_of
 
 _PIECE = 4 * 1024 * 1024
+_DIFFERENCES = {
+    "type": "another type",
+    "mode": "other rights",
+    "size": "another size",
+    "sha256": "other contents",
+    "xattrs": "other extended attributes",
+    "target": "another target",
+}
 
 
 def matches_manifest(manifest: bytes, listing: Iterator[Listed]) -> bool:
-    """Compare every entry's kind, rights, link target and extended attributes, and every file's SHA-256.
+    """Compare everything that `first_difference` compares when it reads."""
+    return first_difference(manifest, listing, reading=True) is None
 
+
+def first_difference(manifest: bytes, listing: Iterator[Listed], *, reading: bool, partial: bool = False) -> str | None:
+    """What the item and the manifest differ in first, as a sentence; None when they do not.
+
+    Every entry's kind, rights and link target are compared, and every file's size and modification time; with
+    `reading`, extended attributes and every file's SHA-256 too, and no modification times, which say nothing then.
     Owners are not compared: the same item has others on another device.
 
     Args:
         manifest: as it lies in the target.
-        listing: the item's entries, in the same fixed order as the manifest's.
+        listing: the item's entries, in the same fixed order as the manifest's. What is left out is not compared.
+        partial: True permits that entries of the manifest are gone.
 
     Raises:
         ManifestError: the manifest cannot be read.
         ItemError: the item cannot be read, or changes while it is.
     """
-    first_names = {name_in(record, "hardlink") for record in read_manifest(manifest) if "hardlink" in record}
-    first_sums: dict[str, object] = {}
-    present = (listed for listed in listing if listed.why is None)
-    for record, listed in itertools.zip_longest(_entries(manifest), present):
-        if record is None or listed is None:
-            return False
-        if "hardlink" in record:
-            record = {**record, "sha256": first_sums.get(name_in(record, "hardlink"))}
-        elif name_in(record, "path") in first_names:
-            first_sums[name_in(record, "path")] = record.get("sha256")
-        if not _matches(record, listed):
-            return False
-    return True
+    records = _entries(manifest) if not reading else _with_sums(manifest)
+    for listed in listing:
+        if listed.why is not None:
+            continue
+        record = _next_of(records, listed.entry.path, partial=partial)
+        if record is None:
+            return f"{display(listed.entry.path)} is not in the archive"
+        if name_in(record, "path") != listed.entry.path:
+            return f"{display(listed.entry.path)} is new, or {display(name_in(record, 'path'))} is gone"
+        if what := _difference(record, listed, reading=reading):
+            return f"{display(listed.entry.path)} has {what}"
+    missing = None if partial else next(records, None)
+    return f"{display(name_in(missing, 'path'))} is gone" if missing else None
+
+
+def _next_of(records: Iterator[Record], path: str, *, partial: bool) -> Record | None:
+    """The next record; of a partial item, the next one of that path."""
+    return next((record for record in records if not partial or name_in(record, "path") == path), None)
 
 
 def _entries(manifest: bytes) -> Iterator[Record]:
@@ -48,15 +71,58 @@ def _entries(manifest: bytes) -> Iterator[Record]:
     return (record for record in records if "path" in record)
 
 
-def _matches(record: Record, listed: Listed) -> bool:
+def _with_sums(manifest: bytes) -> Iterator[Record]:
+    """The entries, hard links with the SHA-256 of what they share."""
+    first_names = {name_in(record, "hardlink") for record in _entries(manifest) if "hardlink" in record}
+    sums: dict[str, object] = {}
+    for record in _entries(manifest):
+        if "hardlink" in record:
+            yield {**record, "sha256": sums.get(name_in(record, "hardlink"))}
+            continue
+        if name_in(record, "path") in first_names:
+            sums[name_in(record, "path")] = record.get("sha256")
+        yield record
+
+
+def _difference(record: Record, listed: Listed, *, reading: bool) -> str | None:
+    return _read_difference(record, listed) if reading else _seen_difference(record, listed)
+
+
+def _seen_difference(record: Record, listed: Listed) -> str | None:
+    """By what a stat shows. It runs once a file: no record is made of the entry."""
+    _, kind, facts = listed.entry
+    if record.get("type") != kind:
+        return "another type"
+    if record.get("mode") != f"{stat.S_IMODE(facts.st_mode):o}":
+        return "other rights"
+    if kind == "folder":
+        return None
+    if record.get("mtime_ns") != facts.st_mtime_ns:
+        return "another modification time"
+    if kind == "file":
+        return None if record.get("size") == facts.st_size else "another size"
+    return _field_difference(record, describe_entry(listed), ("target",))
+
+
+def _read_difference(record: Record, listed: Listed) -> str | None:
     here = describe_entry(listed)
-    if listed.entry.kind == "file":
+    if listed.entry.kind == "file" and record.get("size") == here.get("size"):
         here |= _contents(listed)
-    same = ("type", "mode", "size", "sha256", "xattrs")
-    names = [field for field in ("path", "target") if field in here or field in record]
-    return all(record.get(field) == here.get(field) for field in same) and all(
-        name_in(record, field) == name_in(here, field) for field in names
-    )
+    return _field_difference(record, here, ("type", "mode", "size", "sha256", "xattrs", "target"))
+
+
+def _field_difference(record: Record, here: Record, fields: tuple[str, ...]) -> str | None:
+    for field in fields:
+        if _value(record, field) != _value(here, field):
+            return _DIFFERENCES[field]
+    return None
+
+
+def _value(record: Record, field: str) -> Any:
+    """A link's target may be spelled in bytes; nothing else has one."""
+    if field != "target":
+        return record.get(field)
+    return name_in(record, "target") if record.get("type") == "link" else None
 
 
 def _contents(listed: Listed) -> Record:

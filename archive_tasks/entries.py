@@ -20,10 +20,10 @@ from archive_tasks.scan import NO_ARCHIVE, left_out
 from archive_tasks.session import Rules
 from archive_tasks.walk import FolderWalk, special_kind, unreadable
 
-_MARK_BYTES = 16
+MARK_BYTES = 16
 _KINDS: dict[int, EntryKind] = {stat.S_IFREG: "file", stat.S_IFDIR: "folder", stat.S_IFLNK: "link"}
-_CTIME_IS_OURS_TO_COMPARE = hasattr(os, "O_NOATIME")
-"""Without O_NOATIME, access times are put back after reading, which moves the ctime."""
+CTIME_COUNTS = hasattr(os, "O_NOATIME")
+"""Without O_NOATIME, access times are put back after reading, which moves the ctime: then it says nothing."""
 
 
 class Listed(NamedTuple):
@@ -111,7 +111,7 @@ def survey_item(item: Item, rules: Rules, root_fd: int, *, pack_below: int) -> S
         if listed.why is None:
             identity.update(_identity(listed.entry))
             _add(survey, listed, rules, pack_below)
-        survey.marks += _mark(listed)
+        survey.marks += mark_of(listed)
     survey.id = identity.hexdigest()[:32]
     return survey
 
@@ -126,9 +126,9 @@ def watched(listing: Iterator[Listed], survey: Survey) -> Iterator[Listed]:
     """Pass a listing on while it shows what was surveyed. Raises ItemChanged where it does not."""
     position = 0
     for listed in listing:
-        expected = survey.marks[position : position + _MARK_BYTES]
-        position += _MARK_BYTES
-        if _mark(listed) != expected:
+        expected = survey.marks[position : position + MARK_BYTES]
+        position += MARK_BYTES
+        if mark_of(listed) != expected:
             raise ItemChanged(f"{display(listed.entry.path)} changed, appeared, or follows something that vanished")
         yield listed
     if position != len(survey.marks):
@@ -158,14 +158,14 @@ def _identity(entry: Entry) -> bytes:
     return f"{kind}{what} {path}\0".encode(errors="surrogateescape")  # a third of what os.fsencode costs
 
 
-def _mark(listed: Listed) -> bytes:
+def mark_of(listed: Listed) -> bytes:
     """Sixteen bytes that no two states of an entry share. The device is not in them: many a filesystem gets another
     number at each mount, and a ctime to the nanosecond with an inode tells two disks apart as well.
     """
     path, kind, facts = listed.entry
     if listed.why is not None:
-        return hashlib.blake2b(f"{kind} {listed.why} ".encode() + os.fsencode(path), digest_size=_MARK_BYTES).digest()
+        return hashlib.blake2b(f"{kind} {listed.why} ".encode() + os.fsencode(path), digest_size=MARK_BYTES).digest()
     seen = f"{kind} {facts.st_ino} {facts.st_mode} "
     if kind != "folder":
-        seen += f"{facts.st_size} {facts.st_mtime_ns} {facts.st_ctime_ns if _CTIME_IS_OURS_TO_COMPARE else 0} "
-    return hashlib.blake2b((seen + path).encode(errors="surrogateescape"), digest_size=_MARK_BYTES).digest()
+        seen += f"{facts.st_size} {facts.st_mtime_ns} {facts.st_ctime_ns if CTIME_COUNTS else 0} "
+    return hashlib.blake2b((seen + path).encode(errors="surrogateescape"), digest_size=MARK_BYTES).digest()

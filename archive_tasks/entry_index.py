@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from archive_tasks.catalogue import Catalogue, Write
+from archive_tasks.catalogue_rows import proof_of_block
 from archive_tasks.errors import ManifestError
 from archive_tasks.manifest import Block, BlockWriter, Record, lines_of, name_in, parse_line
 from archive_tasks.search import Query, pack_names
@@ -38,14 +39,14 @@ class EntryKeeper:
         """In the transaction that records the archive."""
         self._write_down(write)
         write("delete from blocks where archive_id = ? and number >= ?", (self._id, self._number))
-        write("insert or replace into indexed values (?)", (self._id,))
+        write("insert or replace into indexed values (?, ?)", (self._id, self._number))
 
     def _write_down(self, write: Write) -> None:
         for number, names, lines in self._waiting:
             write("delete from blocks where archive_id = ? and number = ?", (self._id, number))
             write(
-                "insert into blocks (archive_id, number, names, lines) values (?,?,?,?)",
-                (self._id, number, names, lines),
+                "insert into blocks (archive_id, number, names, lines, proof) values (?,?,?,?,?)",
+                (self._id, number, names, lines, proof_of_block(self._id, number, lines)),
             )
         self._waiting.clear()
 
@@ -64,14 +65,29 @@ def is_indexed(catalogue: Catalogue, archive_id: str) -> bool:
 
 
 def kept_records(catalogue: Catalogue, archive_id: str) -> Iterator[Record]:
-    """The lines of an archive's manifest, its header first. Raises ManifestError when what is kept is damaged."""
-    number = 0
-    while rows := catalogue.rows("select lines from blocks where archive_id = ? and number = ?", archive_id, number):
-        for line in lines_of(rows[0][0]):
+    """The lines of an archive's manifest, its header first, and all of them.
+
+    Raises:
+        ManifestError: they are not here.
+        CatalogueDamaged: some of them are not, or are not as they were written.
+    """
+    known = catalogue.rows("select blocks from indexed where archive_id = ?", archive_id)
+    if not known:
+        raise ManifestError(
+            "what is in it is not known here: run catalogue --rebuild, and verify where its manifest cannot be read"
+        )
+    for number in range(known[0][0]):
+        for line in _kept_lines(catalogue, archive_id, number):
             record = parse_line(line)
             if "end" not in record:
                 yield record
-        number += 1
+
+
+def _kept_lines(catalogue: Catalogue, archive_id: str, number: int) -> list[bytes]:
+    rows = catalogue.rows("select lines, proof from blocks where archive_id = ? and number = ?", archive_id, number)
+    if not rows or not isinstance(rows[0][0], bytes) or proof_of_block(archive_id, number, rows[0][0]) != rows[0][1]:
+        raise catalogue.damaged("what it keeps of an archive's entries is not what was written")
+    return lines_of(rows[0][0])
 
 
 def search_entries(catalogue: Catalogue, query: Query) -> Iterator[tuple[str, Record]]:
@@ -91,12 +107,14 @@ def search_entries(catalogue: Catalogue, query: Query) -> Iterator[tuple[str, Re
 
 
 def _matching(catalogue: Catalogue, archive_id: str, number: int, names: bytes, query: Query) -> Iterator[Record]:
-    wanted = list(query.numbers(names))
+    try:
+        wanted = list(query.numbers(names))
+    except ValueError as error:
+        raise catalogue.damaged(error) from error
     if not wanted:
         return
-    rows = catalogue.rows("select lines from blocks where archive_id = ? and number = ?", archive_id, number)
-    lines = lines_of(rows[0][0]) if rows else []
+    lines = _kept_lines(catalogue, archive_id, number)
     for index in wanted:
         if index >= len(lines):
-            raise ManifestError("the catalogue is damaged; build it anew with catalogue --rebuild")
+            raise catalogue.damaged("the names that it keeps are not those of its entries")
         yield parse_line(lines[index])

@@ -7,9 +7,11 @@ ArchiveTasksError                exit code 1
 ├── UsageError                   exit code 2: a flag, a root, a target URL
 │   ├── SettingsError            an unknown or impossible setting
 │   └── PluginError              a plugin that cannot load or answers nonsense
-├── ItemError                    one item cannot be archived now; the others go on
+├── ItemError                    one item cannot be archived or cleaned now; the others go on
 │   ├── ItemChanged              it changed while it was read
-│   └── ItemUnreadable           something in it cannot be read or stored
+│   ├── ItemUnreadable           something in it cannot be read or stored
+│   ├── NotCleaned               its local copy stays, for a reason of its own
+│   └── NotProven                its local copy stays: the target does not provably hold it
 ├── EntryError                   one entry cannot be restored; the others go on
 │   └── EntryOccupied            something else lies where it would go
 ├── DestinationUnusable          no further entry can be restored: full disk, read-only, vanished; stops the run
@@ -21,7 +23,9 @@ ArchiveTasksError                exit code 1
 │   ├── ObjectFrozen             it must be thawed before it can be read
 │   └── IntegrityError           the bytes that the store has are not ours
 ├── ManifestError                a manifest that cannot be read
+├── RootLocked                   another run works on this root
 ├── CatalogueError               the local catalogue cannot be used
+│   └── CatalogueDamaged         it is not what was written, and must be built anew
 └── Interrupted                  the user stopped the run
 ```
 """
@@ -50,7 +54,7 @@ class PluginError(UsageError):
 
 
 class ItemError(ArchiveTasksError):
-    """One item cannot be archived in this run. Its message becomes the item's reason."""
+    """One item cannot be archived or cleaned in this run. Its message becomes the item's reason."""
 
 
 class ItemChanged(ItemError):
@@ -59,6 +63,14 @@ class ItemChanged(ItemError):
 
 class ItemUnreadable(ItemError):
     """Something in the item cannot be read, or is of a kind that cannot be stored."""
+
+
+class NotCleaned(ItemError):
+    """An item's local copy stays where it is. Its message becomes the item's reason."""
+
+
+class NotProven(ItemError):
+    """The target does not provably hold an item, whose local copy therefore stays: something is wrong there."""
 
 
 class EntryError(ArchiveTasksError):
@@ -125,8 +137,16 @@ class ManifestError(ArchiveTasksError):
     """A manifest is damaged, cut short, or newer than this version can read."""
 
 
+class RootLocked(ArchiveTasksError):
+    """Another run is cleaning this root."""
+
+
 class CatalogueError(ArchiveTasksError):
     """The local catalogue cannot be opened or belongs to another target."""
+
+
+class CatalogueDamaged(CatalogueError):
+    """The local catalogue is not what was written; it can be built anew from the target."""
 
 
 class Interrupted(ArchiveTasksError):

@@ -22,7 +22,13 @@ class Found(NamedTuple):
 
     @property
     def length(self) -> int:
-        return int(self.record.get("length", 0))
+        return number_in(self.record, "length") or 0
+
+
+def number_in(record: Record, field: str) -> int | None:
+    """A number of a line; None where there is none that makes sense."""
+    value = record.get(field)
+    return value if type(value) is int and 0 <= value < 1 << 63 else None
 
 
 def find(catalogues: Sequence[Catalogue], text: str, *, most: int) -> tuple[list[Found], bool]:

@@ -22,7 +22,7 @@ import pluggy
 
 if TYPE_CHECKING:
     from archive_tasks.events import Event
-    from archive_tasks.model import Clock, Excluder, FolderExcluder, Item, NoiseFilter
+    from archive_tasks.model import Clock, Excluder, FolderExcluder, Guard, Item, NoiseFilter
     from archive_tasks.settings import Settings
     from archive_tasks.store import StoreFactory
 
@@ -65,6 +65,11 @@ def make_excluder(root: str, settings: Settings) -> Excluder | FolderExcluder | 
 @hookspec
 def make_noise_filter(root: str, settings: Settings) -> NoiseFilter | None:
     """Return the function that tells which names of this root do not count as use, or None."""
+
+
+@hookspec
+def make_guard(root: str, settings: Settings) -> Guard | None:
+    """Return the guard that is shown each folder of this root's stale items and says what must stay, or None."""
 
 
 @hookspec

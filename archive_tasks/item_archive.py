@@ -217,7 +217,7 @@ class _ItemArchiver:
             writer.finish()
             try:
                 stored = self._commit(manifest)
-            except ObjectExists:
+            except (ObjectExists, IntegrityError):  # not every server refuses to write over what another device wrote
                 if not self._same_contents(key):
                     raise
                 return ItemAlreadyThere(archive=self._adopt(archive_id, key))  # another device was a moment faster

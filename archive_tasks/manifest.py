@@ -36,7 +36,8 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from archive_tasks.errors import ManifestError
+from archive_tasks.errors import ItemUnreadable, ManifestError
+from archive_tasks.names import display
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -45,7 +46,8 @@ else:
 
 FORMAT = 2
 LEVEL = 3
-LARGEST_LINE = 64 * 1024 * 1024
+LARGEST_LINE = 8 * 1024 * 1024
+"""A line that is nothing but brackets takes 20 times its size when it is read."""
 BLOCK_BYTES = 1024 * 1024
 """Of lines, after which a frame of the manifest ends."""
 _CHUNK = 1024 * 1024
@@ -107,8 +109,10 @@ class ManifestWriter:
         self.add({"archive_tasks": "manifest", "format": FORMAT, **header})
 
     def add(self, record: Mapping[str, Any], path: str = "") -> None:
-        """Append one line; `path` is the exact path of its entry."""
+        """Append one line; `path` is the exact path of its entry. Raises ItemUnreadable for one too long to be read."""
         line = _line(record)
+        if len(line) > LARGEST_LINE:
+            raise ItemUnreadable(f"{display(path)} has more extended attributes than an archive can hold")
         self._hash.update(line)
         self._blocks.add(line, path)
         self._lines += 1
@@ -190,7 +194,10 @@ def name_in(record: Record, field: str) -> str:
     try:
         if exact := record.get(f"{field}_bytes"):
             return os.fsdecode(base64.b64decode(exact, validate=True))
-        return str(record[field])
+        name = str(record[field])
+        if not name.isascii():
+            os.fsencode(name)  # JSON can spell halves of characters, which no system takes for a name
+        return name
     except (KeyError, ValueError, TypeError) as error:
         raise ManifestError(f"the manifest is damaged: a line has no {field}") from error
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import base64
 import functools
+import os
 import re
 from typing import Any, Literal, NamedTuple
 
 from archive_tasks.destination import Attributes
 from archive_tasks.errors import ManifestError
 from archive_tasks.manifest import Record, name_in
+from archive_tasks.names import display
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_KEY = re.compile(r"[A-Za-z0-9._~-]+(/[A-Za-z0-9._~-]+)*")
+_KEY = re.compile(r"data(/[A-Za-z0-9._~-]+)+")
 _LARGEST = 1 << 62
+_LARGEST_OWNER = (1 << 32) - 2
 
 
 class Place(NamedTuple):
@@ -56,14 +59,14 @@ def entry_of(record: Record) -> ManifestEntry:
     """Raises ManifestError for a line that is no entry, or none that makes sense."""
     path = name_in(record, "path")
     kind = record.get("type")
-    if kind not in {"file", "folder", "link"}:
+    if kind not in ("file", "folder", "link"):  # no set: what a forged line has there may have no hash
         raise _odd(path, "type")
     try:
         attributes = Attributes(
             mode=int(str(record["mode"]), 8) & 0o7777,
             mtime_ns=_number(record["mtime_ns"], lowest=-_LARGEST),
-            uid=_number(record.get("uid", -1), lowest=-1),
-            gid=_number(record.get("gid", -1), lowest=-1),
+            uid=_number(record.get("uid", -1), lowest=-1, highest=_LARGEST_OWNER),
+            gid=_number(record.get("gid", -1), lowest=-1, highest=_LARGEST_OWNER),
             user=str(record.get("user", "")),
             group=str(record.get("group", "")),
             xattrs=_xattrs(record["xattrs"]) if "xattrs" in record else {},
@@ -74,7 +77,32 @@ def entry_of(record: Record) -> ManifestEntry:
             return ManifestEntry(path=path, kind="folder", attributes=attributes)
         return _file(record, path, attributes)
     except (KeyError, TypeError, ValueError) as error:
-        raise _odd(path, str(error)) from error
+        raise _odd(path, display(str(error)[:100])) from error
+
+
+class PackLine(NamedTuple):
+    """What a manifest says of a pack."""
+
+    key: str
+    length: int
+    sha256: str
+    part_size: int
+    parts: tuple[str, ...]
+
+
+def pack_of(record: Record) -> PackLine:
+    """Raises ManifestError for a line that is of no pack, or makes no sense."""
+    key = str(record["object"])
+    try:
+        return PackLine(
+            key=key,
+            length=_number(record["size"]),
+            sha256=_digest(record["sha256"], key),
+            part_size=_number(record.get("part_size", 0)),
+            parts=tuple([_digest(part, key) for part in record.get("parts", ())]),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise _odd(key, "line") from error
 
 
 def _file(record: Record, path: str, attributes: Attributes) -> ManifestEntry:
@@ -95,7 +123,7 @@ def _file(record: Record, path: str, attributes: Attributes) -> ManifestEntry:
 
 def _place(record: Record, size: int, path: str) -> Place:
     key = record["key"]
-    if not _is_key(key):
+    if not is_key(key):
         raise _odd(path, "key")
     within = _number(record["within"]) if "within" in record else None
     parts = tuple([_digest(part, path) for part in record["parts"]]) if "parts" in record else ()
@@ -114,18 +142,25 @@ def _place(record: Record, size: int, path: str) -> Place:
     return place
 
 
+def is_key(key: Any) -> bool:
+    """May this be a key of the target?"""
+    return isinstance(key, str) and _is_key(key)
+
+
 @functools.lru_cache(maxsize=1024)
-def _is_key(key: Any) -> bool:
+def _is_key(key: str) -> bool:
     """One pack holds thousands of files."""
-    return (
-        isinstance(key, str)
-        and _KEY.fullmatch(key) is not None
-        and all(segment.strip(".") for segment in key.split("/"))
-    )
+    return _KEY.fullmatch(key) is not None and all(segment.strip(".") for segment in key.split("/"))
 
 
 def _xattrs(value: Any) -> dict[str, bytes]:
-    return {str(name): base64.b64decode(text) for name, text in dict(value).items()}
+    return {_attribute_name(name): base64.b64decode(text) for name, text in dict(value).items()}
+
+
+def _attribute_name(name: Any) -> str:
+    if not isinstance(name, str) or "\0" in os.fsdecode(os.fsencode(name)):
+        raise ValueError("xattrs")
+    return name
 
 
 def _target(record: Record, path: str) -> str:
@@ -141,9 +176,9 @@ def _digest(value: Any, path: str) -> str:
     return value
 
 
-def _number(value: Any, *, lowest: int = 0) -> int:
-    if type(value) is not int or not lowest <= value <= _LARGEST:
-        raise ValueError(f"{value!r} is no sensible number")
+def _number(value: Any, *, lowest: int = 0, highest: int = _LARGEST) -> int:
+    if type(value) is not int or not lowest <= value <= highest:
+        raise ValueError("number")
     return value
 
 

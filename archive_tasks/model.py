@@ -7,7 +7,7 @@ as `os.fsdecode` makes them, so a name that is no valid UTF-8 keeps its bytes (`
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, NamedTuple
@@ -38,6 +38,49 @@ class FolderExcluder:
     """
 
     excludes: Callable[[str], str | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """What a guard is shown: one folder of a stale item; for an item that is a file, that file and what lies beside it.
+
+    Attributes:
+        path: of the folder, relative to the root; "" is the root itself.
+        fd: handle of the folder, open while the guard looks.
+        inodes: of every entry, by name.
+        folders: names of those that are folders.
+        stat: name -> its own stat, links not followed. Raises ItemUnreadable. It costs a call of the system's.
+        left_out: name -> why the entry is left out, or None.
+    """
+
+    path: str
+    fd: int
+    inodes: Mapping[str, int]
+    folders: frozenset[str]
+    stat: Callable[[str], os.stat_result]
+    left_out: Callable[[str], str | None]
+
+    def path_of(self, name: str) -> str:
+        """Path of an entry, relative to the root."""
+        return f"{self.path}/{name}" if self.path else name
+
+
+def _nothing_beside(name: str) -> Iterable[str]:
+    return ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guard:
+    """Keeps stale items at home, by what their folders list.
+
+    Attributes:
+        looks: called for each folder of a stale item -> reasons to keep the item. It reads no file that may be a
+            placeholder, follows no link, and changes no access time.
+        beside: name of an item that is a file -> names that matter to this guard if they lie beside it.
+    """
+
+    looks: Callable[[Listing], Iterable[str]]
+    beside: Callable[[str], Iterable[str]] = _nothing_beside
 
 
 class Entry(NamedTuple):

@@ -30,7 +30,6 @@ Attach = Callable[[str], None]
 _LONGEST_NAME = 255
 _LONGEST_ENDING = 32
 _NAMED = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_RENAME_NOREPLACE = 1  # linux/fs.h
 
 
 class Written(NamedTuple):
@@ -180,26 +179,3 @@ def _can(act: Callable[[], None]) -> bool:
     except OSError:
         return False
     return True
-
-
-def rename_to_free(folder: int, old: str, new: str) -> None:
-    """Rename within a folder onto a name that is free. Raises FileExistsError when it is not.
-
-    Where the system has no call for that, a look goes before: then another program that takes the name in
-    between loses what it put there.
-    """
-    import ctypes  # here, as few filesystems need it and it takes milliseconds to load
-
-    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
-    if rename and rename(folder, os.fsencode(old), folder, os.fsencode(new), _RENAME_NOREPLACE) == 0:
-        return
-    code = ctypes.get_errno() if rename else errno.ENOSYS
-    if code not in {errno.ENOSYS, errno.EINVAL}:
-        raise OSError(code, os.strerror(code))
-    if _can(lambda: _look(folder, new)):
-        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
-    os.rename(old, new, src_dir_fd=folder, dst_dir_fd=folder)
-
-
-def _look(folder: int, name: str) -> None:
-    os.stat(name, dir_fd=folder, follow_symlinks=False)

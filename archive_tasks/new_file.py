@@ -19,9 +19,9 @@ from archive_tasks.naming import (
     give_name,
     open_named,
     open_nameless,
-    rename_to_free,
 )
 from archive_tasks.open_folders import OpenFolders, remove_quietly, temporary_name
+from archive_tasks.renaming import rename_to_free_name
 
 _FLUSHED_FROM = 1024 * 1024
 _BLOCK = 4096
@@ -150,7 +150,7 @@ class NewFile:
         elif self._way == "link":
             os.link(self._temporary, name, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
         else:
-            rename_to_free(folder, self._temporary, name)
+            rename_to_free_name(self._temporary, name, from_fd=folder, to_fd=folder)
 
     def _attach_nameless(self, name: str) -> None:
         try:

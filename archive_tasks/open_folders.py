@@ -20,7 +20,9 @@ from archive_tasks.names import display
 
 _OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _KEPT_OPEN = 64
-_TEMPORARY = re.compile(r"\.[0-9a-f]{16}\.restoring")
+_LONGEST_AT_ONCE = 2600  # bytes: 1,300 names at most, and as many `../` are still less than the 4,096 of PATH_MAX
+TEMPORARY = ".restoring"
+_TEMPORARY = re.compile(rf"\.[0-9a-f]{{16}}{re.escape(TEMPORARY)}")
 _ABANDONED_AFTER_SECONDS = 86_400
 _NO_FOLDER = frozenset({errno.ENOTDIR, errno.ELOOP})  # what O_DIRECTORY and O_NOFOLLOW answer
 _STOP = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.ESTALE, errno.ENODEV, errno.ENOTCONN})
@@ -28,24 +30,37 @@ _STOP = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.ESTALE, errno.
 
 def temporary_name() -> str:
     """A name for what is not whole yet; one that a crash left behind is removed a day later."""
-    return f".{os.urandom(8).hex()}.restoring"
+    return f".{os.urandom(8).hex()}{TEMPORARY}"
 
 
 class OpenFolder:
     """An open folder: `path` below the root (empty for the root itself), its handle, its device and inode.
 
+    `within` leads to it from `base`, and `up` back; base is the root, or one on the way where that would be longer
+    than the system takes at once.
+
     It is closed when nobody holds it any more, so that one that drops out of the cache stays open for a file
     that is still being written in it.
     """
 
-    __slots__ = ("device", "fd", "inode", "path", "up")
+    __slots__ = ("base", "device", "fd", "inode", "path", "up", "within")
 
-    def __init__(self, path: str, fd: int) -> None:
+    def __init__(self, path: str, fd: int, *, base: OpenFolder | None = None, within: str = "") -> None:
         self.fd = fd
         self.path = path
+        self.base = base
+        self.within = within
         facts = os.fstat(fd)
         self.device, self.inode = facts.st_dev, facts.st_ino
-        self.up = "/".join([".."] * (path.count("/") + 1)) if path else "."
+        self.up = "/".join([".."] * (within.count("/") + 1))
+
+    def enter(self, name: str) -> OpenFolder:
+        """Open a folder in this one, never through a symlink. Raises OSError."""
+        fd = os.open(name, _OPEN_FOLDER | os.O_NOFOLLOW, dir_fd=self.fd)
+        base, within = (self.base, f"{self.within}/{name}") if self.base else (self, name)
+        if len(os.fsencode(within)) > _LONGEST_AT_ONCE:
+            base, within = self, name
+        return OpenFolder(_joined(self.path, name), fd, base=base, within=within)
 
     def __del__(self) -> None:
         self.close()
@@ -151,12 +166,16 @@ class OpenFolders:
         The second look makes sure of the destination: `..` is where a folder really lies, whatever links
         its path goes through by now. Two calls, three microseconds.
         """
-        try:
-            seen = os.stat(folder.path, dir_fd=self.root.fd, follow_symlinks=False)
-            top = os.stat(folder.up, dir_fd=folder.fd, follow_symlinks=False)
-        except OSError:
-            return False
-        return folder.is_at(seen) and self.root.is_at(top)
+        while folder.base is not None:
+            try:
+                seen = os.stat(folder.within, dir_fd=folder.base.fd, follow_symlinks=False)
+                top = os.stat(folder.up, dir_fd=folder.fd, follow_symlinks=False)
+            except OSError:
+                return False
+            if not (folder.is_at(seen) and folder.base.is_at(top)):
+                return False
+            folder = folder.base
+        return True
 
     def _make(self, parent: OpenFolder, name: str) -> bool:
         try:
@@ -167,11 +186,11 @@ class OpenFolders:
         return True
 
     def _enter(self, parent: OpenFolder, name: str) -> OpenFolder:
-        path = _joined(parent.path, name)
         try:
-            folder = OpenFolder(path, os.open(name, _OPEN_FOLDER | os.O_NOFOLLOW, dir_fd=parent.fd))
+            folder = parent.enter(name)
         except OSError as error:
             if error.errno in _NO_FOLDER:
+                path = _joined(parent.path, name)
                 raise EntryOccupied(f"{display(path)} is no folder, and lies where one would go") from error
             raise
         self._remember(folder)

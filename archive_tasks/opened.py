@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 import filelock
 
-from archive_tasks.catalogue import Catalogue, catalogue_path
+from archive_tasks.catalogue import Catalogue, catalogue_path, set_aside_if_damaged
 from archive_tasks.console import Console
 from archive_tasks.errors import ArchiveTasksError, UsageError
 from archive_tasks.names import display
@@ -34,17 +34,29 @@ def root_of(session: Session) -> str:
 
 
 @contextmanager
-def existing_target(session: Session) -> Iterator[tuple[Store, Catalogue]]:
+def existing_target(
+    session: Session, *, on_damaged: Callable[[str], None] | None = None
+) -> Iterator[tuple[Store, Catalogue]]:
     """The target, which must exist, and its catalogue.
+
+    Args:
+        on_damaged: have a catalogue that is damaged moved aside, and a new one in its place; told where it is.
 
     Raises:
         UsageError: there is no such target.
+        CatalogueDamaged: the catalogue is damaged, and nothing was to be done about it.
     """
     url = target_of(session)
     store = session.open_store(url)
     if not store.exists():
         raise UsageError(f"there is no target {display(url)}: give the right one with --target")
-    with Catalogue(catalogue_path(session.data, url), target=url) as catalogue:
+    path = catalogue_path(session.data, url)
+    if on_damaged is not None:
+        with one_run_at_a_time(path):
+            aside = set_aside_if_damaged(path)
+        if aside:
+            on_damaged(aside)
+    with Catalogue(path, target=url) as catalogue:
         yield store, catalogue
 
 

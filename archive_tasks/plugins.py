@@ -25,11 +25,19 @@ from archive_tasks import hookspecs
 from archive_tasks.errors import PluginError
 
 ENTRY_POINT_GROUP = "archive_tasks"
+BUILT_IN = "built-in"
 DEFAULT_PLUGINS = (
     "archive_tasks.default_plugins.clocks",
     "archive_tasks.default_plugins.noise",
     "archive_tasks.default_plugins.exclude",
     "archive_tasks.default_plugins.markers",
+    "archive_tasks.default_plugins.git_unsaved",
+    "archive_tasks.default_plugins.open_files",
+    "archive_tasks.default_plugins.program_locks",
+    "archive_tasks.default_plugins.sqlite_journals",
+    "archive_tasks.default_plugins.machine_locks",
+    "archive_tasks.default_plugins.placeholders",
+    "archive_tasks.default_plugins.bundles",
     "archive_tasks.default_plugins.folder",
     "archive_tasks.default_plugins.s3",
 )
@@ -114,7 +122,7 @@ def _registered(manager: pluggy.PluginManager) -> dict[str, _Found]:
 def _find_plugins(folder: str | None, blocked: frozenset[str]) -> Iterator[_Found]:
     for dotted in DEFAULT_PLUGINS:
         module = importlib.import_module(dotted)
-        yield _Found(name=dotted.rpartition(".")[2], origin="built-in", version=own_version(), module=module)
+        yield _Found(name=dotted.rpartition(".")[2], origin=BUILT_IN, version=own_version(), module=module)
     for point in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP):
         yield _load_entry_point(point, blocked)
     for path in _plugin_files(folder):
@@ -190,7 +198,10 @@ def _said(error: BaseException) -> str:
 def _register(manager: pluggy.PluginManager, found: _Found) -> None:
     if manager.has_plugin(found.name):
         other = origin_of(manager, found.name)
-        raise PluginError(f"two plugins have the same name: {other} and {found.origin}; rename one of them")
+        advice = "rename one of them"
+        if _registered(manager)[found.name].origin == BUILT_IN:
+            advice = "the first comes with archive_tasks: remove the second, or rename it if it is one of your own"
+        raise PluginError(f"two plugins have the same name: {other} and {found.origin}; {advice}")
     try:
         manager.register(found.module, name=found.name)
     except (pluggy.PluginValidationError, ValueError) as error:

@@ -99,7 +99,7 @@ def read_prices(path: str = "") -> Prices:
             prices.to_thaw(storage_class, objects=1, size=1, days=1)
     except OSError as error:
         raise SettingsError(f"archive.prices: {display(path)} cannot be read: {error.strerror}") from error
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, OverflowError, RecursionError) as error:
         raise SettingsError(f"archive.prices: {display(path)} is no table of prices: {error}") from error
     return prices
 

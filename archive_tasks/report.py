@@ -18,11 +18,15 @@ from archive_tasks.names import display
 from archive_tasks.staleness import Limits, nanoseconds
 
 if TYPE_CHECKING:
-    from archive_tasks.catalogue import Catalogue, Known, Run
+    from archive_tasks.catalogue import Catalogue
+    from archive_tasks.catalogue_rows import Known, Run
     from archive_tasks.plugins import PluginInfo
 
 Document = dict[str, Any]
 
+_GONE = ("set aside", "purged", "moved", "in the trash")
+_BACK = ("put back", "put back by the user", "restored")
+_AT_HOME: Document = {"local": None, "local_since": None}
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -49,6 +53,7 @@ class ArchiveRow(NamedTuple):
     proven: str
     scope: str
     amount: str
+    local: str
 
 
 def size_text(size: int | None) -> str:
@@ -193,9 +198,20 @@ def report_document(catalogues: Iterable[Catalogue]) -> Document:
     archives: list[Document] = []
     for catalogue in catalogues:
         runs += [_run_document(run, catalogue.target) for run in catalogue.runs()]
-        archives += [_known_document(known) for known in catalogue.archives()]
+        gone = _local_copies(catalogue)
+        archives += [_known_document(known) | gone.get(known.archive.id, _AT_HOME) for known in catalogue.archives()]
     total = {"files": sum(one["files"] for one in archives), "bytes": sum(one["bytes"] for one in archives)}
     return {"runs": runs, "archives": archives, **total}
+
+
+def _local_copies(catalogue: Catalogue) -> dict[str, Document]:
+    """What became of local copies, by archive, as far as this machine's journal tells; without those at home."""
+    found: dict[str, Document] = {}
+    for at, what, details in catalogue.notes(*_GONE, *_BACK):
+        found[details.get("archive", "")] = (
+            _AT_HOME if what in _BACK else {"local": what, "local_since": at.isoformat()}
+        )
+    return found
 
 
 def _run_document(run: Run, target: str) -> Document:
@@ -239,12 +255,26 @@ def _archive_row(one: Document) -> ArchiveRow:
         proven=one["proven_by"] or "found there",
         scope=display(one["scope"]),
         amount=amount_text(one["files"], one["bytes"]),
+        local=f"{one['local']} {one['local_since'][:10]}" if one["local"] else "",
     )
 
 
 def report_csv(document: Document) -> str:
     """The archives as CSV with a header. A text that a spreadsheet would take for a formula gets a `'` before it."""
-    columns = ["created", "run", "item", "files", "bytes", "root", "target", "scope", "manifest", "id", "proven_by"]
+    columns = [
+        "created",
+        "run",
+        "item",
+        "files",
+        "bytes",
+        "root",
+        "target",
+        "scope",
+        "manifest",
+        "id",
+        "proven_by",
+        "local",
+    ]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)

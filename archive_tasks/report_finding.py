@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from archive_tasks.find import Found
+from archive_tasks.find import Found, number_in
 from archive_tasks.names import display
 from archive_tasks.report import Document, count_text, size_text
 
@@ -38,7 +38,7 @@ def _found_document(one: Found) -> Document:
     return {
         "path": one.path,
         "type": record.get("type"),
-        "size": record.get("size"),
+        "size": number_in(record, "size"),
         "modified": _date_time(record.get("mtime_ns")),
         "sha256": record.get("sha256"),
         "to_fetch": one.length,
@@ -56,8 +56,8 @@ def find_rows(found: Sequence[Found]) -> list[tuple[str, ...]]:
     """A row an entry, for FIND_COLUMNS."""
     return [
         (
-            display(one.path) + {"folder": "/", "link": " ->"}.get(one.record.get("type", ""), ""),
-            size_text(one.record["size"]) if "size" in one.record else "",
+            display(one.path) + {"folder": "/", "link": " ->"}.get(str(one.record.get("type")), ""),
+            size_text(size) if (size := number_in(one.record, "size")) is not None else "",
             size_text(one.length) if one.length else "",
             (_date_time(one.record.get("mtime_ns")) or "")[:10],
             f"{one.archive.created:%Y-%m-%d}",

@@ -46,12 +46,12 @@ def restore_plan(selections: Sequence[Selection], catalogue: Catalogue) -> Resto
         files = size = 0
         planner = FetchPlanner()
         for place, record in wanted_entries(selection, catalogue):
-            files += record.get("type") in {"file", "link"}
-            size += record.get("size", 0) if "hardlink" not in record else 0
             try:
                 entry = entry_of(record)
             except ManifestError:
                 continue
+            files += entry.kind != "folder"
+            size += entry.size if not entry.hardlink else 0
             if entry.place is not None and entry.place.parts:
                 requests += len(entry.place.parts)
                 to_fetch += entry.size

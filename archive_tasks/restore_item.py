@@ -32,16 +32,21 @@ class ItemRestorer:
         self._continued = continued
         self._files = FileFetcher(selection.destination, run)
         self._links = LinkMaker(selection, run, self._files, continued=continued)
+        self._is_readable = True
         self._made: dict[str, ManifestEntry | None] = {}
         self._last_folder: str | None = None
 
     def begin(self) -> None:
         """Make folders, and have files fetched. Raises DestinationUnusable."""
         self._run.restored.items.append(self._selection.archive)
-        for place, record in wanted_entries(self._selection, self._run.means.catalogue):
-            self._guarded(place, self._take, record)
-        if self._links.strays:
-            self._take_strays()
+        try:
+            for place, record in wanted_entries(self._selection, self._run.means.catalogue):
+                self._guarded(place, self._take, record)
+            if self._links.strays:
+                self._take_strays()
+        except ManifestError as error:
+            self._is_readable = False
+            self._run.fail(self._selection.archive.item, str(error))
         self._files.flush()
 
     def finish(self) -> None:
@@ -49,7 +54,7 @@ class ItemRestorer:
 
         Where files are missing because the target does not answer, the folders stay open for the run that goes on.
         """
-        if self._links.are_wanted:
+        if self._links.are_wanted and self._is_readable:
             for place, record in wanted_entries(self._selection, self._run.means.catalogue):
                 if record.get("type") == "link" or "hardlink" in record:
                     self._guarded(place, self._links.make, record)

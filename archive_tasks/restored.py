@@ -24,9 +24,9 @@ def note_restored(data: str, path: str, *, now_ns: int) -> None:
 def restored_in(data: str, root: str) -> dict[str, int]:
     """When items of the root were restored, by name, in nanoseconds since the epoch."""
     try:
-        with open(os.path.join(data, _FILE), encoding="ascii") as file:
+        with open(os.path.join(data, _FILE), encoding="ascii", errors="replace") as file:
             lines = file.readlines()
-    except (OSError, UnicodeDecodeError):
+    except OSError:
         return {}
     found: dict[str, int] = {}
     for line in lines:
@@ -42,5 +42,5 @@ def _parsed(line: str) -> tuple[str, int]:
     try:
         record = json.loads(line)
         return str(record["path"]), int(record["at_ns"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return "", 0

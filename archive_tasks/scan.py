@@ -11,12 +11,14 @@ import stat
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 
+from archive_tasks.aside import SET_ASIDE
 from archive_tasks.errors import ItemUnreadable, UsageError
 from archive_tasks.model import Decision, Item, ItemKind, Plan
 from archive_tasks.names import display
 from archive_tasks.session import Rules, Session
 from archive_tasks.side_by_side import may_fork, tally_all
 from archive_tasks.staleness import SAME_TIME_IS_ODD_FROM, Tally, decide, keep
+from archive_tasks.stub import is_stub
 from archive_tasks.walk import Folder, FolderWalk, open_quietly, special_kind, unreadable
 
 NO_ARCHIVE = ".noarchive"
@@ -62,7 +64,7 @@ def _open_root(root: str) -> int:
 
 def _item_names(root: str, root_fd: int) -> list[str]:
     try:
-        return sorted(os.listdir(root_fd), key=os.fsencode)
+        return sorted(set(os.listdir(root_fd)) - {SET_ASIDE}, key=os.fsencode)
     except OSError as error:
         raise UsageError(f"the root {display(root)} cannot be read: {error.strerror}") from error
 
@@ -130,6 +132,8 @@ class _Judge:
             return f"the root holds a {NO_ARCHIVE} file, which keeps everything in it"
         if item.name.startswith(".") and not self._session.settings.hidden:
             return "hidden; --hidden judges it like the rest"
+        if is_stub(self._root_fd, item.name):
+            return "it says where an archived item is"
         if item.name in {NO_ARCHIVE, ".archiveignore"}:
             return "belongs to the root's own settings"
         if item.kind == "link":
@@ -149,7 +153,7 @@ class _Judge:
             return decision
         if tally.one_time and tally.files >= SAME_TIME_IS_ODD_FROM:
             self._one_time.append((decision.item.name, tally.files))
-        reasons = self._session.reasons_to_keep(decision.item)
+        reasons = self._session.reasons_to_keep(decision.item, self._rules)
         return keep(decision.item, "; ".join(reasons), tally) if reasons else decision
 
 

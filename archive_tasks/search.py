@@ -11,20 +11,23 @@ import fnmatch
 import re
 import sys
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 if sys.version_info >= (3, 14):
     from compression import zstd
 else:
     from backports import zstd
 
-_LEVEL = 1
+_OPTIONS: Mapping[int, int] = {
+    zstd.CompressionParameter.compression_level: 1,
+    zstd.CompressionParameter.checksum_flag: 1,
+}
 _WILD = re.compile(r"[*?\[]")
 
 
 def pack_names(paths: Sequence[str]) -> bytes:
     """The folded paths of one block."""
-    packed: bytes = zstd.compress(_folded("\0".join(paths)), level=_LEVEL)
+    packed: bytes = zstd.compress(_folded("\0".join(paths)), options=_OPTIONS)
     return packed
 
 
@@ -42,8 +45,11 @@ class Query:
         self._rarest = max(pieces, key=len, default=b"")
 
     def numbers(self, packed: bytes) -> Iterator[int]:
-        """Which paths of a block match."""
-        names: bytes = zstd.decompress(packed)
+        """Which paths of a block match. Raises ValueError for a block that is damaged."""
+        try:
+            names: bytes = zstd.decompress(packed)
+        except (zstd.ZstdError, TypeError) as error:
+            raise ValueError(f"names that it keeps: {error}") from error
         if self._rarest not in names:
             return
         for number, name in enumerate(names.split(b"\0")):

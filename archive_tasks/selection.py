@@ -152,8 +152,12 @@ class PathPattern:
         wild = [bool(_WILD.search(segment)) for segment in segments]
         first_wild = wild.index(True) if any(wild) else len(segments)
         self._parents = min(first_wild, len(segments) - 1)
-        self._item = re.compile(_translated(segments[0]))
-        self._path = re.compile("/".join(map(_translated, segments)).replace("(?:.*)/", "(?:.*/)?") + "(?:/.*)?", re.S)
+        try:
+            self._item = re.compile(_translated(segments[0]))
+            path = "/".join(map(_translated, segments)).replace("(?:.*)/", "(?:.*/)?") + "(?:/.*)?"
+            self._path = re.compile(path, re.S)
+        except re.error as error:
+            raise UsageError(f"{display(text)} is no pattern: {error.msg}") from None
         self.names_many = wild[0]
 
     def is_of(self, item: str) -> bool:
@@ -182,7 +186,7 @@ def _piece(piece: str) -> str:
     if piece == "?":
         return "[^/]"
     if len(piece) > 2 and piece.startswith("[") and piece.endswith("]"):
-        inside = piece[1:-1].replace("\\", "\\\\")
+        inside = re.sub(r"([\\\[&~|])", r"\\\1", piece[1:-1])  # what re takes, or may come to take, for sets in sets
         return f"[^{inside[1:]}/]" if inside.startswith("!") else f"[{inside}]"
     return re.escape(piece)
 

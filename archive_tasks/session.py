@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote_to_bytes, urlsplit
 
 from archive_tasks.errors import ArchiveTasksError, PluginError, SettingsError, UsageError
-from archive_tasks.model import Clock, Excluder, FolderExcluder, Item, NoiseFilter
+from archive_tasks.guarding import ask_guards
+from archive_tasks.model import Clock, Excluder, FolderExcluder, Guard, Item, NoiseFilter
 from archive_tasks.names import display, key_segment
 from archive_tasks.plugins import answers, origin_of
 from archive_tasks.restored import restored_in
@@ -38,6 +39,7 @@ class Rules:
         excluders: asked for every entry; `folder_excluders` for folders only.
         mounts: paths, relative to the root, on which something is mounted.
         restored: when items were restored, by name, in nanoseconds since the epoch.
+        guards: each with the name of its plugin; they may share for some seconds what they saw.
         functions: everything above that is called for entries, as the plugins made it.
     """
 
@@ -50,6 +52,7 @@ class Rules:
     is_noise: NoiseFilter
     mounts: frozenset[str]
     restored: Mapping[str, int]
+    guards: tuple[tuple[str, Guard], ...]
     functions: tuple[Callable[..., object], ...]
 
     def left_out(self, path: str, *, is_folder: bool) -> str | None:
@@ -126,11 +129,17 @@ class Session:
             is_noise=_any_of(noise),
             mounts=mounts_below(root),
             restored=restored_in(self.data, root),
+            guards=tuple(self._guards(root)),
             functions=(clock, *excluders, *folder_excluders, *noise),
         )
 
-    def reasons_to_keep(self, item: Item) -> list[str]:
-        """Every plugin's reasons; a plugin that fails is a reason by itself."""
+    def reasons_to_keep(self, item: Item, rules: Rules | None = None) -> list[str]:
+        """Every plugin's reasons; a plugin that fails is a reason by itself.
+
+        Args:
+            rules: those of the item's root, whose guards may go by what they saw some seconds ago. Without them the
+                guards are made anew and look now, as they must before anything is removed.
+        """
         reasons: list[str] = []
         for plugin, ask in answers(self.manager, "reasons_to_keep", item=item, settings=self.settings):
             try:
@@ -139,7 +148,7 @@ class Session:
             except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a guard raises keeps the item
                 _log.debug("reasons_to_keep of %s failed", plugin, exc_info=True)
                 reasons.append(display(f"the plugin {plugin} could not judge it: {type(error).__name__}: {error}"))
-        return reasons
+        return reasons + ask_guards(item, rules or self.rules(item.root))
 
     def storage_class_for(self, item: Item, *, days_idle: int, size: int, default: str) -> str:
         """Class of an item's objects: a plugin's choice, else the target's own. Raises PluginError."""
@@ -197,6 +206,13 @@ class Session:
                 if plugin not in self._complained:
                     self._complained.add(plugin)
                     _log.warning("the plugin %s failed in on_event: %s: %s", plugin, type(error).__name__, error)
+
+    def _guards(self, root: str) -> Iterator[tuple[str, Guard]]:
+        for plugin, answer in self._asked("make_guard", root=root):
+            if answer is not None and not isinstance(answer, Guard):
+                raise PluginError(f"make_guard of {origin_of(self.manager, plugin)} answered {answer!r}, not a Guard")
+            if answer is not None:
+                yield plugin, answer
 
     def _clock(self, root: str) -> tuple[str, Clock]:
         clocks = self._named("register_clocks")

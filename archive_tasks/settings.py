@@ -17,6 +17,7 @@ from typing import Any
 from archive_tasks.errors import SettingsError
 
 MIB = 1024 * 1024
+CLEAN_MODES = ("quarantine", "trash", "move", "delete")
 _UNITS = {"": 1, "K": 1024, "M": MIB, "G": 1024 * MIB, "T": 1024 * 1024 * MIB}
 
 
@@ -42,6 +43,41 @@ class S3Settings:
     kms_key: str = ""
     bucket_owner: str = ""
     allow_http: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CleanSettings:
+    """How the space of what is archived is freed, and where that stops.
+
+    Attributes:
+        mode: `quarantine` sets items aside under the root, `trash` uses the desktop's, `move` needs `to`, `delete`
+            removes at once.
+        to: folder that `move` moves items to.
+        grace: days that an item stays set aside before a later run purges it.
+        stub: True leaves a small text file where an item was: what it was, and how to get it back.
+        max_items: items that one run frees, at most; 0 is unlimited.
+        max_bytes: bytes that one run frees, at most; 0 is unlimited.
+        max_share: percentage of the root's items that a run which asks nobody may free.
+        max_failures: percentage of items that may fail before a run stops.
+    """
+
+    mode: str = "quarantine"
+    to: str = ""
+    grace: int = 7
+    stub: bool = False
+    max_items: int = 0
+    max_bytes: int = field(default=0, metadata={"size": True})
+    max_share: int = 80
+    max_failures: int = 20
+
+    def __post_init__(self) -> None:
+        if self.mode not in CLEAN_MODES:
+            raise SettingsError(f"archive.clean.mode is {self.mode!r}; known are {', '.join(CLEAN_MODES)}")
+        _check_range("clean.grace", self.grace, 0, 100_000)
+        _check_range("clean.max_items", self.max_items, 0, 1 << 50)
+        _check_range("clean.max_bytes", self.max_bytes, 0, 1 << 62)
+        _check_range("clean.max_share", self.max_share, 1, 100)
+        _check_range("clean.max_failures", self.max_failures, 0, 100)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +107,7 @@ class Settings:
         plugins_off: names of plugins that are not loaded.
         options: settings of plugins, by plugin name.
         s3: settings of the S3 store.
+        clean: how the space of what is archived is freed.
         flagged: names of the settings that came from flags; no plugin's choice goes above them.
     """
 
@@ -96,6 +133,7 @@ class Settings:
     plugins_off: tuple[str, ...] = ()
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     s3: S3Settings = field(default_factory=S3Settings)
+    clean: CleanSettings = field(default_factory=CleanSettings)
     flagged: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
@@ -110,6 +148,10 @@ class Settings:
         _check_range("retry_minutes", self.retry_minutes, 0, 24 * 60)
 
 
+NESTED: Mapping[str, type[Any]] = {"clean": CleanSettings, "s3": S3Settings}
+"""Settings that are groups of settings."""
+
+
 def make_settings(
     configured: Mapping[str, Any],
     environment: Mapping[str, str],
@@ -121,7 +163,8 @@ def make_settings(
         configured: the `archive` mapping of the configuration; may be nested.
         environment: variables; only those that begin with `ARCHIVE_TASKS_` are looked at. A nested key
             is joined by `_` (`ARCHIVE_TASKS_S3_REGION`), a list is separated by commas.
-        flags: from the command line; None and empty lists mean "not given". Lists add to configured ones.
+        flags: from the command line, nested ones by their dotted names; None and empty lists mean "not given".
+            Lists add to configured ones.
 
     Raises:
         SettingsError: an unknown key (the known ones are named) or an impossible value.
@@ -132,7 +175,9 @@ def make_settings(
     merged = _merged(plain, _from_environment(environment))
     given = {name: value for name, value in flags.items() if value not in (None, False, [], ())}
     for name, value in given.items():
-        merged[name] = [*_listed(merged.get(name)), *value] if isinstance(value, list | tuple) else value
+        group, _, key = name.rpartition(".")
+        place = _group(merged, group) if group else merged
+        place[key] = [*_listed(place.get(key)), *value] if isinstance(value, list | tuple) else value
     settings: Settings = _build(Settings, merged, where="archive")
     return dataclasses.replace(settings, flagged=frozenset(given))
 
@@ -158,8 +203,9 @@ def parse_size(text: str | int, *, name: str) -> int:
 
 def known_settings() -> list[str]:
     """Every setting's dotted name, in the order of the documentation."""
-    nested = [f"s3.{field.name}" for field in dataclasses.fields(S3Settings)]
-    return [field.name for field in dataclasses.fields(Settings) if field.name not in {"s3", "flagged"}] + nested
+    nested = [f"{group}.{field.name}" for group, kind in NESTED.items() for field in dataclasses.fields(kind)]
+    plain = [field.name for field in dataclasses.fields(Settings) if field.name not in {*NESTED, "flagged"}]
+    return plain + nested
 
 
 def _check_range(name: str, value: int, lowest: int, highest: int) -> None:
@@ -183,6 +229,13 @@ def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any
     return merged
 
 
+def _group(merged: dict[str, Any], group: str) -> dict[str, Any]:
+    """The mapping of a nested group, as one that can be changed."""
+    merged[group] = dict(_mapping(merged.get(group), name=group))
+    changeable: dict[str, Any] = merged[group]
+    return changeable
+
+
 def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
     prefix = "ARCHIVE_TASKS_"
     values: dict[str, Any] = {}
@@ -190,8 +243,9 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
         if not variable.startswith(prefix):
             continue
         name = variable.removeprefix(prefix).lower()
-        if name.startswith("s3_"):
-            values.setdefault("s3", {})[name.removeprefix("s3_")] = text
+        group, _, key = name.partition("_")
+        if group in NESTED:
+            values.setdefault(group, {})[key] = text
         elif name in known_settings() and name != "options":
             values[name] = text
         else:
@@ -222,8 +276,8 @@ def _unknown_key(key: str, *, where: str, known: Sequence[str]) -> str:
 
 
 def _convert(value: Any, kind: Any, *, name: str, field: dataclasses.Field[Any]) -> Any:
-    if kind is S3Settings:
-        return _build(S3Settings, _mapping(value, name=name), where="archive.s3")
+    if kind in NESTED.values():
+        return _build(kind, _mapping(value, name=name), where=f"archive.{name}")
     if typing.get_origin(kind) is tuple:
         return tuple(str(part) for part in _listed(value))
     if kind is bool:

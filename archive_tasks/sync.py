@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from archive_tasks import layout
-from archive_tasks.catalogue import Catalogue, Known
+from archive_tasks.catalogue import Catalogue
+from archive_tasks.catalogue_rows import Known
 from archive_tasks.entry_index import EntryKeeper, is_indexed, keep_lines
 from archive_tasks.errors import ManifestError, ObjectMissing
 from archive_tasks.manifest import Record, name_in, read_lines
@@ -135,17 +137,29 @@ def archive_of(header: Record, key: str, *, target: str, manifest_size: int = 0)
             id=str(header["id"]),
             item=name_in(header, "item"),
             root=name_in(header, "root"),
-            scope=str(header["scope"]),
+            scope=_text(header["scope"]),
             target=target,
             manifest=key,
-            files=int(header["files"]),
-            bytes=int(header["bytes"]),
+            files=_amount(header["files"]),
+            bytes=_amount(header["bytes"]),
             created=datetime.fromisoformat(header["created"]).astimezone(UTC),
-            host=str(header["host"]),
+            host=_text(header["host"]),
             manifest_size=manifest_size,
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise ManifestError(f"the manifest {display(key)} is damaged: its first line lacks something") from error
+
+
+def _text(value: object) -> str:
+    """What the catalogue can keep. Raises ValueError."""
+    str(value).encode(errors="surrogateescape")
+    return os.fsencode(str(value)).decode(errors="replace")
+
+
+def _amount(value: object) -> int:
+    if type(value) is not int or not 0 <= value < 1 << 63:
+        raise ValueError(f"{value!r} is no amount")
+    return value
 
 
 def _with_own_knowledge(archive: Archive, known: Known | None) -> Archive:

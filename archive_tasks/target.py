@@ -12,7 +12,7 @@ from datetime import datetime
 from archive_tasks import doctor as doctors
 from archive_tasks import layout
 from archive_tasks.catalogue import Catalogue
-from archive_tasks.errors import ObjectExists, ObjectMissing, StoreUnusable, UsageError
+from archive_tasks.errors import ObjectExists, ObjectMissing, StoreBusy, StoreUnusable, UsageError
 from archive_tasks.names import display
 from archive_tasks.store import Answer, Probe, Store, Verdict
 
@@ -116,7 +116,7 @@ def _remembered(catalogue: Catalogue) -> Verdict | None:
 
 
 def _check_vault(store: Store, known: str | None) -> str:
-    found = _read_vault(store)
+    found = _read_vault(store, known)
     if found is None and known:
         raise StoreUnusable(
             f"the target {display(store.url)} has lost its {layout.VAULT_KEY}: another disk or bucket may stand in its "
@@ -156,14 +156,36 @@ def _put(store: Store, key: str, data: bytes) -> None:
     store.put(key, data, sha256=hashlib.sha256(data).digest())
 
 
-def _read_vault(store: Store) -> str | None:
-    try:
-        data = b"".join(store.read(layout.VAULT_KEY, length=_LARGEST_VAULT_FILE))
-    except ObjectMissing:
-        return None
-    try:
-        return str(json.loads(data)["id"])
-    except (ValueError, KeyError, TypeError):
+def _read_vault(store: Store, known: str | None = None) -> str | None:
+    """The target's id; None when it has none. What is not known to be right is read twice: a bit may flip on the way.
+
+    Raises:
+        StoreUnusable: something else bears its name.
+        StoreBusy: it was not read the same way twice.
+    """
+    data = _vault_bytes(store)
+    if known is not None and _vault_in(data) == known:
+        return known
+    if _vault_bytes(store) != data:
+        raise StoreBusy(f"{layout.VAULT_KEY} of {display(store.url)} is not read the same way twice: try again")
+    vault = _vault_in(data)
+    if data is not None and vault is None:
         raise StoreUnusable(
             f"{layout.VAULT_KEY} in {display(store.url)} is not one of archive_tasks: choose an empty prefix or folder"
-        ) from None
+        )
+    return vault
+
+
+def _vault_bytes(store: Store) -> bytes | None:
+    try:
+        return b"".join(store.read(layout.VAULT_KEY, length=_LARGEST_VAULT_FILE))
+    except ObjectMissing:
+        return None
+
+
+def _vault_in(data: bytes | None) -> str | None:
+    """None for what is no vault file."""
+    try:
+        return str(json.loads(data or b"")["id"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None

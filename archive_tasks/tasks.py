@@ -244,6 +244,87 @@ def prune(
     )
 
 
+@archive_task(
+    help={
+        "root": "the folder being kept tidy",
+        "target": _TARGET,
+        "days": "clean only what was last used so many days ago (default 30)",
+        "clock": "what counts as use: mtime (default), atime, ctime, newest, or a plugin's",
+        "hidden": "judge items whose names begin with a dot too",
+        "mode": "quarantine (default: set aside, purged after the grace), trash, move, delete",
+        "to": "folder that --mode move moves items to",
+        "grace": "days that an item stays set aside (default 7); 0 purges what earlier runs set aside",
+        "stub": "leave a small text file where an item was",
+        "free": "clean the longest idle first, until the disk has so much free, e.g. 50GB",
+        "max-items": "free so many items at most",
+        "max-bytes": "free so much at most, e.g. 100GB",
+        "max-share": "percentage of the root's items that --yes may free (default 80)",
+        "read-data": "read every archived byte back first, whatever the target says of it",
+        "discard-left-out": "clean items too of which something was left out of the archive, and give that up",
+        "yes": "do not ask; needed where there is no terminal",
+        "dry-run": "show what would go; touch nothing",
+        "json": _JSON,
+    }
+)
+def clean(
+    c: Context,
+    root: str | None = None,
+    target: str | None = None,
+    days: str | None = None,
+    clock: str | None = None,
+    hidden: bool = False,
+    mode: str | None = None,
+    to: str | None = None,
+    grace: str | None = None,
+    stub: bool = False,
+    free: str | None = None,
+    max_items: str | None = None,
+    max_bytes: str | None = None,
+    max_share: str | None = None,
+    read_data: bool = False,
+    discard_left_out: bool = False,
+    yes: bool = False,
+    dry_run: bool = False,
+    json: bool = False,
+) -> Document:
+    """Free the local copies of what is provably archived; undo puts them back."""
+    from archive_tasks import verbs_cleaning
+
+    judging = {"root": root, "target": target, "days": days, "clock": clock, "hidden": hidden}
+    limits = {"mode": mode, "to": to, "grace": grace, "stub": stub}
+    limits |= {"max_items": max_items, "max_bytes": max_bytes, "max_share": max_share}
+    wanted = verbs_cleaning.wish(
+        free=free,
+        read_data=read_data,
+        discard_left_out=discard_left_out,
+        yes=yes,
+        dry_run=dry_run or bool(c.config.run.dry),
+    )
+    flags = judging | {f"clean.{name}": value for name, value in limits.items()}
+    return verbs_cleaning.clean(c, flags, wanted, json_document=json)
+
+
+@archive_task(
+    help={
+        "item": "only the item of this name",
+        "all": "everything that is set aside, not only what the last clean did",
+        "root": "the folder being kept tidy",
+        "json": _JSON,
+    }
+)
+def undo(
+    c: Context,
+    item: str | None = None,
+    all: bool = False,  # noqa: A002 - the flag's name
+    root: str | None = None,
+    json: bool = False,
+) -> Document:
+    """Put back what the last clean set aside, as long as it is not purged."""
+    from archive_tasks import verbs_undo
+
+    return verbs_undo.undo(c, item, {"root": root}, everything=all, json_document=json)
+
+
 @archive_task(help={"json": _JSON})
 def plugins(c: Context, json: bool = False) -> Document:
     """List every plugin: name, version, where from, and its hooks."""
@@ -259,7 +340,9 @@ def collection(name: str = "archive", **settings: Any) -> Collection:
     ns = Collection(dump_db, collection(root="~/Documents", days=60))
     ```
     """
-    made = Collection(name, scan, archive, report, find, restore, verify, catalogue, prune, doctor, setup, plugins)
+    made = Collection(
+        name, scan, archive, report, clean, undo, find, restore, verify, catalogue, prune, doctor, setup, plugins
+    )
     if settings:
         made.configure({"archive": settings})
     return made

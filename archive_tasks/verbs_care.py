@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
 from archive_tasks import prune as pruning
 from archive_tasks import verify as verifying
-from archive_tasks.catalogue import Known
+from archive_tasks.catalogue import Catalogue
+from archive_tasks.catalogue_rows import Known
 from archive_tasks.chain import PartlyFailed, session_of
 from archive_tasks.console import Console
 from archive_tasks.errors import ArchiveTasksError, Interrupted, UsageError
@@ -53,6 +54,7 @@ def verify(
             patience=patience,
             concurrency=session.settings.concurrency,
             wanted=_wanted(item),
+            written=_written_manifests(catalogue),
             on_progress=lambda done, of: _say_progress(done, of, console),
         )
     document = verify_document(store.url, verified)
@@ -89,6 +91,14 @@ def _wanted(item: str | None) -> Any:
         return lambda _key: True
     segment = f"/{key_segment(item)}~"
     return lambda key: segment in key
+
+
+def _written_manifests(catalogue: Catalogue) -> Callable[[str], str]:
+    """Digest of a manifest that this device wrote and proved, by its key."""
+    receipts = {
+        known.archive.manifest: known.receipt.manifest_sha256 for known in catalogue.archives() if known.receipt
+    }
+    return lambda key: receipts.get(key, "")
 
 
 def _say_how(ask: verifying.Ask, console: Console) -> None:
@@ -151,7 +161,11 @@ def catalogue(c: Any, flags: Mapping[str, Any], *, rebuild: bool, json_document:
     """Bring the catalogue in step with the target, or build it anew from it."""
     console = Console(json_document=json_document)
     session = session_of(c, flags)
-    with existing_target(session) as (store, opened):
+
+    def tell(aside: str) -> None:
+        console.warn(f"the catalogue was damaged; what was left of it is {display(aside)} now")
+
+    with existing_target(session, on_damaged=tell if rebuild else None) as (store, opened):
         if rebuild:
             opened.forget_entries(now=session.now)
         patience = new_patience(session, new_pace(session), console)

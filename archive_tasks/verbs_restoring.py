@@ -23,6 +23,7 @@ from archive_tasks.selection import EVERYTHING, Selection, Wish, select
 from archive_tasks.session import Session
 from archive_tasks.staleness import nanoseconds
 from archive_tasks.store import Store
+from archive_tasks.stub import forget_stub
 
 _SHORTEST_POLL, _LONGEST_POLL = 1.0, 300.0
 
@@ -243,6 +244,7 @@ class _Restoring:
             if one.is_whole and place and not restored.frozen:
                 path = os.path.join(os.path.realpath(one.destination), place)
                 note_restored(self._session.data, path, now_ns=nanoseconds(self._session.now))
+                forget_stub(path)
 
     # -- cold objects -------------------------------------------------------------------------------
 

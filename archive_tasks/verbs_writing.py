@@ -24,6 +24,7 @@ from archive_tasks.setup_target import may_create
 from archive_tasks.store import Store
 from archive_tasks.target import Target, examine, open_target
 from archive_tasks.verbs import make_plan, mention_host
+from archive_tasks.verbs_undo import finish_what_died
 
 
 def archive(c: Any, flags: Mapping[str, Any], *, yes: bool, dry_run: bool, json_document: bool) -> Document:
@@ -33,6 +34,8 @@ def archive(c: Any, flags: Mapping[str, Any], *, yes: bool, dry_run: bool, json_
     session = session_of(c, flags)
     target = session.target_for(session.resolve_root())
     store = session.open_store(target)  # a wrong URL is told before a long walk
+    if not dry_run:
+        finish_what_died(session, console)
     plan = _plan_to_archive(c, session, console)
     _say_where(session, target, console)
     if dry_run or not plan.to_archive:
@@ -44,6 +47,8 @@ def archive(c: Any, flags: Mapping[str, Any], *, yes: bool, dry_run: bool, json_
     if json_document:
         console.document(document)
     console.show_outcome(outcome)
+    if not yes and not json_document:
+        _offer_to_clean(c, flags, outcome, session, console)
     _end(outcome, session)
     return document
 
@@ -141,6 +146,28 @@ def _carry_out(session: Session, plan: Plan, store: Store, console: Console, *, 
         _say_how_proven(target, console)
         with console.progress() as progress:
             return archiving.archive(plan, session, target, progress=progress, helpers=packing)
+
+
+def _offer_to_clean(c: Any, flags: Mapping[str, Any], outcome: Outcome, session: Session, console: Console) -> None:
+    """Ask on a terminal what to do with what is proven archived; no is always an answer."""
+    proven = (*outcome.archives, *outcome.already)
+    if not proven or not console.can_ask:
+        return
+    number = reporting.count_text(len(proven), "item is", "items are")
+    size = reporting.size_text(sum(archive.bytes for archive in proven))
+    answer = console.ask_text(f"{number} archived ({size}). Free their space? no/aside/trash/move/delete", default="no")
+    mode = {"aside": "quarantine", "trash": "trash", "move": "move", "delete": "delete"}.get((answer or "").lower())
+    if mode is None:
+        console.say("their local copies stay; clean frees them later", style="dim")
+        return
+    to = console.ask_text("Move them to which folder?", default=session.settings.clean.to) if mode == "move" else None
+    from archive_tasks import verbs_cleaning
+
+    judging = {
+        name: value for name, value in flags.items() if name in {"root", "target", "days", "clock", "hidden", "exclude"}
+    }
+    wanted = verbs_cleaning.Wish()
+    verbs_cleaning.clean(c, {**judging, "clean.mode": mode, "clean.to": to}, wanted, json_document=False)
 
 
 def _known_already(plan: Plan, session: Session, store: Store) -> int:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from archive_tasks import layout
-from archive_tasks.checksums import composite_checksum
+from archive_tasks.archived_objects import ArchivedObject, objects_in
 from archive_tasks.errors import EntryError, ManifestError, ObjectFrozen, ObjectMissing
 from archive_tasks.manifest import Record, name_in, read_manifest
 from archive_tasks.manifest_entry import ManifestEntry, entry_of
@@ -67,22 +67,6 @@ class Ask(NamedTuple):
     quick: bool = False
 
 
-@dataclass(slots=True)
-class _Object:
-    """What an archive's manifest says of one object."""
-
-    size: int = 0
-    sha256: str = ""
-    part_size: int = 0
-    parts: tuple[str, ...] = ()
-    is_pack: bool = False
-    files: int = 0
-
-    @property
-    def checksum(self) -> str:
-        return composite_checksum([bytes.fromhex(part) for part in self.parts]) if self.parts else self.sha256
-
-
 def verify(
     store: Store,
     ask: Ask,
@@ -90,6 +74,7 @@ def verify(
     patience: Patience,
     concurrency: int,
     wanted: Callable[[str], bool] = lambda _key: True,
+    written: Callable[[str], str] = lambda _key: "",
     on_progress: Callable[[int, int], None] = lambda _archives, _all: None,
     random: Callable[[], float] = random_module.random,
 ) -> Verified:
@@ -97,6 +82,7 @@ def verify(
 
     Args:
         wanted: which archives, by the key of the manifest; orphans are looked for only when all are wanted.
+        written: SHA-256 of the manifest that this device wrote under a key, empty where it wrote none.
         on_progress: told how many archives of how many are done.
         random: a number from 0 to 1, for the sample.
 
@@ -108,7 +94,7 @@ def verify(
     manifests = [info for info in patience.ask(lambda: list(store.list(layout.MANIFESTS))) if wanted(info.key)]
     spoken_of: set[str] = set()
     with ThreadPoolExecutor(concurrency, thread_name_prefix="verify") as pool:
-        verifier = _Verifier(store, ask, patience, pool, verified, present, random)
+        verifier = _Verifier(store, ask, patience, pool, verified, present, written, random)
         for number, info in enumerate(manifests, start=1):
             spoken_of |= verifier.archive(info.key)
             on_progress(number, len(manifests))
@@ -145,6 +131,7 @@ class _Verifier:
         pool: Executor,
         verified: Verified,
         present: Mapping[str, ObjectInfo],
+        written: Callable[[str], str],
         random: Callable[[], float],
     ) -> None:
         self._store = store
@@ -153,6 +140,7 @@ class _Verifier:
         self._pool = pool
         self._verified = verified
         self._present = present
+        self._written = written
         self._random = random
 
     def archive(self, key: str) -> set[str]:
@@ -160,10 +148,13 @@ class _Verifier:
         self._verified.archives += 1
         try:
             manifest = self._patience.ask(lambda: b"".join(self._store.read(key)))
-            objects = _objects(manifest)
+            objects = objects_in(manifest)
         except (ManifestError, ObjectMissing) as error:
             self._verified.damaged.append(Failure(key, str(error)))
             return set()
+        expected = self._written(key)
+        if expected and hashlib.sha256(manifest).hexdigest() != expected:
+            self._verified.damaged.append(Failure(key, "it can be read, but is not as this device wrote it"))
         checks = self._pool.map(lambda one: self._object(*one), objects.items())
         bad = {key: problem for key, problem in zip(objects, checks, strict=True) if problem}
         if bad:
@@ -172,7 +163,7 @@ class _Verifier:
         self._verified.objects += len(objects)
         return set(objects)
 
-    def _object(self, key: str, expected: _Object) -> str:
+    def _object(self, key: str, expected: ArchivedObject) -> str:
         """What is wrong with an object, or an empty text."""
         info = self._present.get(key)
         if info is None:
@@ -192,7 +183,7 @@ class _Verifier:
             return ""
         return self._by_reading(key, expected)
 
-    def _by_its_word(self, key: str, expected: _Object) -> str | None:
+    def _by_its_word(self, key: str, expected: ArchivedObject) -> str | None:
         """By the store's checksum; None when that is none or no proof."""
         if not self._ask.trusted:
             return None
@@ -202,9 +193,9 @@ class _Verifier:
         if found.checksum is None:
             return None
         self._verified.trusted += 1
-        return "" if found.checksum == expected.checksum else "it has another checksum"
+        return "" if found.checksum == expected.as_stored(key).checksum else "it has another checksum"
 
-    def _by_reading(self, key: str, expected: _Object) -> str:
+    def _by_reading(self, key: str, expected: ArchivedObject) -> str:
         digest = hashlib.sha256()
         try:
             for offset in range(0, expected.size, _RANGE):
@@ -229,12 +220,12 @@ class _Verifier:
         for number, record in enumerate(read_manifest(manifest)):
             if number == 0:
                 item = name_in(record, "item")
-            elif record.get("key") in bad and "path" in record:
+            elif "path" in record and (place := entry_of(record).place) is not None and place.key in bad:
                 entry = entry_of(record)
-                problem = self._file_problem(entry, bad[record["key"]])
+                problem = self._file_problem(entry, bad[place.key])
                 if problem:
-                    named[record["key"]] += 1
-                    self._verified.damaged.append(Failure(entry.path, f"{problem} ({record['key']})"))
+                    named[place.key] += 1
+                    self._verified.damaged.append(Failure(entry.path, f"{problem} ({place.key})"))
         for key, number in named.items():
             if not number:
                 what = f"{bad[key]}; no file of {display(item)} is harmed that could be read"
@@ -257,30 +248,3 @@ class _Verifier:
         except (ValueError, EntryError) as error:
             return f"its pack is damaged: {error}"
         return "" if hashlib.sha256(contents).hexdigest() == entry.sha256 else "it holds other bytes than were written"
-
-
-def _objects(manifest: bytes) -> dict[str, _Object]:
-    """What a manifest says of its objects. Raises ManifestError."""
-    objects: dict[str, _Object] = {}
-    for number, record in enumerate(read_manifest(manifest)):
-        if number and "object" in record:
-            one = objects.setdefault(str(record["object"]), _Object())
-            one.size, one.sha256, one.is_pack = int(record["size"]), str(record["sha256"]), True
-            one.part_size, one.parts = int(record.get("part_size", 0)), tuple(record.get("parts", ()))
-        elif number and "path" in record:
-            _add_entry(objects, entry_of(record))
-    for key, one in objects.items():
-        if not one.sha256:
-            raise ManifestError(f"the manifest says nothing of {display(key)} itself")
-    return objects
-
-
-def _add_entry(objects: dict[str, _Object], entry: ManifestEntry) -> None:
-    place = entry.place
-    if place is None:
-        return
-    one = objects.setdefault(place.key, _Object())
-    one.files += 1
-    if place.within is None:
-        one.size, one.sha256 = entry.size, entry.sha256
-        one.part_size, one.parts = place.part_size, place.parts

@@ -141,11 +141,14 @@ class FolderWalk:
 class FolderHandles:
     """Handles of the folders below a root, each opened from its parent's without following links.
 
+    Args:
+        root: its path, or a handle of it, which stays the caller's.
+
     Meant for paths that come in the order of a walk: what leads to the folder asked for last stays open.
     """
 
-    def __init__(self, root: str) -> None:
-        self._root = os.open(root, _OPEN_FOLDER & ~os.O_NOFOLLOW)
+    def __init__(self, root: str | int) -> None:
+        self._root = os.dup(root) if isinstance(root, int) else os.open(root, _OPEN_FOLDER & ~os.O_NOFOLLOW)
         self._open: list[tuple[str, int]] = []
         self._path: str = ""
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,12 @@ import pytest
 from archive_tasks.plugins import make_plugin_manager
 from archive_tasks.session import Session
 from archive_tasks.settings import make_settings
+from tests.moment import NOW
 
 hypothesis.settings.register_profile("shared machine", deadline=None)
 hypothesis.settings.load_profile("shared machine")
 
 pytest_plugins = ["tests.s3_fixtures"]
-
-NOW = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
 
 
 @pytest.fixture(autouse=True)
@@ -46,12 +46,23 @@ def root(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def other_disk(tmp_path: Path) -> Iterator[Path]:
+    shm = Path("/dev/shm")
+    if not shm.is_dir() or shm.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("there is no other filesystem here")
+    with tempfile.TemporaryDirectory(dir=shm) as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
 def make_session(tmp_path: Path) -> Callable[..., Session]:
     """A session at NOW with the built-in plugins: `make_session(root, days=30, plugins=[...])`."""
 
     def make(root: Path | str, *, plugins: Any = (), now: datetime = NOW, **settings: Any) -> Session:
         made = make_settings({"root": str(root), **settings}, {}, {})
-        return Session(made, make_plugin_manager(extra=list(plugins)), now=now, data=str(tmp_path / "data"))
+        return Session(
+            made, make_plugin_manager(extra=list(plugins), off=made.plugins_off), now=now, data=str(tmp_path / "data")
+        )
 
     return make
 

@@ -10,19 +10,20 @@ import archive_tasks
 PACKAGE = Path(archive_tasks.__file__).parent
 LAYERS = [
     {"errors", "model", "store", "events", "settings", "names", "checksums"},
-    {"staleness", "walk", "source", "manifest", "search", "layout", "catalogue", "entry_index", "pace", "tar", "pack",
+    {"staleness", "walk", "source", "manifest", "search", "layout", "catalogue", "catalogue_rows", "catalogue_schema", "entry_index", "pace", "tar", "pack",
      "destination", "relative_path", "new_file", "naming", "open_folders", "attributes",
-     "manifest_entry", "unpack", "restored", "prices"},
+     "manifest_entry", "unpack", "restored", "prices", "renaming", "leases", "slot_state", "aside"},
     {"hookspecs", "plugins"},
     {
         "session", "scan", "entries", "records", "contents", "send", "object_writer", "prove", "packs", "processes",
         "item_sender", "item_archive", "archive", "target",
-        "doctor", "report", "side_by_side",
-        "sync", "find", "report_restoring", "report_finding", "selection", "fetch_plan", "restore", "restore_run", "restore_item",
-        "restore_fetch", "restore_links", "verify", "prune", "thaw",
+        "doctor", "report", "side_by_side", "guarding",
+        "sync", "find", "report_restoring", "report_finding", "selection", "fetch_plan",
+        "restore", "restore_run", "restore_item", "restore_fetch", "restore_links", "verify", "prune", "thaw",
+        "archived_objects", "evidence", "compare", "gate", "leave", "clean", "undo", "stub", "root_place", "report_cleaning",
     },
-    {"console", "progress", "live_progress", "chain", "verbs", "verbs_writing", "verbs_restoring", "verbs_finding", "verbs_care", "opened", "setup_target", "task_frame", "tasks",
-     "program", "testing", "store_testing"},
+    {"console", "progress", "live_progress", "chain", "verbs", "verbs_writing", "verbs_restoring", "verbs_finding", "verbs_care", "verbs_cleaning", "verbs_undo", "opened", "setup_target", "task_frame", "tasks",
+     "program", "testing", "store_testing", "failing_store"},
 ]  # fmt: skip
 OUTSIDE = {
     "pluggy": {"hookspecs", "plugins"},
@@ -40,6 +41,7 @@ OUTSIDE = {
     "sqlite3": {"catalogue"},
     "filelock": {"opened"},
     "platformdirs": {"chain"},
+    "send2trash": {"verbs_cleaning"},
 }
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from archive_tasks.catalogue import Catalogue, catalogue_path, list_catalogues
-from archive_tasks.errors import CatalogueError
+from archive_tasks.errors import CatalogueDamaged, CatalogueError
 from archive_tasks.model import Archive, Receipt
 from tests.conftest import NOW
 
@@ -108,7 +108,9 @@ def test_a_damaged_or_newer_catalogue_is_refused_with_what_to_do(path: str) -> N
     Path(path).write_bytes(b"this is no database, but it is long enough to be looked at as one" * 30)
     for side in ("-wal", "-shm"):
         Path(path + side).unlink(missing_ok=True)
-    with pytest.raises(CatalogueError, match="can be moved away without losing anything that is archived"):
+    with pytest.raises(
+        CatalogueError, match=r"damaged .* build it anew with catalogue --rebuild; nothing that is archived"
+    ):
         Catalogue(path)
 
 
@@ -123,3 +125,14 @@ def test_each_target_has_a_file_of_its_own(tmp_path: Path) -> None:
     assert list_catalogues(data) == sorted(paths)
     with Catalogue(paths[0]) as catalogue:
         assert catalogue.target == targets[0]
+
+
+def test_a_catalogue_that_turns_out_damaged_while_it_is_opened_is_closed_again(path: str) -> None:
+    Catalogue(path, target="file:///t").close()
+    connection = sqlite3.connect(path)
+    connection.execute("drop table facts")
+    connection.close()
+    with pytest.raises(CatalogueDamaged, match="no such table: facts"):
+        Catalogue(path, target="file:///t")
+    handles = [f"/proc/self/fd/{number}" for number in os.listdir("/proc/self/fd")]
+    assert path not in {os.readlink(handle) for handle in handles if os.path.exists(handle)}

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from archive_tasks.console import Console
 from archive_tasks.testing import File, make_tree, read_tree
 from tests.conftest import CommandLine
 from tests.foreign import check_target, folder_fetch, folder_keys
@@ -137,7 +138,7 @@ def test_without_a_terminal_and_without_yes_archive_refuses(cli: CommandLine, tr
 
 
 def on_a_terminal(cli: CommandLine, *arguments: str, keys: str) -> tuple[int, str]:
-    """Run a command on a pseudo-terminal, typing `keys` as soon as it asks."""
+    """Run a command on a pseudo-terminal, typing a line of `keys` at each question, and then Enter alone."""
     master, slave = pty.openpty()
     process = subprocess.Popen(
         cli.command(*arguments),
@@ -148,7 +149,7 @@ def on_a_terminal(cli: CommandLine, *arguments: str, keys: str) -> tuple[int, st
         stderr=slave,
     )
     os.close(slave)
-    shown, typed = b"", False
+    shown, lines = b"", keys.splitlines(keepends=True)
     while True:
         try:
             piece = os.read(master, 65536)
@@ -157,9 +158,8 @@ def on_a_terminal(cli: CommandLine, *arguments: str, keys: str) -> tuple[int, st
         if not piece:
             break
         shown += piece
-        if not typed and re.search(rb"\[(Y/n|y/N|[^]]+://[^]]+)\] $", shown):
-            os.write(master, keys.encode())
-            typed = True
+        if re.search(rb"\[(Y/n|y/N|no|[^]]+://[^]]+)\] $", shown):
+            os.write(master, (lines.pop(0) if lines else "\n").encode())
     os.close(master)
     return process.wait(), shown.decode(errors="replace")
 
@@ -172,10 +172,22 @@ def test_on_a_terminal_the_plan_is_shown_and_one_question_asked(
     ended, shown = on_a_terminal(cli, "archive", "--root", str(tree), "--target", target_of(cli).as_uri(), keys=keys)
     assert ended == code, shown
     assert shown.count("[Y/n]") == 1
+    assert ("Free their space? no/aside/trash/move/delete [no]" in shown) is archived
     assert "thesis/" in shown
     assert "fresh/new was used 1 day ago" in shown
     assert "\x1b[7;5m" not in shown, "a name's escape sequence must not reach the terminal"
     assert bool(folder_keys(target_of(cli), "manifests/")) is archived
+
+
+def test_after_archiving_the_space_is_freed_by_two_more_answers(cli: CommandLine, tree: Path) -> None:
+    target_of(cli).mkdir()
+    arguments = ("archive", "--root", str(tree), "--target", target_of(cli).as_uri())
+    ended, shown = on_a_terminal(cli, *arguments, keys="y\naside\ny\n")
+    assert ended == 0, shown
+    assert "2 items set aside" in re.sub(r" \([^)]*\)", "", shown)
+    assert not (tree / "thesis").exists()
+    assert cli.run("undo", "--root", str(tree)).code == 0
+    assert (tree / "thesis").exists()
 
 
 def test_the_default_target_is_a_folder_and_said_plainly(cli: CommandLine, tree: Path) -> None:
@@ -499,9 +511,10 @@ def test_a_python_caller_gets_no_sub_process_noise(cli: CommandLine, tree: Path)
     [
         ("archive: 5\n", "the configuration says archive: 5, but archive must hold settings"),
         (
-            "archive:\n  options:\n    gitunsaved: {}\n",
-            "archive.options.gitunsaved: there is no such plugin; loaded are",
+            "archive:\n  options:\n    quux: {}\n",
+            "archive.options.quux: there is no such plugin; loaded are",
         ),
+        ("archive:\n  options:\n    gitunsaved: {}\n", "did you mean archive.options.git_unsaved?"),
         ("archive:\n  options:\n    clock: {}\n", "did you mean archive.options.clocks?"),
     ],
 )
@@ -566,3 +579,22 @@ def test_the_question_says_how_many_items_seem_to_be_archived_already(cli: Comma
     code, shown = on_a_terminal(cli, *arguments, keys="y\n")
     assert code == 0
     assert "Archive 3 items (2 of them seem to be archived already)?" in shown
+
+
+def test_a_line_is_one_write_so_that_threads_do_not_mix_theirs(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Recording(io.StringIO):
+        def __init__(self) -> None:
+            super().__init__()
+            self.writes: list[str] = []
+
+        def write(self, text: str) -> int:
+            self.writes += [text] if text else []
+            return len(text)
+
+    out, err = Recording(), Recording()
+    monkeypatch.setattr(sys, "stdout", out)
+    monkeypatch.setattr(sys, "stderr", err)
+    console = Console()
+    console.say("archived  a")
+    console.warn("b is slow")
+    assert (out.writes, err.writes) == (["archived  a\n"], ["warning: b is slow\n"])

@@ -147,6 +147,23 @@ def test_a_folder_that_was_moved_away_is_not_filled_any_further(
     assert names(tmp_path / "moved" / "b") == ["f"]
 
 
+def test_a_folder_below_more_than_a_path_can_say_is_noticed_too_when_it_is_moved(
+    destination: Destination, folder: Path, tmp_path: Path
+) -> None:
+    path = "/".join(["n" * 200] * 60)
+    destination.make_folder(path)
+    destination.put_file(f"{path}/f", b"x", PLAIN)
+    (folder / ("n" * 200)).rename(tmp_path / "moved")
+    with pytest.raises(EntryError, match="its folder is missing"):
+        destination.put_file(f"{path}/g", b"x", PLAIN)
+    (tmp_path / "moved").rename(folder / ("n" * 200))
+    destination.put_file(f"{path}/g", b"x", PLAIN)
+    above = folder / "/".join(["n" * 200] * 15)
+    (above / ("n" * 200)).rename(tmp_path / "moved")
+    with pytest.raises(EntryError, match="its folder is missing"):
+        destination.put_file(f"{path}/h", b"x", PLAIN)
+
+
 def test_two_folders_that_changed_places_are_told_apart(destination: Destination, folder: Path) -> None:
     for name in ("a", "b"):
         destination.make_folder(name)

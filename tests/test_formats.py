@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from archive_tasks.catalogue import SCHEMA_VERSION, Catalogue
+from archive_tasks.catalogue import Catalogue
+from archive_tasks.catalogue_schema import SCHEMA_VERSION
 from archive_tasks.default_plugins.folder import FolderStore
 from archive_tasks.entry_index import is_indexed
 from archive_tasks.pace import Pace, Patience

@@ -1,24 +1,22 @@
-"""kill -9 at every kind of moment: no half archive, nothing lost, nothing twice, and the next run finishes it."""
+"""kill -9 of one run after another, and of a real process; single kills at any moment are in the kill matrix."""
 
 from __future__ import annotations
 
 import os
-import signal
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from archive_tasks.testing import File, Link, make_tree, read_tree
+from archive_tasks.testing import File, Link, make_tree
 from tests.conftest import NOW, CommandLine
 from tests.foreign import check_target, folder_fetch, folder_keys, objects_of
+from tests.kills import run_and_die
 from tests.test_archive import Bench
 
 MIB = 1024 * 1024
 ITEMS = {"papers", "film", "note"}
-STEPS = frozenset({"open", "os.link", "os.mkdir", "os.remove", "os.rename", "os.listdir", "os.scandir"})
 
 
 @pytest.fixture
@@ -36,29 +34,8 @@ def bench(root: Path, tmp_path: Path, make_session: Any) -> Bench:
     return Bench(root, tmp_path / "target", make_session, tmp_path / "data" / "catalogue.sqlite")
 
 
-def run_and_die(bench: Bench, step: int) -> bool:
-    """Run in a child that kills itself at its `step`-th look or write; False when it ended before that."""
-    child = os.fork()
-    if child == 0:
-        _count_down(step)
-        try:
-            bench.run(items_at_once=2, concurrency=2)
-        finally:
-            os._exit(0)
-    _, status = os.waitpid(child, 0)
-    return os.WIFSIGNALED(status)
-
-
-def _count_down(step: int) -> None:
-    left = [step]
-
-    def hook(event: str, _arguments: Any) -> None:
-        if event in STEPS:
-            left[0] -= 1
-            if left[0] == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-    sys.addaudithook(hook)
+def killed(bench: Bench, step: int) -> bool:
+    return run_and_die(lambda: bench.run(items_at_once=2, concurrency=2), at=step)
 
 
 def check_no_half(bench: Bench) -> None:
@@ -75,27 +52,9 @@ def check_complete(bench: Bench) -> None:
     assert len(bench.listed("manifests/")) == len(ITEMS)
 
 
-@pytest.mark.parametrize("part", range(4))
-def test_a_run_killed_at_any_step_leaves_no_half_archive_and_is_finished_by_the_next(bench: Bench, part: int) -> None:
-    before = read_tree(bench.root)
-    fresh = bench.target, bench.catalogue
-    points = 0
-    for step in range(1 + part, 2000, 4 * 3):
-        bench.target = fresh[0].with_name(f"target{step}")
-        bench.catalogue = fresh[1].with_name(f"catalogue{step}.sqlite")
-        if not run_and_die(bench, step):
-            break
-        points += 1
-        check_no_half(bench)
-        assert not bench.run().failed
-        check_complete(bench)
-    assert points >= 10
-    assert read_tree(bench.root) == before
-
-
 def test_a_run_killed_again_and_again_still_ends(bench: Bench) -> None:
-    for step in range(40, 400, 23):
-        run_and_die(bench, step)
+    for step in range(40, 800, 46):
+        killed(bench, step)
         check_no_half(bench)
     assert not bench.run().failed
     check_complete(bench)

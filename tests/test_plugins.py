@@ -82,7 +82,6 @@ def test_the_plugins_of_this_repository_load_as_they_are() -> None:
     drop_ins = [plugin for plugin in list_plugins(manager) if plugin.name not in BUILT_IN]
     assert {(plugin.name, plugin.version, plugin.hooks) for plugin in drop_ins} == {
         ("cold_by_age", "1.0", ("choose_storage_class",)),
-        ("git_unsaved", "1.0", ("reasons_to_keep",)),
         ("photos", "1.0", ("choose_clock",)),
         ("regenerable", "1.0", ("make_excluder",)),
     }
@@ -235,6 +234,11 @@ def test_a_misspelt_hook_stops_the_run_also_beside_a_sound_one(folder: Path) -> 
 def test_a_file_named_like_a_built_in_stops_the_run_and_both_are_named(folder: Path) -> None:
     (folder / "clocks.py").write_text(SOUND)
     fault(folder, "clocks (built-in)", str(folder / "clocks.py"), "same name")
+
+
+def test_a_copy_of_what_became_a_built_in_stops_the_run_and_is_told_to_go(folder: Path) -> None:
+    (folder / "git_unsaved.py").write_text(SOUND)
+    fault(folder, "git_unsaved (built-in)", str(folder / "git_unsaved.py"), "remove the second, or rename it")
 
 
 def test_a_file_named_like_an_installed_plugin_stops_the_run(folder: Path, install: Callable[..., None]) -> None:

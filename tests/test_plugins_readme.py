@@ -67,6 +67,15 @@ def test_every_drop_in_is_named_and_no_other() -> None:
     assert named == {path.name for path in PLUGINS.glob("*.py")}
 
 
+def test_the_table_of_guards_is_that_of_the_code() -> None:
+    manager = make_plugin_manager()
+    brought = [plugin.name for plugin in reversed(list_plugins(manager)) if "make_guard" in plugin.hooks]
+    wanted = [f"| `{name}` | {inspect.getdoc(manager.get_plugin(name)).splitlines()[0]} |" for name in brought]
+    table = README.partition("<!-- guards:")[2].partition("<!-- end of guards -->")[0]
+    assert [line for line in table.splitlines() if line.startswith("| `")] == wanted
+    assert wanted
+
+
 def test_the_example_loads_as_a_drop_in(folder: Path) -> None:
     listed = list_plugins(make_plugin_manager(str(folder)))[0]
     assert (listed.name, listed.version, listed.hooks) == ("keep_safes", "1.0", ("reasons_to_keep",))

@@ -7,7 +7,7 @@ import inspect
 import re
 from pathlib import Path
 
-from archive_tasks.settings import S3Settings, Settings, known_settings
+from archive_tasks.settings import NESTED, Settings, known_settings
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -17,7 +17,8 @@ def settings_table() -> str:
     """The table of all settings, from the code: name, default, and the first words of its documentation."""
     rows = ["| setting | default | meaning |", "|---|---|---|"]
     for name in known_settings():
-        kind, field = (S3Settings, name.removeprefix("s3.")) if name.startswith("s3.") else (Settings, name)
+        group, _, field = name.rpartition(".")
+        kind = NESTED[group] if group else Settings
         rows.append(f"| `{name}` | {_default(kind, field)} | {_meaning(kind, field)} |")
     return "\n".join(rows)
 
@@ -63,6 +64,13 @@ def test_every_command_in_the_readme_is_one_that_there_is() -> None:
             if word.startswith("--"):
                 names = {f"--{name}" for argument in ns[verb].get_arguments() for name in argument.names}
                 assert word in names, f"{verb} {word}"
+
+
+def test_every_guard_is_in_the_readme_and_no_other() -> None:
+    from tests.guards import guards
+
+    table = README.partition("| guard |")[2].partition("\n\n")[0]
+    assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == guards()
 
 
 def test_files_that_the_readme_points_to_are_there() -> None:

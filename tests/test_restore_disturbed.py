@@ -210,19 +210,6 @@ def test_leftovers_of_a_restore_that_was_killed_are_removed_by_one_a_day_later(
     assert same_trees(bench.root, tmp_path / "out")
 
 
-def test_a_symlink_that_a_killed_restore_left_without_its_time_is_given_it_by_the_next(
-    bench: Bench, tmp_path: Path
-) -> None:
-    make_tree(bench.root, {"item": {"link": Link("a", age_days=400)}}, now=NOW)
-    bench.run()
-    link = tmp_path / "out" / "item" / "link"
-    for begins in (True, False):
-        bring_back(Watched(bench), bench.catalogue, tmp_path / "out")
-        if begins:
-            os.utime(link, ns=(0, 0), follow_symlinks=False)
-    assert same_trees(bench.root, tmp_path / "out")
-
-
 def test_files_are_restored_where_the_filesystem_has_no_nameless_ones(
     bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,7 +8,7 @@ import pytest
 from invoke.config import DataProxy
 
 from archive_tasks.errors import SettingsError
-from archive_tasks.settings import MIB, Settings, known_settings, make_settings, parse_size
+from archive_tasks.settings import MIB, NESTED, Settings, known_settings, make_settings, parse_size
 
 
 def test_without_sources_the_defaults_hold() -> None:
@@ -99,7 +99,5 @@ def test_sizes_are_read_as_people_write_them(text: str | int, size: int) -> None
 
 
 def test_every_setting_is_documented() -> None:
-    from archive_tasks.settings import S3Settings
-
-    documented = f"{inspect.getdoc(Settings)}\n{inspect.getdoc(S3Settings)}"
+    documented = "\n".join(str(inspect.getdoc(kind)) for kind in (Settings, *NESTED.values()))
     assert all(f"\n    {name.rpartition('.')[2]}: " in documented for name in known_settings())

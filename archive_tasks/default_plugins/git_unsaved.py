@@ -30,20 +30,13 @@ import signal
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import islice
-from typing import TYPE_CHECKING
 
 from archive_tasks import hookimpl
 from archive_tasks.errors import SettingsError
+from archive_tasks.model import Guard, Listing
 from archive_tasks.names import display
+from archive_tasks.settings import Settings
 
-if TYPE_CHECKING:
-    from archive_tasks.model import Item
-    from archive_tasks.settings import Settings
-
-__version__ = "1.0"
-
-_MOST_NAMED = 5
 _KEPT_VARIABLES = frozenset({"GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM"})
 _QUIET = {
     "GIT_OPTIONAL_LOCKS": "0",
@@ -80,23 +73,16 @@ class Repository:
         return os.path.join(self.path, ".git")
 
 
-def find_repositories(folder: str) -> Iterator[Repository]:
-    """Every repository at or below `folder`, by names alone; links are not followed.
-
-    Raises:
-        OSError: a folder cannot be read.
-    """
-    waiting = [folder]
-    while waiting:
-        path = waiting.pop()
-        with os.scandir(path) as entries:
-            is_folder = {entry.name: entry.is_dir(follow_symlinks=False) for entry in entries}
-        if ".git" in is_folder:
-            yield Repository(path=path)
-        elif is_folder.get("HEAD") is False and is_folder.get("objects") and is_folder.get("refs"):
-            yield Repository(path=path, is_bare=True)
-            continue
-        waiting += (os.path.join(path, name) for name in is_folder if is_folder[name] and name != ".git")
+def repository_in(listing: Listing, root: str) -> Repository | None:
+    """The repository that a folder is, by names alone. What lies in a `.git` belongs to the repository around it."""
+    if ".git" in listing.path.split("/"):
+        return None
+    path = os.path.join(root, listing.path)
+    if ".git" in listing.inodes:
+        return Repository(path=path)
+    if "HEAD" in listing.inodes and "HEAD" not in listing.folders and {"objects", "refs"} <= listing.folders:
+        return Repository(path=path, is_bare=True)
+    return None
 
 
 def finding(repository: Repository, *, item: str, timeout: float) -> str | None:
@@ -263,23 +249,24 @@ def _count(number: int, thing: str) -> str:
     return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
 
 
-def _reasons(item: Item, timeout: float) -> Iterator[str]:
-    try:
-        for repository in find_repositories(item.path):
-            yield from _reason(repository, item, timeout)
-    except OSError as error:
-        yield f"could not look for git repositories in {display(item.name)}: {display(str(error))}"
+def make_git_guard(root: str, *, timeout: float) -> Guard:
+    """A guard that asks git about every repository that it meets in a folder; `timeout` as for `finding`."""
+
+    def looks(listing: Listing) -> Iterator[str]:
+        if listing.path and (repository := repository_in(listing, root)):
+            yield from _reason(repository, listing.path, os.path.join(root, listing.path.partition("/")[0]), timeout)
+
+    return Guard(looks=looks)
 
 
-def _reason(repository: Repository, item: Item, timeout: float) -> Iterator[str]:
-    name = display(os.path.relpath(repository.path, item.root))
+def _reason(repository: Repository, path: str, item: str, timeout: float) -> Iterator[str]:
     try:
-        found = finding(repository, item=item.path, timeout=timeout)
+        found = finding(repository, item=item, timeout=timeout)
     except (Unknown, OSError) as error:
-        yield f"could not ask git about {name}: {display(str(error))}"
+        yield f"could not ask git about {display(path)}: {display(str(error))}"
     else:
         if found:
-            yield f"{name} {found} (git)"
+            yield f"{display(path)} {found} (git)"
 
 
 def _timeout(settings: Settings) -> float:
@@ -294,6 +281,5 @@ def _timeout(settings: Settings) -> float:
 
 
 @hookimpl
-def reasons_to_keep(item: Item, settings: Settings) -> list[str]:
-    timeout = _timeout(settings)
-    return list(islice(_reasons(item, timeout), _MOST_NAMED)) if item.kind == "folder" else []
+def make_guard(root: str, settings: Settings) -> Guard:
+    return make_git_guard(root, timeout=_timeout(settings))

@@ -1,0 +1,122 @@
+"""What rows of the catalogue are as values, and the proofs by which a damaged one is told.
+
+A database file has no checksums of its own: of single flipped bits in it, SQLite notices those that break its
+structure, and none in what was written. A row that could lead a restore astray therefore bears a digest of itself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from archive_tasks.model import Archive, Receipt
+
+ARCHIVE_COLUMNS = (
+    *("id", "run", "item", "root", "scope", "manifest", "files", "bytes", "created", "seen"),
+    *("host", "storage_class", "manifest_size"),
+)
+RECEIPT_COLUMNS = ("manifest_sha256", "proven_by", "proven_at")
+
+
+class Run(NamedTuple):
+    """One archive run; `ended` is None when it was cut off."""
+
+    number: int
+    started: datetime
+    ended: datetime | None
+    root: str
+
+
+class Known(NamedTuple):
+    """An archive in the catalogue, with the run that made it and what is proven about it, if anything is.
+
+    `seen` is the digest of what the item's entries were when they were last compared with it.
+    """
+
+    archive: Archive
+    run: int | None
+    seen: str
+    receipt: Receipt | None
+
+
+def archive_row(archive: Archive, *, run: int | None, seen: str) -> tuple[Any, ...]:
+    """In the order of ARCHIVE_COLUMNS."""
+    return (
+        archive.id,
+        run,
+        os.fsencode(archive.item),
+        os.fsencode(archive.root),
+        archive.scope,
+        archive.manifest,
+        archive.files,
+        archive.bytes,
+        archive.created.isoformat(),
+        seen,
+        archive.host,
+        archive.storage_class,
+        archive.manifest_size,
+    )
+
+
+def receipt_row(receipt: Receipt | None) -> tuple[Any, ...]:
+    """In the order of RECEIPT_COLUMNS."""
+    if receipt is None:
+        return (None, None, None)
+    return (receipt.manifest_sha256, receipt.proven_by, receipt.proven_at.isoformat())
+
+
+def proof_of(*values: Any) -> bytes:
+    """A digest of numbers, texts and bytes that no other values share."""
+    return hashlib.blake2b(repr(values).encode(), digest_size=16).digest()
+
+
+def proof_of_block(archive_id: str, number: int, lines: bytes) -> bytes:
+    """As `proof_of`, for what may be a megabyte."""
+    return hashlib.blake2b(f"{archive_id} {number} ".encode() + lines, digest_size=16).digest()
+
+
+def known_from(row: Sequence[Any], target: str) -> Known:
+    """An archive from its columns, its receipt's, and its proof.
+
+    Raises:
+        ValueError: they are not what was written.
+    """
+    *values, proof = row
+    if proof != proof_of(*values):
+        raise ValueError("what it says of an archive is not what was written")
+    archive_id, run, item, root, scope, manifest, files, size, created, seen, host, storage_class, *more = values
+    manifest_size, sha256, proven_by, proven_at = more
+    archive = Archive(
+        id=archive_id,
+        item=os.fsdecode(item),
+        root=os.fsdecode(root),
+        scope=scope,
+        target=target,
+        manifest=manifest,
+        files=files,
+        bytes=size,
+        created=datetime.fromisoformat(created),
+        host=host,
+        storage_class=storage_class,
+        manifest_size=manifest_size,
+    )
+    receipt = None
+    if sha256:
+        receipt = Receipt(
+            archive_id=archive_id,
+            manifest_sha256=sha256,
+            proven_by=proven_by,
+            proven_at=datetime.fromisoformat(proven_at),
+            seen=seen,
+        )
+    return Known(archive, run, seen, receipt)
+
+
+def run_from(row: Sequence[Any]) -> Run:
+    """Raises ValueError, TypeError for a damaged row."""
+    number, started, ended, root = row
+    end = datetime.fromisoformat(ended) if ended else None
+    return Run(number, datetime.fromisoformat(started), end, os.fsdecode(root))

@@ -1,0 +1,113 @@
+"""The small text file that can stay where an item was: what it was, where it is now, and how to get it back."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import secrets
+import shlex
+
+from archive_tasks.model import Archive
+from archive_tasks.names import display
+from archive_tasks.report import amount_text
+from archive_tasks.slot_state import State
+
+ENDING = ".archived.txt"
+_FIRST_LINE = "archive_tasks: this was archived\n"
+_SIGNED = "sha256 of the lines above: "
+_LARGEST = 64 * 1024
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+
+
+def stub_text(state: State, archive: Archive, *, cost: str) -> str:
+    """What the file says. `cost` is what fetching it takes."""
+    command = shlex.quote(state.item) if state.item.isprintable() else display(state.item)
+    lines = (
+        _FIRST_LINE.rstrip(),
+        "",
+        f"  item      {display(state.item)} ({amount_text(archive.files, archive.bytes)})",
+        f"  archived  {archive.created:%Y-%m-%d}, and its local copy cleaned on {state.since:%Y-%m-%d}",
+        f"  now in    {display(archive.target)}",
+        f"  manifest  {display(archive.manifest)}",
+        f"  fetching  {cost}",
+        "",
+        "To get it back:",
+        f"  invoke restore {command} --target {shlex.quote(archive.target)}",
+        "",
+        "Without archive_tasks: README.txt in the target says how. In short:",
+        f"  {_plain_command(archive)}",
+        "",
+    )
+    text = "\n".join(lines)
+    return f"{text}{_SIGNED}{_digest(text)}\n"
+
+
+def write_stub(root_fd: int, item: str, text: str) -> bool:
+    """Write it, whole or not at all, and replace nothing. False when its name is taken. Raises OSError."""
+    temporary = f".{secrets.token_hex(8)}{ENDING}"
+    with os.fdopen(os.open(temporary, _NEW, 0o644, dir_fd=root_fd), "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    try:
+        os.link(temporary, stub_name(item), src_dir_fd=root_fd, dst_dir_fd=root_fd)
+    except FileExistsError:
+        return False
+    finally:
+        os.unlink(temporary, dir_fd=root_fd)
+    return True
+
+
+def remove_stub(root_fd: int, item: str) -> None:
+    """Remove an item's stub, unless somebody wrote something into it."""
+    name = stub_name(item)
+    if is_stub(root_fd, name):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=root_fd)
+
+
+def forget_stub(path: str) -> None:
+    """Remove the stub of what is at this path again."""
+    folder, item = os.path.split(path)
+    with contextlib.suppress(OSError):
+        root_fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            remove_stub(root_fd, item)
+        finally:
+            os.close(root_fd)
+
+
+def is_stub(root_fd: int, name: str) -> bool:
+    """Is it a stub of ours, just as it was written?"""
+    text = _read(root_fd, name) if name.endswith(ENDING) else ""
+    above, signed, digest = text.rpartition(_SIGNED)
+    return bool(signed) and above.startswith(_FIRST_LINE) and digest.strip() == _digest(above)
+
+
+def stub_name(item: str) -> str:
+    """`thesis.archived.txt`; a name that has no room for more is cut and told apart by a hash."""
+    if len(os.fsencode(item + ENDING)) <= 255:
+        return item + ENDING
+    raw = os.fsencode(item)
+    return os.fsdecode(raw[:200]) + "~" + hashlib.sha256(raw).hexdigest()[:10] + ENDING
+
+
+def _plain_command(archive: Archive) -> str:
+    data = f"{archive.target.rstrip('/')}/{archive.manifest}"
+    if archive.target.startswith("s3://"):
+        return f"aws s3 cp {shlex.quote(data)} - | zstd -d | less"
+    return f"zstd -dc {shlex.quote(data.removeprefix('file://'))} | less"
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _read(root_fd: int, name: str) -> str:
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        with os.fdopen(os.open(name, flags, dir_fd=root_fd), encoding="utf-8") as file:
+            return file.read(_LARGEST)
+    except (OSError, UnicodeDecodeError):
+        return ""

@@ -1,0 +1,314 @@
+"""What `clean` does: free the space of what is provably archived."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from archive_tasks import clean as cleaning_up
+from archive_tasks import report_cleaning as reporting
+from archive_tasks.aside import Aside
+from archive_tasks.catalogue import Catalogue
+from archive_tasks.catalogue_rows import Known
+from archive_tasks.chain import PartlyFailed, session_of
+from archive_tasks.clean import Cleaned, Cleaning
+from archive_tasks.console import Console
+from archive_tasks.errors import Interrupted, UsageError
+from archive_tasks.evidence import Witness
+from archive_tasks.gate import Gate
+from archive_tasks.leave import Leaving
+from archive_tasks.model import Failure, Plan
+from archive_tasks.names import display
+from archive_tasks.opened import existing_target, new_pace, new_patience, one_run_at_a_time
+from archive_tasks.prices import dollars_text, read_prices
+from archive_tasks.prove import Sending
+from archive_tasks.report import Document, count_text
+from archive_tasks.root_place import check_place, check_root
+from archive_tasks.session import Session
+from archive_tasks.settings import CleanSettings, parse_size
+from archive_tasks.slot_state import Slot, State
+from archive_tasks.stub import stub_text, write_stub
+from archive_tasks.target import Target, open_target
+from archive_tasks.verbs import make_plan
+from archive_tasks.verbs_undo import locked_aside, noting
+
+MOST_SHOWN = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What was asked for beside the settings.
+
+    Attributes:
+        free: bytes that the disk shall have free; None frees all that may go.
+        read_data: True reads every byte back, whatever the target's word is worth.
+    """
+
+    free: int | None = None
+    read_data: bool = False
+    discard_left_out: bool = False
+    yes: bool = False
+    dry_run: bool = False
+
+
+def wish(*, free: str | None, read_data: bool, discard_left_out: bool, yes: bool, dry_run: bool) -> Wish:
+    """Raises SettingsError for a size that is none."""
+    return Wish(
+        free=parse_size(free, name="free") if free else None,
+        read_data=read_data,
+        discard_left_out=discard_left_out,
+        yes=yes,
+        dry_run=dry_run,
+    )
+
+
+def clean(c: Any, flags: Mapping[str, Any], wanted: Wish, *, json_document: bool) -> Document:
+    """Show what would go, ask, carry it out, say what is true now."""
+    console = Console(json_document=json_document)
+    session = session_of(c, flags)
+    document = clean_root(session, wanted, console)
+    if json_document:
+        console.document(document)
+    if document["failed"] or document["stopped"]:
+        number = count_text(len(document["failed"]), "item")
+        raise PartlyFailed(f"{number} could not be freed, see above; nothing is lost")
+    return document
+
+
+def clean_root(session: Session, wanted: Wish, console: Console) -> Document:
+    """All of `clean` but the printing of its document."""
+    root = session.resolve_root()
+    check_root(root, home=os.path.realpath(os.path.expanduser("~")))
+    _check_mode(session, root)
+    with existing_target(session) as (store, catalogue):
+        check_place(catalogue, root)
+        _warn_of_one_disk(session, root, store.url, console)
+        if wanted.dry_run:
+            return _dry_run(session, root, catalogue, wanted, console)
+        with one_run_at_a_time(catalogue.path), locked_aside(root) as (root_fd, aside):
+            target = open_target(store, catalogue, now=session.now, may_create=lambda _store: False)
+            note = noting(catalogue, session)
+            for where, problem in cleaning_up.recover(aside, note):
+                console.warn(f"{display(where)}: {problem}")
+            plan, cleaning = _planned(session, catalogue, aside.slots(), wanted)
+            _show(plan, cleaning, session.settings.clean, console)
+            if not cleaning.candidates and not cleaning.due:
+                console.say("nothing to clean")
+                return reporting.clean_document(
+                    root, store.url, session.settings.clean, Cleaned(kept=list(cleaning.kept))
+                )
+            _ask(plan, cleaning, session.settings.clean, console, where=aside.path, yes=wanted.yes)
+            leaving = _leaving(session, aside, root_fd, note, console)
+            cleaned = _carry_out(session, target, aside, cleaning, leaving, wanted, console)
+    console.say(reporting.clean_summary(cleaned, session.settings.clean), style="bold")
+    if text := reporting.what_next(cleaned, session.settings.clean):
+        console.say(text)
+    return reporting.clean_document(root, store.url, session.settings.clean, cleaned)
+
+
+# -- before anything moves --------------------------------------------------------------------------------
+
+
+def _check_mode(session: Session, root: str) -> None:
+    """Raises UsageError for a `move` that cannot be meant."""
+    limits = session.settings.clean
+    if limits.mode != "move":
+        if "clean.to" in session.settings.flagged:
+            raise UsageError("--to is where `--mode move` moves items: give both")
+        return
+    if not limits.to:
+        raise UsageError("where to? --mode move needs --to FOLDER")
+    to = os.path.realpath(os.path.expanduser(limits.to))
+    if not os.path.isdir(to):
+        raise UsageError(f"{display(limits.to)} is no folder: is its disk mounted? Make it, or give another --to")
+    for own in (root, *session.private_paths(session.target_for(root))):
+        if to == own or to.startswith(own + "/"):
+            raise UsageError(f"{display(to)} lies in {display(own)}: give a --to outside of it")
+
+
+def _warn_of_one_disk(session: Session, root: str, target: str, console: Console) -> None:
+    folders = session.private_paths(target)[1:]
+    if folders and os.stat(folders[0]).st_dev == os.stat(root).st_dev:
+        console.warn(
+            f"the target {display(folders[0])} lies on the same disk as the root: that disk would hold the only copy, "
+            "and little space becomes free"
+        )
+
+
+def _planned(session: Session, catalogue: Catalogue, slots: list[Slot], wanted: Wish) -> tuple[Plan, Cleaning]:
+    plan = make_plan(session)
+    cleaning = cleaning_up.plan_cleaning(
+        plan,
+        catalogue,
+        slots,
+        limits=session.settings.clean,
+        free=_lacking(plan.root, wanted.free),
+        now=session.now,
+    )
+    return plan, cleaning
+
+
+def _lacking(root: str, wanted: int | None) -> int | None:
+    """How much more must become free."""
+    if wanted is None:
+        return None
+    disk = os.statvfs(root)
+    return max(0, wanted - disk.f_bavail * disk.f_frsize)
+
+
+def _dry_run(session: Session, root: str, catalogue: Catalogue, wanted: Wish, console: Console) -> Document:
+    root_fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        slots = Aside.glance(root_fd)
+    finally:
+        os.close(root_fd)
+    plan, cleaning = _planned(session, catalogue, slots, wanted)
+    _show(plan, cleaning, session.settings.clean, console)
+    console.say("a dry run: nothing was touched, and the target was not asked")
+    return reporting.dry_clean_document(root, catalogue.target, session.settings.clean, cleaning)
+
+
+def _show(plan: Plan, cleaning: Cleaning, limits: CleanSettings, console: Console) -> None:
+    if console.is_terminal:
+        console.show_rows(reporting.CLEAN_COLUMNS, reporting.clean_rows(cleaning, plan))
+    else:
+        for line in reporting.clean_lines(cleaning, plan):
+            console.say(line)
+    held = reporting.held_up(cleaning, plan)
+    for item, reason in held[:MOST_SHOWN]:
+        console.say(f"stays  {display(item)}: {reason}", style="dim")
+    if len(held) > MOST_SHOWN:
+        console.say(f"… and {len(held) - MOST_SHOWN:,} more (--json lists them all)", style="dim")
+    used = len(cleaning.kept) - len(held)
+    if used:
+        console.say(
+            f"{count_text(used, 'item stays', 'items stay')}: not stale, or kept by a guard (scan says why)",
+            style="dim",
+        )
+    if cleaning.due:
+        console.say(f"to be purged: {reporting.due_text(cleaning.due)}, set aside by earlier runs")
+    if cleaning.waiting:
+        console.say(
+            f"set aside, grace {count_text(limits.grace, 'day')}: {reporting.due_text(cleaning.waiting)}", style="dim"
+        )
+
+
+def _ask(plan: Plan, cleaning: Cleaning, limits: CleanSettings, console: Console, *, where: str, yes: bool) -> None:
+    """Raises Interrupted for a no; UsageError where nobody can be asked, or nobody is and too much would go."""
+    if not yes:
+        if not console.can_ask:
+            raise UsageError("clean asks before anything goes, and there is no terminal to ask on: add --yes")
+        if not console.ask(reporting.question(cleaning, limits, where=where), default=False):
+            raise Interrupted("nothing was cleaned")
+        return
+    judged = [one for one in plan.decisions if not one.item.name.startswith(".")]
+    share = 100 * len(cleaning.candidates) / max(1, len(judged))
+    if share > limits.max_share and len(cleaning.candidates) > 1:
+        raise UsageError(
+            f"{len(cleaning.candidates)} of {len(judged)} items would go at once, which is more than "
+            f"{limits.max_share} %: is this the right root? --max-share 100 permits it"
+        )
+
+
+# -- carrying it out -----------------------------------------------------------------------------------------
+
+
+def _carry_out(
+    session: Session,
+    target: Target,
+    aside: Aside,
+    cleaning: Cleaning,
+    leaving: Leaving,
+    wanted: Wish,
+    console: Console,
+) -> Cleaned:
+    trusted = target.verdict.trusted and not wanted.read_data
+    if not trusted:
+        console.say("every archived byte is read back from the target and compared first", style="dim")
+    pace = new_pace(session)
+    with ThreadPoolExecutor(session.settings.concurrency, thread_name_prefix="confirm") as workers:
+        sending = Sending(
+            store=target.store,
+            pace=pace,
+            patience=new_patience(session, pace, console),
+            workers=workers,
+            trusted=trusted,
+        )
+        try:
+            gate = Gate(
+                session,
+                session.rules(leaving.root),
+                Witness(target=target, sending=sending, wall=session.wall),
+                aside,
+                run=f"{session.now.isoformat()} {os.getpid()}",
+                discard_left_out=wanted.discard_left_out,
+            )
+            return cleaning_up.clean(
+                cleaning, gate, leaving, limits=session.settings.clean, tell=_telling(session.settings.clean, console)
+            )
+        except KeyboardInterrupt:
+            pace.stop()
+            raise Interrupted(
+                "stopped. What was being moved is where it was, or set aside (invoke undo); run the same again to go on"
+            ) from None
+
+
+def _telling(limits: CleanSettings, console: Console) -> Callable[[str, State | Failure], None]:
+    done = {"quarantine": "aside", "trash": "trash", "move": "moved", "delete": "deleted"}[limits.mode]
+
+    def tell(what: str, of: State | Failure) -> None:
+        if isinstance(of, State):
+            console.say(f"{'purged' if what == 'purged' else done:<7}  {display(of.item)}")
+        elif what == "failed":
+            console.say(f"FAILED   {display(of.item)}: {of.reason}", style="bold red")
+        else:
+            console.say(f"stays    {display(of.item)}: {of.reason}", style="yellow")
+
+    return tell
+
+
+def _leaving(
+    session: Session, aside: Aside, root_fd: int, note: Callable[[str, Slot], None], console: Console
+) -> Leaving:
+    def leave_stub(state: State, known: Known) -> None:
+        if not session.settings.clean.stub:
+            return
+        try:
+            if not write_stub(root_fd, state.item, stub_text(state, known.archive, cost=_cost(session, known))):
+                console.warn(f"no note was left for {display(state.item)}: its name is taken")
+        except OSError as error:
+            console.warn(f"no note could be left for {display(state.item)}: {error.strerror}")
+
+    return Leaving(
+        root=os.path.dirname(aside.path),
+        aside=aside,
+        to=os.path.realpath(os.path.expanduser(session.settings.clean.to)) if session.settings.clean.to else "",
+        trash=_to_trash,
+        leave_stub=leave_stub,
+        note=note,
+    )
+
+
+def _cost(session: Session, known: Known) -> str:
+    """What fetching an archive back takes, by the table of prices."""
+    if not known.archive.target.startswith("s3://"):
+        return "nothing"
+    prices = read_prices(session.settings.prices)
+    size, requests = known.archive.bytes, max(1, known.archive.files)
+    dollars = prices.to_fetch(known.archive.storage_class, requests=requests, size=size)
+    ways = prices.to_thaw(known.archive.storage_class, objects=requests, size=size, days=7)
+    thaw = f", after thawing ({ways[-1].time}, {dollars_text(ways[-1].dollars)})" if ways else ""
+    return (
+        f"{dollars_text(dollars)} at most by {prices.name}{thaw}"
+        if dollars is not None
+        else "see your provider's prices"
+    )
+
+
+def _to_trash(path: str) -> None:
+    from send2trash import send2trash
+
+    send2trash(path)

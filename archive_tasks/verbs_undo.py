@@ -1,0 +1,118 @@
+"""What `undo` does, and what it shares with `clean`: the locked folder of what is set aside, and the journal."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from archive_tasks import clean as cleaning_up
+from archive_tasks import report_cleaning as reporting
+from archive_tasks import undo as undoing
+from archive_tasks.aside import SET_ASIDE, Aside
+from archive_tasks.catalogue import Catalogue, catalogue_path
+from archive_tasks.chain import PartlyFailed, session_of
+from archive_tasks.console import Console
+from archive_tasks.errors import RootLocked
+from archive_tasks.names import display
+from archive_tasks.report import Document, count_text
+from archive_tasks.restored import note_restored
+from archive_tasks.session import Session
+from archive_tasks.slot_state import Slot, state_of
+from archive_tasks.staleness import nanoseconds
+from archive_tasks.stub import remove_stub
+
+
+def undo(c: Any, item: str | None, flags: Mapping[str, Any], *, everything: bool, json_document: bool) -> Document:
+    """Put back what the last clean set aside."""
+    console = Console(json_document=json_document)
+    session = session_of(c, flags)
+    undone = undo_root(session, item, console, everything=everything)
+    document = reporting.undo_document(session.resolve_root(), undone)
+    if json_document:
+        console.document(document)
+    if undone.failed:
+        raise PartlyFailed(f"{count_text(len(undone.failed), 'item')} could not be put back, see above")
+    return document
+
+
+def undo_root(session: Session, item: str | None, console: Console, *, everything: bool) -> undoing.Undone:
+    """All of `undo` but the printing of its document."""
+    root = session.resolve_root()
+    with locked_aside(root) as (root_fd, aside):
+        _recover(aside, session, console)
+        slots = undoing.choose(aside.slots(), item=(item or "").rstrip("/"), everything=everything)
+
+        def done(slot: Slot) -> None:
+            state = state_of(slot)
+            _note_in_its_catalogue(session, slot)
+            note_restored(session.data, undoing.home_of(aside, state), now_ns=nanoseconds(session.now))
+            remove_stub(root_fd, state.item)
+            console.say(f"back: {display(state.item)}")
+
+        undone = undoing.undo(aside, slots, done=done)
+    _say_undone(undone, root, item, console)
+    return undone
+
+
+def finish_what_died(session: Session, console: Console) -> None:
+    """Bring home what a run of clean that died was about to set aside. Another run that is at work is left alone."""
+    root = session.resolve_root()
+    if not os.path.isdir(os.path.join(root, SET_ASIDE)):
+        return
+    try:
+        with locked_aside(root) as (_, aside):
+            _recover(aside, session, console)
+    except (RootLocked, OSError):
+        return
+
+
+def _recover(aside: Aside, session: Session, console: Console) -> None:
+    for where, problem in cleaning_up.recover(aside, lambda _what, slot: _note_in_its_catalogue(session, slot)):
+        console.warn(f"{display(where)}: {problem}")
+
+
+@contextmanager
+def locked_aside(root: str) -> Iterator[tuple[int, Aside]]:
+    """Handle of the root, and what is set aside under it, for one run alone. Raises RootLocked, UsageError, OSError."""
+    root_fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with Aside(root, root_fd) as aside:
+            yield root_fd, aside
+    finally:
+        os.close(root_fd)
+
+
+def noting(catalogue: Catalogue, session: Session) -> Callable[[str, Slot], None]:
+    """What adds a step to the catalogue's journal."""
+
+    def note(what: str, slot: Slot) -> None:
+        state = slot.state
+        about = {"item": state.item, "archive": state.archive_id} if state else {}
+        catalogue.note(what, now=session.wall(), slot=slot.name, **about)
+
+    return note
+
+
+def _note_in_its_catalogue(session: Session, slot: Slot) -> None:
+    path = catalogue_path(session.data, state_of(slot).target)
+    if os.path.exists(path):
+        with Catalogue(path) as catalogue:
+            noting(catalogue, session)("put back by the user", slot)
+
+
+def _say_undone(undone: undoing.Undone, root: str, item: str | None, console: Console) -> None:
+    if not undone.back and not undone.failed:
+        what = f"nothing of the name {display(item)} is" if item else "nothing is"
+        console.say(
+            f"{what} set aside under {display(root)}; what went to the trash or another folder is there, and restore "
+            "brings back everything else"
+        )
+        return
+    console.say(
+        f"{count_text(len(undone.back), 'item is', 'items are')} back where they were; they count as used today",
+        style="bold",
+    )
+    for name, problem in undone.failed:
+        console.say(f"FAILED   {display(name)}: {problem}", style="bold red")

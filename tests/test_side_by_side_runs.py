@@ -1,0 +1,176 @@
+"""Two and three archivers at once on one root and one target: of 480 files none is lost and no item is there twice."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from archive_tasks.catalogue import Catalogue
+from archive_tasks.default_plugins.folder import FolderStore
+from archive_tasks.settings import make_settings
+from archive_tasks.store import Store
+from archive_tasks.testing import File, TreeEntry, make_tree, read_tree
+from tests.conftest import NOW, CommandLine
+from tests.foreign import check_target, files_of, folder_fetch, folder_keys
+from tests.restoring import bring_back, same_trees
+from tests.servers import S3Server
+from tests.test_archive import Bench
+from tests.test_s3_archive import foreign_copy
+
+MIB = 1024 * 1024
+ITEMS, FILES = 8, 5
+ROUNDS = 12
+
+
+def fill(root: Path) -> None:
+    """40 files in 8 items: most go into packs, some are objects of their own."""
+
+    def item(number: int) -> dict[str, File]:
+        large = File(os.urandom(MIB + number), age_days=90)
+        return {f"f{n}": File(os.urandom(3000), age_days=90) for n in range(FILES - 1)} | {"large": large}
+
+    make_tree(root, {f"item{number}": item(number) for number in range(ITEMS)})
+
+
+def archive(target: str, root: Path) -> tuple[str, ...]:
+    return ("archive", "--root", str(root), "--target", target, "--yes")
+
+
+class Devices:
+    """Archivers that are started together; each with data of its own, unless they share `data`."""
+
+    def __init__(self, cli: CommandLine, folder: Path, number: int, *, data: str = "") -> None:
+        self._cli = cli
+        self._data = [str(folder / (data or f"device{one}")) for one in range(number)]
+
+    def start(self, *arguments: str) -> list[subprocess.Popen[str]]:
+        started = []
+        for data in self._data:
+            self._cli.environment["XDG_DATA_HOME"] = data
+            started.append(self._cli.start(*arguments))
+        return started
+
+
+def killed(process: subprocess.Popen[str]) -> subprocess.Popen[str]:
+    process.kill()
+    return process
+
+
+def finish(running: Sequence[subprocess.Popen[str]]) -> list[tuple[int, str]]:
+    """(exit code, what it said) of each."""
+    said = [process.communicate(timeout=120)[0] for process in running]
+    return [(process.returncode, text) for process, text in zip(running, said, strict=True)]
+
+
+def check_every_file_once(source: dict[str, TreeEntry], target: Path) -> int:
+    """One archive an item, and in it each file of the source, byte for byte. Returns how many files."""
+    items = check_target(folder_keys(target), folder_fetch(target))
+    assert len(folder_keys(target, "manifests/")) == len(items)
+    stored: dict[str, str] = {}
+    for manifest in items.values():
+        files = files_of((target / manifest).read_bytes(), folder_fetch(target))
+        stored |= {path: hashlib.sha256(contents).hexdigest() for path, contents in files.items()}
+    assert stored == {path: entry.contents for path, entry in source.items() if entry.kind == "-"}
+    return len(stored)
+
+
+def wait_for_an_object(target: Path) -> None:
+    deadline = time.monotonic() + 30
+    while not folder_keys(target, "data/") and time.monotonic() < deadline:
+        time.sleep(0.005)
+
+
+@pytest.mark.parametrize("part", range(3))
+def test_devices_that_archive_the_same_at_once_lose_no_file_and_store_no_item_twice(
+    cli: CommandLine, tmp_path: Path, part: int
+) -> None:
+    """In every third round there are three of them, and one is killed."""
+    files = 0
+    for number in range(part, ROUNDS, 3):
+        folder = tmp_path / f"round{number}"
+        root, target = folder / "root", folder / "target"
+        fill(root)
+        before = read_tree(root)
+        running = Devices(cli, folder, 3 if part == 2 else 2).start(*archive(target.as_uri(), root))
+        if part == 2:
+            wait_for_an_object(target)
+            finish([killed(running.pop())])
+        for code, said in finish(running):
+            assert code == 0, said
+        files += check_every_file_once(before, target)
+        store = FolderStore(target.as_uri(), make_settings({}, {}, {}))
+        assert not bring_back(store, folder / "new device" / "catalogue.sqlite", folder / "out").failed
+        assert same_trees(root, folder / "out")
+        assert read_tree(root) == before
+    assert files == ROUNDS // 3 * ITEMS * FILES
+
+
+@pytest.mark.parametrize("number", [2, 3])
+def test_devices_that_archive_the_same_to_s3_at_once_lose_no_file(
+    cli: CommandLine, rclone_s3: S3Server, root: Path, tmp_path: Path, number: int
+) -> None:
+    """rclone's server gives each write its way, so that only keys that are never used twice keep them apart."""
+    fill(root)
+    cli.environment.update(rclone_s3.env)
+    bucket = rclone_s3.make_bucket()
+    for code, said in finish(Devices(cli, tmp_path, number).start(*archive(f"s3://{bucket}", root))):
+        assert code == 0, said
+    assert check_every_file_once(read_tree(root), foreign_copy(rclone_s3, bucket, tmp_path / "copy")) == ITEMS * FILES
+    cli.environment["XDG_DATA_HOME"] = str(tmp_path / "new device")
+    ran = cli.run("restore", "--all", "--to", str(tmp_path / "out"), "--target", f"s3://{bucket}", "--yes")
+    assert ran.code == 0, ran.err
+    assert same_trees(root, tmp_path / "out")
+
+
+@pytest.mark.parametrize("number", [2, 3])
+def test_runs_on_one_device_take_turns_and_the_one_that_does_not_wait_says_who_is_at_work(
+    cli: CommandLine, root: Path, tmp_path: Path, number: int
+) -> None:
+    fill(root)
+    target = tmp_path / "target"
+    ended = finish(Devices(cli, tmp_path, number, data="data").start(*archive(target.as_uri(), root)))
+    assert 0 in [code for code, _ in ended]
+    for code, said in ended:
+        assert code == 0 or (code == 1 and "another run is writing to this target (process " in said), said
+    assert check_every_file_once(read_tree(root), target) == ITEMS * FILES
+
+
+def test_a_device_whose_manifest_another_wrote_over_takes_the_others_for_its_archive(
+    root: Path, tmp_path: Path, make_session: Any
+) -> None:
+    """What a server without create-only writes makes of two that commit the same item at once."""
+    make_tree(root, {"item": {"a": File("a", age_days=400), "b": File("b", age_days=400)}}, now=NOW)
+    mine, other = (Bench(root, tmp_path / "target", make_session, tmp_path / f"{one}.sqlite") for one in "ab")
+
+    class Overwriting:
+        """Has the other device commit when we are about to, and its manifest come out on top of ours."""
+
+        def __init__(self, store: Store) -> None:
+            self._store = store
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._store, name)
+
+        def put(self, key: str, data: bytes, **named: Any) -> None:
+            if not key.startswith("manifests/"):
+                self._store.put(key, data, **named)
+                return
+            assert len(other.run().archives) == 1
+            manifest = (mine.target / key).read_bytes()
+            (mine.target / key).unlink()
+            self._store.put(key, data, **named)
+            (mine.target / key).write_bytes(manifest)
+
+    outcome = mine.run(wrap=Overwriting)  # type: ignore[arg-type]
+    assert not outcome.failed
+    assert [one.item for one in outcome.already] == ["item"]
+    assert check_every_file_once(read_tree(root), mine.target) == 2
+    with Catalogue(str(mine.catalogue)) as catalogue:
+        assert [known.receipt for known in catalogue.archives()] == [None], "we have proven nothing of the other's"
