@@ -245,12 +245,14 @@ def prune(
 
 
 @archive_task(
+    iterable=["exclude"],
     help={
         "root": "the folder being kept tidy",
         "target": _TARGET,
         "days": "clean only what was last used so many days ago (default 30)",
         "clock": "what counts as use: mtime (default), atime, ctime, newest, or a plugin's",
         "hidden": "judge items whose names begin with a dot too",
+        "exclude": "what was left out when it was archived, if a flag said so (repeatable)",
         "mode": "quarantine (default: set aside, purged after the grace), trash, move, delete",
         "to": "folder that --mode move moves items to",
         "grace": "days that an item stays set aside (default 7); 0 purges what earlier runs set aside",
@@ -264,7 +266,7 @@ def prune(
         "yes": "do not ask; needed where there is no terminal",
         "dry-run": "show what would go; touch nothing",
         "json": _JSON,
-    }
+    },
 )
 def clean(
     c: Context,
@@ -273,6 +275,7 @@ def clean(
     days: str | None = None,
     clock: str | None = None,
     hidden: bool = False,
+    exclude: list[str] | None = None,
     mode: str | None = None,
     to: str | None = None,
     grace: str | None = None,
@@ -290,7 +293,7 @@ def clean(
     """Free the local copies of what is provably archived; undo puts them back."""
     from archive_tasks import verbs_cleaning
 
-    judging = {"root": root, "target": target, "days": days, "clock": clock, "hidden": hidden}
+    judging = {"root": root, "target": target, "days": days, "clock": clock, "hidden": hidden, "exclude": exclude}
     limits = {"mode": mode, "to": to, "grace": grace, "stub": stub}
     limits |= {"max_items": max_items, "max_bytes": max_bytes, "max_share": max_share}
     wanted = verbs_cleaning.wish(

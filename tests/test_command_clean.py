@@ -168,6 +168,17 @@ def test_another_folder_at_the_roots_place_is_refused_until_it_is_archived(
     assert "2 items (10 B) set aside" in cli.run("clean", "--root", str(root), "--yes").out
 
 
+def test_what_a_flag_left_out_is_named_again_to_give_it_up(cli: CommandLine, root: Path) -> None:
+    make_tree(root, {"code": {"main.py": File("main", age_days=99), "x.tmp": File("tmp", age_days=99)}, "fresh": "x"})
+    cli.environment["ARCHIVE_TASKS_TARGET"] = (cli.project / "target").as_uri()
+    assert cli.run("archive", "--root", str(root), "--yes", "--exclude", "*.tmp").code == 0
+    clean = ("clean", "--root", str(root), "--yes")
+    assert "code: it is not as it was archived" in cli.run(*clean).out
+    assert "code/x.tmp was left out of the archive" in cli.run(*clean, "--exclude", "*.tmp").out
+    assert cli.run(*clean, "--exclude", "*.tmp", "--discard-left-out", "--mode", "delete").code == 0
+    assert names(root) == {"fresh"}
+
+
 def test_a_stub_says_what_was_here_and_goes_when_the_item_comes_back(cli: CommandLine, root: Path, target: str) -> None:
     cli.run("clean", "--root", str(root), "--yes", "--stub")
     stub = root / "thesis.archived.txt"
