@@ -64,7 +64,8 @@ def test_every_byte_is_the_name_of_an_item(bench: Bench, tmp_path: Path) -> None
 def test_two_thousand_names_come_back_and_are_found(bench: Bench, tmp_path: Path, pack_below: int) -> None:
     names = generated(2_000, seed=pack_below)
     make_tree(bench.root, {"item": {"sub": files(names)}}, now=NOW)
-    assert not bench.run(pack_below=pack_below).failed
+    outcome = bench.run(pack_below=pack_below, plugins_off=["program_locks"])  # some are named as a program's lock is
+    assert [archive.item for archive in outcome.archives] == ["item"]
     assert came_back(bench, folder_store(bench), tmp_path / "out")
     with Catalogue(str(bench.catalogue)) as catalogue:
         found, _ = find([catalogue], "sub", most=3_000)
