@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -19,7 +18,7 @@ from rich.text import Text
 
 from archive_tasks.testing import File, make_tree
 
-WIDTH, HEIGHT = 104, 27
+WIDTH, HEIGHT = 104, 30
 DOCUMENTS = {
     "thesis-2019": {
         "thesis.tex": File(b"t" * 210_000, age_days=1466),
@@ -40,16 +39,16 @@ DOCUMENTS = {
 
 
 def main() -> None:
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory() as scratch, tempfile.TemporaryDirectory(dir="/dev/shm") as other_disk:
         home = Path(scratch) / "home"
         make_tree(home / "Documents", DOCUMENTS)
         (home / "tasks.py").write_text("from archive_tasks import ns\n")
         nas = Path("/tmp/nas")  # noqa: S108 - it stands in the picture
-        nas.mkdir()
+        nas.symlink_to(other_disk)
         try:
             screen = _run(home, f"invoke archive --root ~/Documents --target {nas.as_uri()}")
         finally:
-            shutil.rmtree(nas)
+            nas.unlink()
     console = Console(record=True, width=WIDTH, file=open(os.devnull, "w"), force_terminal=True)  # noqa: SIM115
     console.print(Text.from_ansi(screen.rstrip()))
     svg = console.export_svg(title="invoke archive")
@@ -57,7 +56,7 @@ def main() -> None:
 
 
 def _run(home: Path, command: str) -> str:
-    """Type the command, and yes when it asks; what the screen shows in the end."""
+    """Type the command, yes when it asks and `aside` at the end; what the screen shows then."""
     name = f"picture-{os.getpid()}"
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     shell = (
@@ -69,7 +68,9 @@ def _run(home: Path, command: str) -> str:
         _tmux("send-keys", "-t", name, command, "Enter")
         _wait_for(name, "[Y/n]")
         _tmux("send-keys", "-t", name, "y", "Enter")
-        _wait_for(name, "items archived")
+        _wait_for(name, "Free their space?")
+        _tmux("send-keys", "-t", name, "aside", "Enter")
+        _wait_for(name, ") set aside")
         time.sleep(0.5)
         return _tmux("capture-pane", "-p", "-e", "-t", name)
     finally:

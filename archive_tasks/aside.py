@@ -233,10 +233,7 @@ class Aside:
 
     def _write(self, fd: int, name: str, text: str) -> None:
         """Whole and on the disk, or not at all."""
-        new = os.open(
-            f"{name}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=fd
-        )
-        with os.fdopen(new, "w", encoding="ascii") as file:
+        with os.fdopen(os.open(f"{name}.new", _NEW_FILE, 0o600, dir_fd=fd), "w", encoding="ascii") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())

@@ -28,6 +28,10 @@ class Candidate(NamedTuple):
     known: Known
 
     @property
+    def item(self) -> str:
+        return self.decision.item.name
+
+    @property
     def bytes(self) -> int:
         return self.known.archive.bytes
 
@@ -130,7 +134,7 @@ def plan_cleaning(
         candidates.append(found) if isinstance(found, Candidate) else kept.append(Failure(decision.item.name, found))
     candidates.sort(key=lambda one: one.decision.newest_ns or 0)
     chosen = _within(candidates, limits, free)
-    kept += [Failure(one.decision.item.name, _beyond(limits, free)) for one in candidates[len(chosen) :]]
+    kept += [Failure(one.item, _beyond(limits, free)) for one in candidates[len(chosen) :]]
     mine = [slot for slot in slots if slot.state and slot.state.target == catalogue.target]
     due = [slot for slot in mine if is_due(state_of(slot), grace=limits.grace, now=now)]
     return Cleaning(
@@ -229,7 +233,7 @@ class _Run:
         for number, candidate in enumerate(cleaning.candidates):
             if self._fails_too_often(number):
                 break
-            self._try(candidate.decision.item.name, lambda one=candidate: self._free(one))  # type: ignore[misc]
+            self._try(candidate.item, lambda one=candidate: self._free(one))  # type: ignore[misc]
         return self._cleaned
 
     def _free(self, candidate: Candidate) -> None:

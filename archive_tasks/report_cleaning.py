@@ -85,8 +85,8 @@ def clean_summary(cleaned: Cleaned, limits: CleanSettings) -> str:
     return ", ".join(parts)
 
 
-def what_next(cleaned: Cleaned, limits: CleanSettings) -> str:
-    """Where the space is, and the way back; empty when there is nothing to say."""
+def what_next(cleaned: Cleaned, limits: CleanSettings, *, undo: str = "invoke undo") -> str:
+    """Where the space is, and the way back (the command `undo`); empty when there is nothing to say."""
     if not cleaned.freed or limits.mode == "delete":
         return ""
     if limits.mode == "trash":
@@ -94,7 +94,7 @@ def what_next(cleaned: Cleaned, limits: CleanSettings) -> str:
     if limits.mode == "move":
         return f"they are in {display(limits.to)}"
     until = max(state.since for state in cleaned.freed) + timedelta(days=limits.grace)
-    return f"their space is free when a run of clean after {until:%Y-%m-%d} purges them; until then: invoke undo"
+    return f"their space is free when a run of clean after {until:%Y-%m-%d} purges them; until then: {undo}"
 
 
 def _amount(states: Iterable[State]) -> str:

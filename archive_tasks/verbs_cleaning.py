@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -45,6 +46,7 @@ class Wish:
     Attributes:
         free: bytes that the disk shall have free; None frees all that may go.
         read_data: True reads every byte back, whatever the target's word is worth.
+        agreed: names of items that were just shown, and that the user said to set aside: no need to ask for these.
     """
 
     free: int | None = None
@@ -52,6 +54,7 @@ class Wish:
     discard_left_out: bool = False
     yes: bool = False
     dry_run: bool = False
+    agreed: frozenset[str] = frozenset()
 
 
 def wish(*, free: str | None, read_data: bool, discard_left_out: bool, yes: bool, dry_run: bool) -> Wish:
@@ -85,7 +88,8 @@ def clean_root(session: Session, wanted: Wish, console: Console) -> Document:
     _check_mode(session, root)
     with existing_target(session) as (store, catalogue):
         check_place(catalogue, root)
-        _warn_of_one_disk(session, root, store.url, console)
+        if not wanted.agreed:
+            warn_of_one_disk(session, root, store.url, console)
         if wanted.dry_run:
             return _dry_run(session, root, catalogue, wanted, console)
         with one_run_at_a_time(catalogue.path), locked_aside(root) as (root_fd, aside):
@@ -94,17 +98,27 @@ def clean_root(session: Session, wanted: Wish, console: Console) -> Document:
             for where, problem in cleaning_up.recover(aside, note):
                 console.warn(f"{display(where)}: {problem}")
             plan, cleaning = _planned(session, catalogue, aside.slots(), wanted)
-            _show(plan, cleaning, session.settings.clean, console)
+            is_agreed = (
+                bool(wanted.agreed) and not cleaning.due and {one.item for one in cleaning.candidates} <= wanted.agreed
+            )
+            if not is_agreed:
+                _show(plan, cleaning, session.settings.clean, console)
             if not cleaning.candidates and not cleaning.due:
                 console.say("nothing to clean")
                 return reporting.clean_document(
                     root, store.url, session.settings.clean, Cleaned(kept=list(cleaning.kept))
                 )
-            _ask(plan, cleaning, session.settings.clean, console, where=aside.path, yes=wanted.yes)
+            if not is_agreed:
+                _ask(plan, cleaning, session.settings.clean, console, where=aside.path, yes=wanted.yes)
             leaving = _leaving(session, aside, root_fd, note, console)
             cleaned = _carry_out(session, target, aside, cleaning, leaving, wanted, console)
     console.say(reporting.clean_summary(cleaned, session.settings.clean), style="bold")
-    if text := reporting.what_next(cleaned, session.settings.clean):
+    undo = (
+        f"invoke undo --root {display(shlex.quote(session.settings.root))}"
+        if "root" in session.settings.flagged
+        else "invoke undo"
+    )
+    if text := reporting.what_next(cleaned, session.settings.clean, undo=undo):
         console.say(text)
     return reporting.clean_document(root, store.url, session.settings.clean, cleaned)
 
@@ -129,7 +143,8 @@ def _check_mode(session: Session, root: str) -> None:
             raise UsageError(f"{display(to)} lies in {display(own)}: give a --to outside of it")
 
 
-def _warn_of_one_disk(session: Session, root: str, target: str, console: Console) -> None:
+def warn_of_one_disk(session: Session, root: str, target: str, console: Console) -> None:
+    """A copy on the same disk is none when the disk dies, and frees nothing."""
     folders = session.private_paths(target)[1:]
     if folders and os.stat(folders[0]).st_dev == os.stat(root).st_dev:
         console.warn(
@@ -261,7 +276,7 @@ def _telling(limits: CleanSettings, console: Console) -> Callable[[str, State | 
 
     def tell(what: str, of: State | Failure) -> None:
         if isinstance(of, State):
-            console.say(f"{'purged' if what == 'purged' else done:<7}  {display(of.item)}")
+            console.say(f"{'purged' if what == 'purged' else done:<7}  {display(of.item)}", style="green")
         elif what == "failed":
             console.say(f"FAILED   {display(of.item)}: {of.reason}", style="bold red")
         else:

@@ -153,6 +153,9 @@ def _offer_to_clean(c: Any, flags: Mapping[str, Any], outcome: Outcome, session:
     proven = (*outcome.archives, *outcome.already)
     if not proven or not console.can_ask:
         return
+    from archive_tasks import verbs_cleaning
+
+    verbs_cleaning.warn_of_one_disk(session, session.resolve_root(), proven[0].target, console)
     number = reporting.count_text(len(proven), "item is", "items are")
     size = reporting.size_text(sum(archive.bytes for archive in proven))
     answer = console.ask_text(f"{number} archived ({size}). Free their space? no/aside/trash/move/delete", default="no")
@@ -161,12 +164,10 @@ def _offer_to_clean(c: Any, flags: Mapping[str, Any], outcome: Outcome, session:
         console.say("their local copies stay; clean frees them later", style="dim")
         return
     to = console.ask_text("Move them to which folder?", default=session.settings.clean.to) if mode == "move" else None
-    from archive_tasks import verbs_cleaning
-
     judging = {
         name: value for name, value in flags.items() if name in {"root", "target", "days", "clock", "hidden", "exclude"}
     }
-    wanted = verbs_cleaning.Wish()
+    wanted = verbs_cleaning.Wish(agreed=frozenset(one.item for one in proven if mode == "quarantine"))
     verbs_cleaning.clean(c, {**judging, "clean.mode": mode, "clean.to": to}, wanted, json_document=False)
 
 

@@ -179,15 +179,39 @@ def test_on_a_terminal_the_plan_is_shown_and_one_question_asked(
     assert bool(folder_keys(target_of(cli), "manifests/")) is archived
 
 
-def test_after_archiving_the_space_is_freed_by_two_more_answers(cli: CommandLine, tree: Path) -> None:
+def test_after_archiving_the_space_is_freed_by_one_more_answer(cli: CommandLine, tree: Path) -> None:
     target_of(cli).mkdir()
     arguments = ("archive", "--root", str(tree), "--target", target_of(cli).as_uri())
-    ended, shown = on_a_terminal(cli, *arguments, keys="y\naside\ny\n")
+    ended, shown = on_a_terminal(cli, *arguments, keys="y\naside\n")
     assert ended == 0, shown
     assert "2 items set aside" in re.sub(r" \([^)]*\)", "", shown)
     assert not (tree / "thesis").exists()
     assert cli.run("undo", "--root", str(tree)).code == 0
     assert (tree / "thesis").exists()
+
+
+@pytest.mark.parametrize(("keys", "is_gone"), [("delete\n\n", False), ("delete\ny\n", True)])
+def test_what_cannot_be_undone_is_asked_for_once_more(cli: CommandLine, tree: Path, keys: str, is_gone: bool) -> None:
+    target_of(cli).mkdir()
+    arguments = ("archive", "--root", str(tree), "--target", target_of(cli).as_uri())
+    _, shown = on_a_terminal(cli, *arguments, keys=f"y\n{keys}")
+    assert shown.count("[y/N]") == 1, shown
+    assert (tree / "thesis").exists() is not is_gone
+    assert shown.index("lies on the same disk") < shown.index("Free their space?")
+
+
+def test_more_than_was_named_is_asked_for_once_more(cli: CommandLine, tree: Path) -> None:
+    target_of(cli).mkdir()
+    arguments = ("--root", str(tree), "--target", target_of(cli).as_uri())
+    assert cli.run("archive", *arguments, "--yes").code == 0
+    make_tree(tree, {"more": File("more", age_days=90)})
+    assert cli.run("archive", *arguments, "--yes").code == 0
+    assert cli.run("clean", *arguments, "--max-items", "1", "--yes").code == 0
+    later = ("archive", *arguments, "--exclude", "more")
+    cli.environment["ARCHIVE_TASKS_CLEAN_GRACE"] = "0"
+    _, shown = on_a_terminal(cli, *later, keys="y\naside\n\n")
+    assert "Purge 1 item" in shown, shown
+    assert (tree / "more").exists()
 
 
 def test_the_default_target_is_a_folder_and_said_plainly(cli: CommandLine, tree: Path) -> None:
