@@ -14,7 +14,7 @@ from archive_tasks.checksums import composite_checksum, whole_checksum
 from archive_tasks.errors import IntegrityError, Interrupted
 from archive_tasks.names import display
 from archive_tasks.pace import Pace, Patience
-from archive_tasks.store import Store
+from archive_tasks.store import ObjectInfo, Store
 
 _RANGE = 16 * 1024 * 1024
 
@@ -83,9 +83,16 @@ def prove(stored: Stored, sending: Sending) -> None:
 
 
 def prove_side_by_side(stored: Stored, sending: Sending) -> None:
-    """As `prove`, a large object's parts read back by the workers. Not to be called by a worker."""
-    if sending.trusted and _is_confirmed(stored, sending):
-        return
+    """As `prove`, a large object's parts read back by the workers. Not to be called by a worker.
+
+    The store is asked about the object first, whatever its word is worth: a server that hashes an object when it is
+    first asked for (`rclone serve s3`) does so once then, and not once for each of the workers.
+    """
+    if sending.trusted:
+        if _is_confirmed(stored, sending):
+            return
+    else:
+        _described(stored, sending)
     reading = [
         sending.workers.submit(_read_back, stored.key, expected, offset, length, sending)
         for expected, offset, length in _ranges(stored)
@@ -99,12 +106,18 @@ def prove_side_by_side(stored: Stored, sending: Sending) -> None:
 
 def _is_confirmed(stored: Stored, sending: Sending) -> bool:
     """Does the store's own checksum confirm it? False when it keeps none."""
-    found = sending.patience.ask(lambda: sending.store.describe(stored.key))
-    if found is None or found.size != stored.size:
-        raise IntegrityError(f"the target does not hold {display(stored.key)} as it was written")
+    found = _described(stored, sending)
     if found.checksum is not None and found.checksum != stored.checksum:
         raise IntegrityError(f"the target holds other bytes than were sent as {display(stored.key)}")
     return found.checksum is not None
+
+
+def _described(stored: Stored, sending: Sending) -> ObjectInfo:
+    """What the store says of the object, which has the right size."""
+    found = sending.patience.ask(lambda: sending.store.describe(stored.key))
+    if found is None or found.size != stored.size:
+        raise IntegrityError(f"the target does not hold {display(stored.key)} as it was written")
+    return found
 
 
 def _ranges(stored: Stored) -> list[tuple[str, int, int]]:

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 
 from archive_tasks.testing import File, Link, make_tree
 from tests.conftest import CommandLine
+from tests.fault_proxy import FaultProxy
 from tests.foreign import check_target, objects_of, restore_by_hand
 from tests.servers import S3Server
 from tests.test_archive import _comparable, read_tree
@@ -162,6 +164,22 @@ BAD_ACCESS: list[tuple[dict[str, str], str]] = [
     ({"AWS_ENDPOINT_URL_S3": "http://127.0.0.1:9"}, "the server at 127.0.0.1 cannot be reached"),
     ({"AWS_ENDPOINT_URL_S3": "http://192.0.2.1:9"}, "is not encrypted: use https, or set archive.s3.allow_http"),
 ]
+
+
+def test_a_large_object_is_asked_about_once_before_its_parts_are_read_back(
+    cli: CommandLine, rclone_s3: S3Server, root: Path, fault_proxy: Callable[[str], FaultProxy]
+) -> None:
+    """rclone hashes an object while it answers the first request for it; side by side, every worker would have it do
+    so.
+    """
+    make_tree(root, {"item": {"big": File(os.urandom(12 * MIB), age_days=90)}})
+    proxy = fault_proxy(rclone_s3.endpoint)
+    cli.environment.update(proxy.env(rclone_s3) | {"ARCHIVE_TASKS_PART_SIZE": "5M"})
+    ran = cli.run("archive", "--root", str(root), "--target", f"s3://{rclone_s3.make_bucket()}", "--yes")
+    assert ran.code == 0, ran.err
+    large = [(method, path) for method, path in proxy.requests if "/files/big" in path]
+    completed = max(at for at, (method, _) in enumerate(large) if method == "POST")
+    assert [method for method, _ in large[completed + 1 :]] == ["HEAD", "GET", "GET", "GET"]
 
 
 @pytest.mark.parametrize(("environment", "message"), BAD_ACCESS)
