@@ -17,12 +17,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
+from tests.benchmarks.measure import compile_ours
+
 FOLDERS = 20
 SIZE = 8192
 LONG_AGO = 1_600_000_000
 
 
 def main() -> None:
+    compile_ours()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=10_000)
     parser.add_argument("--rounds", type=int, default=3)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import archive_tasks
-from tests.benchmarks.measure import Turn, run
+from tests.benchmarks.measure import Turn, compile_ours, run
 from tests.servers import S3Server, rclone_server
 
 _BELIEVED = Path(__file__).with_name("believed.py")
@@ -102,6 +102,7 @@ class Ours:
 
 
 def make_ours(ground: Ground) -> Ours:
+    compile_ours()
     return Ours(project=_make_project(ground.scratch / "project"), data=ground.scratch / "data", env=ground.env)
 
 

@@ -13,7 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.benchmarks.measure import in_turn, show
+from tests.benchmarks.measure import compile_ours, in_turn, show
 
 FOLDERS, FILES = 200, 1000
 
@@ -33,6 +33,7 @@ def make(tree: Path) -> None:
 
 
 def main() -> None:
+    compile_ours()
     with tempfile.TemporaryDirectory() as scratch:
         tree = Path(sys.argv[1] if len(sys.argv) > 1 else scratch) / "tree"
         if not tree.exists():

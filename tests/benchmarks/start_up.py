@@ -10,13 +10,14 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.benchmarks.measure import in_turn, show
+from tests.benchmarks.measure import compile_ours, in_turn, show
 
 BARE = "from invoke import task\n@task\ndef build(c):\n    pass\n"
 OURS = "from archive_tasks import ns\n"
 
 
 def main() -> None:
+    compile_ours()
     with tempfile.TemporaryDirectory() as scratch:
         commands = {}
         for name, text in {"with archive_tasks": OURS, "a bare tasks.py": BARE}.items():
