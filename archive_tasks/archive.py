@@ -11,10 +11,12 @@ import logging
 import os
 import threading
 import time
+from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
 from archive_tasks import layout
+from archive_tasks.already_there import Listings, newest_of, scopes_to_list_whole
 from archive_tasks.errors import ArchiveTasksError, CatalogueError, Interrupted, StoreBusy, StoreUnusable, UsageError
 from archive_tasks.events import (
     Event,
@@ -23,20 +25,21 @@ from archive_tasks.events import (
     ItemFailed,
     ItemKept,
     ItemStarted,
+    ManifestUnreadable,
     Progress,
     Retrying,
     RunFinished,
     RunStarted,
 )
 from archive_tasks.item_archive import Work, archive_item
-from archive_tasks.model import Archive, Decision, Failure, Item, Outcome, Plan
-from archive_tasks.names import display
+from archive_tasks.model import Archive, Decision, Failure, Item, Outcome, Plan, Source
+from archive_tasks.names import display, key_segment
 from archive_tasks.pace import Pace, Patience
 from archive_tasks.pack import pack_segment
 from archive_tasks.processes import Processes
 from archive_tasks.root_place import remember_place
 from archive_tasks.session import Session
-from archive_tasks.store import Store
+from archive_tasks.sync import sync
 from archive_tasks.target import Target
 
 _SECONDS_BETWEEN_TROUBLES = 30.0
@@ -57,15 +60,6 @@ def archive(plan: Plan, session: Session, target: Target, *, progress: Progress,
         Interrupted: the user stopped the run.
     """
     return _Run(plan, session, target, progress, helpers).carry_out()
-
-
-def committed_manifests(store: Store) -> dict[str, str]:
-    """Key of each manifest in the target, by archive id: what is archived, by whichever device.
-
-    One LIST request for each thousand archives.
-    """
-    listed = ((layout.archive_id_in(info.key), info.key) for info in store.list(layout.MANIFESTS))
-    return {archive_id: key for archive_id, key in listed if archive_id is not None}
 
 
 @dataclass(slots=True)
@@ -104,7 +98,7 @@ class _Run:
         )
         run = self._target.catalogue.begin_run(root=self._plan.root, now=self._session.now)
         remember_place(self._target.catalogue, self._plan.root)
-        committed = self._patience("the target").ask(lambda: committed_manifests(self._target.store))
+        listings = self._listings(chosen)
         root_fd = os.open(self._plan.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             with ThreadPoolExecutor(self._settings.concurrency, thread_name_prefix="send") as workers:
@@ -115,7 +109,8 @@ class _Run:
                     pace=self._pace,
                     workers=workers,
                     root_fd=root_fd,
-                    committed=committed,
+                    listings=listings,
+                    source=self._source,
                     run=run,
                     start_packing=functools.partial(self._helpers.start, pack_segment),
                 )
@@ -127,6 +122,32 @@ class _Run:
         self._target.catalogue.end_run(run, now=self._session.wall(), outcome=counts)
         self._tell(RunFinished(outcome=outcome))
         return outcome
+
+    @property
+    def _source(self) -> Source:
+        return Source(self._session.device, "", self._plan.root)
+
+    def _listings(self, chosen: Sequence[Decision]) -> Listings:
+        """What the target lists. Manifests of the items at hand that are not known here are read."""
+        store, catalogue = self._target.store, self._target.catalogue
+        segments = {key_segment(one.item.name) for one in chosen}
+
+        def is_of_these(key: str) -> bool:
+            name = layout.manifest_name(key)
+            return name is not None and name.item in segments
+
+        synced = sync(
+            store,
+            catalogue,
+            patience=self._patience("the target"),
+            now=self._session.now,
+            concurrency=self._settings.concurrency,
+            wanted=is_of_these,
+        )
+        for key, reason in synced.unreadable:
+            self._tell(ManifestUnreadable(manifest=key, reason=reason))
+        newest = [known for one in chosen for known in newest_of(catalogue, self._source, one.item.name)[:1]]
+        return Listings(store, manifests=synced.listed, whole=scopes_to_list_whole(catalogue, newest))
 
     def _work_through(self, decisions: list[Decision], work: Work) -> None:
         """Run the items' threads; the first error that concerns the whole run stops them all."""
@@ -162,8 +183,8 @@ class _Run:
         except OSError as error:
             self._fail(item, f"the system refused: {error}")
         except Exception as error:  # noqa: BLE001 - nobody's fault may keep the other items at home
-            _log.exception("an error that nobody expected at %s", display(item.name))
-            self._fail(item, f"an error that nobody expected: {type(error).__name__}: {error}")
+            _log.exception("unexpected error (a bug; please report it) at %s", display(item.name))
+            self._fail(item, f"unexpected error (a bug; please report it): {type(error).__name__}: {error}")
 
     def _archive_item(self, item: Item, work: Work) -> ItemArchived | ItemAlreadyThere | ItemKept:
         return archive_item(item, work, patience=self._patience(item.name), tell=self._progress.stored)

@@ -1,4 +1,4 @@
-"""The objects that a manifest speaks of: what each must be."""
+"""The objects that a manifest refers to: what each must be."""
 
 from __future__ import annotations
 
@@ -32,13 +32,17 @@ def objects_in(manifest: bytes) -> dict[str, ArchivedObject]:
     """What a manifest says of its objects, by key.
 
     Raises:
-        ManifestError: it is damaged, or says of an object only that files lie in it.
+        ManifestError: it is damaged, an entry is outside its item, or of an object only files in it are told.
     """
     objects: dict[str, ArchivedObject] = {}
+    item = ""
     for number, record in enumerate(read_manifest(manifest)):
         if not number:
-            name_in(record, "item")
-        elif "object" in record:
+            item = name_in(record, "item")
+            continue
+        if "path" in record:
+            check_below(item, record)
+        if "object" in record:
             _add_pack(objects, record)
         elif "key" in record and "within" in record:
             objects.setdefault(_key(record["key"]), ArchivedObject()).files += 1  # once a small file: no more than this
@@ -46,8 +50,15 @@ def objects_in(manifest: bytes) -> dict[str, ArchivedObject]:
             _add_file(objects, entry_of(record))
     for key, one in objects.items():
         if not one.sha256:
-            raise ManifestError(f"the manifest says nothing of {display(key)} itself")
+            raise ManifestError(f"the manifest does not describe {display(key)} itself")
     return objects
+
+
+def check_below(item: str, record: Record) -> None:
+    """Raises ManifestError for an entry that is neither the item nor in it."""
+    path = name_in(record, "path")
+    if path != item and not path.startswith(f"{item}/"):
+        raise ManifestError(f"the manifest is damaged: {display(path)} is outside of its item {display(item)}")
 
 
 def _add_pack(objects: dict[str, ArchivedObject], record: Record) -> None:

@@ -7,6 +7,7 @@ target's manifests. It is private (0600), and every change is on the disk before
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import re
@@ -29,9 +30,10 @@ from archive_tasks.catalogue_rows import (
     receipt_row,
     run_from,
 )
-from archive_tasks.catalogue_schema import MIGRATIONS, SCHEMA_VERSION
+from archive_tasks.catalogue_schema import SCHEMA_VERSION
+from archive_tasks.catalogue_upgrade import upgrade
 from archive_tasks.errors import CatalogueDamaged, CatalogueError
-from archive_tasks.model import Archive, Receipt
+from archive_tasks.model import Archive, Receipt, Source
 from archive_tasks.names import display, short_hash
 
 _BUSY_SECONDS = 30
@@ -43,7 +45,7 @@ _RECORD = (
 _KNOWN = (
     f"select {', '.join(f'a.{name}' for name in ARCHIVE_COLUMNS)}, "  # noqa: S608 - constants of ours
     f"{', '.join(f'r.{name}' for name in RECEIPT_COLUMNS)}, a.proof "
-    "from archives a left join receipts r on r.archive_id = a.id "
+    "from archives a left join receipts r on r.manifest = a.manifest "
 )
 _NOT_ITS_FAULT = frozenset(
     {
@@ -105,14 +107,16 @@ class Catalogue:
     Args:
         path: its file, made when it is missing (with its folder, private).
         target: URL of the target that it belongs to; None takes the one that it names.
+        device: id of this device; archives that no manifest names a device for are its own where they were made here.
 
     Raises:
         CatalogueDamaged: it is no catalogue any more.
         CatalogueError: it cannot be opened, or is of a newer version.
     """
 
-    def __init__(self, path: str, *, target: str | None = None) -> None:
+    def __init__(self, path: str, *, target: str | None = None, device: str = "") -> None:
         self.path = path
+        self.device = device
         self.target = target or ""
         self._lock = threading.RLock()
         try:
@@ -163,51 +167,24 @@ class Catalogue:
 
     def begin_run(self, *, root: str, now: datetime) -> int:
         with self.writing() as write:
-            cursor = write("insert into runs (started, root) values (?, ?)", (now.isoformat(), os.fsencode(root)))
-            return int(cursor.lastrowid or 0)
+            values = (now.isoformat(), os.fsencode(root), self.device)
+            return int(write("insert into runs (started, root, device) values (?, ?, ?)", values).lastrowid or 0)
 
     def end_run(self, run: int, *, now: datetime, outcome: dict[str, int]) -> None:
         with self.writing() as write:
             write("update runs set ended = ?, outcome = ? where id = ?", (now.isoformat(), json.dumps(outcome), run))
 
-    def attempt(self, archive_id: str, *, how: str, since: datetime) -> str | None:
-        """Prefix of the objects of an attempt at this archive that did not finish and can be gone on with.
-
-        Args:
-            how: what the bytes of its objects follow from; one that made them otherwise is no help.
-            since: one that began before is left to `prune`, which must not meet somebody going on with it.
-        """
-        rows = self.rows(
-            "select prefix from attempts where archive_id = ? and how = ? and started >= ?",
-            archive_id,
-            how,
-            since.isoformat(),
-        )
-        return str(rows[0][0]) if rows else None
-
-    def begin_attempt(self, archive_id: str, *, prefix: str, how: str, now: datetime) -> None:
-        """Remember the attempt, before its first object is written."""
-        with self.writing() as write:
-            write("insert or replace into attempts values (?, ?, ?, ?)", (archive_id, prefix, now.isoformat(), how))
-            _journal(write, now, "attempt", archive=archive_id, prefix=prefix)
-
-    def forget_attempt(self, archive_id: str, *, now: datetime, why: str) -> None:
-        with self.writing() as write:
-            write("delete from attempts where archive_id = ?", (archive_id,))
-            _journal(write, now, "attempt given up", archive=archive_id, why=why)
-
-    def forget_attempts_below(self, prefix: str, *, now: datetime) -> None:
-        """Attempts whose objects are about to be removed are gone on with no more."""
-        with self.writing() as write:
-            write("delete from attempts where prefix = ?", (prefix,))
-            _journal(write, now, "orphan removed", prefix=prefix)
+    def roots(self) -> set[str]:
+        """Roots that this device archived from. Runs of older versions name no device, and are its own."""
+        rows = self.rows("select distinct root from runs where device in ('', ?)", self.device)
+        return {os.fsdecode(root) for (root,) in rows}
 
     # -- what was done to local copies --------------------------------------------------------------
 
     def note(self, what: str, *, now: datetime, **details: str) -> None:
         """Add to the journal; it is on the disk when this returns."""
         with self.writing() as write:
-            _journal(write, now, what, **details)
+            journal(write, now, what, **details)
 
     def notes(self, *what: str) -> list[tuple[datetime, str, dict[str, str]]]:
         """What the journal holds of these kinds, oldest first: (when, what, details)."""
@@ -217,7 +194,7 @@ class Catalogue:
 
     def add_receipt(self, receipt: Receipt, *, now: datetime) -> None:
         """Note that an archive which was found in the target is proven, and compared with the item."""
-        known = self.known(receipt.archive_id)
+        known = self.known(receipt.manifest)
         if known is None:
             return
         self.record(
@@ -226,39 +203,32 @@ class Catalogue:
             seen=receipt.seen,
             receipt=receipt,
             now=now,
-            also=lambda write: _journal(write, now, "proven", archive=receipt.archive_id),
+            also=lambda write: journal(write, now, "proven", archive=known.archive.id, manifest=receipt.manifest),
         )
 
     # -- restores and thaws -------------------------------------------------------------------------
 
-    def begin_restore(self, archive_id: str, destination: str, *, now: datetime) -> bool:
+    def begin_restore(self, manifest: str, destination: str, *, now: datetime) -> bool:
         """Remember a restore before it writes anything. True when it was begun before, and cut off."""
-        where = (archive_id, os.fsencode(destination))
-        known = self.rows("select 1 from restores where archive_id = ? and destination = ?", *where)
+        where = (manifest, os.fsencode(destination))
+        known = self.rows("select 1 from restores where manifest = ? and destination = ?", *where)
         with self.writing() as write:
             write("insert or ignore into restores values (?,?,?)", (*where, now.isoformat()))
-            _journal(write, now, "restoring", archive=archive_id)
+            journal(write, now, "restoring", manifest=manifest)
         return bool(known)
 
-    def end_restore(self, archive_id: str, destination: str, *, now: datetime, failed: int) -> None:
-        """A restore has come to its end; one in which something failed can be gone on with."""
+    def end_restore(self, manifest: str, destination: str, *, now: datetime, failed: int) -> None:
+        """A restore has come to its end; one in which something failed can be resumed."""
         with self.writing() as write:
             if not failed:
                 write(
-                    "delete from restores where archive_id = ? and destination = ?",
-                    (archive_id, os.fsencode(destination)),
+                    "delete from restores where manifest = ? and destination = ?", (manifest, os.fsencode(destination))
                 )
-            _journal(write, now, "restored", archive=archive_id, failed=str(failed))
-
-    def thaw_requested(self, key: str) -> tuple[str, datetime] | None:
-        """(tier, when) of the last request to thaw an object."""
-        rows = self.rows("select tier, requested from thaws where key = ?", key)
-        return next(iter(self._understood(lambda row: (row[0], datetime.fromisoformat(row[1])), rows)), None)
+            journal(write, now, "restored", manifest=manifest, failed=str(failed))
 
     def note_thaw(self, key: str, *, tier: str, days: int, now: datetime) -> None:
         with self.writing() as write:
-            write("insert or replace into thaws values (?,?,?,?)", (key, tier, days, now.isoformat()))
-            _journal(write, now, "thaw requested", key=key, tier=tier)
+            journal(write, now, "thaw requested", key=key, tier=tier, days=str(days))
 
     # -- archives -----------------------------------------------------------------------------------
 
@@ -280,34 +250,65 @@ class Catalogue:
         with self.writing() as write:
             row, proof = archive_row(archive, run=run, seen=seen), receipt_row(receipt)
             write(_RECORD, (*row, proof_of(*row, *proof)))
-            write("delete from receipts where archive_id = ?", (archive.id,))
+            write("delete from receipts where manifest = ?", (archive.manifest,))
             if receipt:
-                write("insert or replace into receipts values (?,?,?,?)", (archive.id, *proof))
-            write("delete from attempts where archive_id = ?", (archive.id,))
+                write("insert or replace into receipts values (?,?,?,?)", (archive.manifest, *proof))
+            write("delete from attempts where prefix = ?", (archive.data,))
             also(write)
-            _journal(write, now, "archived" if receipt else "found archived", archive=archive.id)
+            what = "archived" if receipt else "found archived"
+            journal(write, now, what, archive=archive.id, manifest=archive.manifest)
 
-    def forget(self, archive_id: str, *, now: datetime, why: str) -> None:
-        """Forget an archive that is in the target no more."""
+    def forget(self, manifest: str, *, now: datetime, why: str) -> None:
+        """Forget an archive, and what was proven about it."""
         with self.writing() as write:
-            for table, column in (("receipts", "archive_id"), ("indexed", "archive_id"), ("archives", "id")):
-                write(f"delete from {table} where {column} = ?", (archive_id,))  # noqa: S608 - constants of this line
-            write("delete from blocks where archive_id = ?", (archive_id,))
-            _journal(write, now, "forgotten", archive=archive_id, why=why)
+            for table in ("receipts", "indexed", "blocks", "objects", "archives"):
+                write(f"delete from {table} where manifest = ?", (manifest,))  # noqa: S608 - constants of this line
+            journal(write, now, "forgotten", manifest=manifest, why=why)
+
+    def forget_everything(self, *, now: datetime) -> None:
+        """Forget the target: its id, its archives and all that was proven. What was done stays in the journal."""
+        with self.writing() as write:
+            for table in ("receipts", "indexed", "blocks", "objects", "archives", "attempts", "restores"):
+                write(f"delete from {table}")  # noqa: S608 - constants of this line
+            write("delete from facts where name in ('vault', 'verdict')")
+            journal(write, now, "target forgotten")
 
     def forget_entries(self, *, now: datetime) -> None:
-        """Forget what follows from the target, so that it is read anew: what this device did stays."""
+        """Forget what follows from the target, so that it is read again: what this device did stays."""
         with self.writing() as write:
-            write("delete from indexed")
-            write("delete from blocks")
-            _journal(write, now, "entries forgotten")
+            for table in ("indexed", "blocks", "objects"):
+                write(f"delete from {table}")  # noqa: S608 - constants of this line
+            journal(write, now, "entries forgotten")
 
-    def known(self, archive_id: str) -> Known | None:
-        return next(iter(self._known("where a.id = ?", archive_id)), None)
+    def take_over(self, archive: Archive, *, device: str, root: str, now: datetime) -> None:
+        """An archive of another device, or of a root that bore another name, is of this source from now on."""
+        known = self.known(archive.manifest)
+        if known is None:
+            return
+        own = dataclasses.replace(known.archive, device=device, root=root)
+        details = {"manifest": archive.manifest, "device": archive.device, "root": archive.root}
+        self.record(
+            own,
+            run=known.run,
+            seen=known.seen,
+            receipt=known.receipt,
+            now=now,
+            also=lambda write: journal(write, now, "taken over", **details),
+        )
+
+    def known(self, manifest: str) -> Known | None:
+        return next(iter(self._known("where a.manifest = ?", manifest)), None)
 
     def archives(self) -> list[Known]:
         """All archives, oldest first."""
-        return self._known("order by a.created, a.item")
+        return self._known("order by a.created, a.item, a.manifest")
+
+    def archives_of(self, source: Source, item: str) -> list[Known]:
+        """The archives of an item of one source, the newest first."""
+        found = [
+            known for known in self._known("where a.item = ?", os.fsencode(item)) if known.archive.source == source
+        ]
+        return sorted(found, key=lambda known: known.archive.order, reverse=True)
 
     def runs(self) -> list[Run]:
         """All runs, oldest first."""
@@ -317,7 +318,9 @@ class Catalogue:
     # -- below --------------------------------------------------------------------------------------
 
     def _known(self, condition: str, *values: object) -> list[Known]:
-        return self._understood(lambda row: known_from(row, self.target), self.rows(_KNOWN + condition, *values))
+        return self._understood(
+            lambda row: known_from(row, self.target, self.device), self.rows(_KNOWN + condition, *values)
+        )
 
     def _understood(self, meaning: Callable[[Any], _Value], rows: Sequence[Any]) -> list[_Value]:
         try:
@@ -336,10 +339,10 @@ class Catalogue:
                 raise CatalogueError(
                     f"the catalogue {display(self.path)} was written by a newer archive-tasks: upgrade this one"
                 )
-            for statement in ";".join(MIGRATIONS[version:]).split(";"):
-                write(statement)
-            _prove_again(write)
-            write(f"pragma user_version = {SCHEMA_VERSION}")
+            try:
+                upgrade(write, version)
+            except ValueError as error:
+                raise self.damaged(error) from error
 
     @contextmanager
     def writing(self) -> Iterator[Write]:
@@ -368,7 +371,7 @@ class Catalogue:
         """The error that says so, and what to do."""
         where = f" --target {shlex.quote(display(self.target))}" if self.target else ""
         return CatalogueDamaged(
-            f"the catalogue {display(self.path)} is damaged ({display(str(why))}): build it anew with "
+            f"the catalogue {display(self.path)} is damaged ({display(str(why))}): build it again with "
             f"catalogue --rebuild{where}; nothing that is archived is lost"
         )
 
@@ -387,11 +390,5 @@ def _create_private(path: str) -> None:
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
 
 
-def _prove_again(write: Write) -> None:
-    """Give the rows of an older version their proofs."""
-    for *row, _ in write(_KNOWN).fetchall():
-        write("update archives set proof = ? where id = ?", (proof_of(*row), row[0]))
-
-
-def _journal(write: Write, now: datetime, what: str, **details: str) -> None:
+def journal(write: Write, now: datetime, what: str, **details: str) -> None:
     write("insert into journal (at, what, details) values (?, ?, ?)", (now.isoformat(), what, json.dumps(details)))

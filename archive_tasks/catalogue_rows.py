@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 from archive_tasks.model import Archive, Receipt
 
 ARCHIVE_COLUMNS = (
-    *("id", "run", "item", "root", "scope", "manifest", "files", "bytes", "created", "seen"),
-    *("host", "storage_class", "manifest_size"),
+    *("manifest", "id", "run", "item", "root", "scope", "files", "bytes", "created", "seen"),
+    *("host", "storage_class", "manifest_size", "device", "number", "replaces", "data"),
 )
 RECEIPT_COLUMNS = ("manifest_sha256", "proven_by", "proven_at")
 
@@ -45,12 +45,12 @@ class Known(NamedTuple):
 def archive_row(archive: Archive, *, run: int | None, seen: str) -> tuple[Any, ...]:
     """In the order of ARCHIVE_COLUMNS."""
     return (
+        archive.manifest,
         archive.id,
         run,
         os.fsencode(archive.item),
         os.fsencode(archive.root),
         archive.scope,
-        archive.manifest,
         archive.files,
         archive.bytes,
         archive.created.isoformat(),
@@ -58,6 +58,10 @@ def archive_row(archive: Archive, *, run: int | None, seen: str) -> tuple[Any, .
         archive.host,
         archive.storage_class,
         archive.manifest_size,
+        archive.device,
+        archive.number,
+        archive.replaces,
+        archive.data,
     )
 
 
@@ -73,13 +77,16 @@ def proof_of(*values: Any) -> bytes:
     return hashlib.blake2b(repr(values).encode(), digest_size=16).digest()
 
 
-def proof_of_block(archive_id: str, number: int, lines: bytes) -> bytes:
+def proof_of_block(manifest: str, number: int, lines: bytes) -> bytes:
     """As `proof_of`, for what may be a megabyte."""
-    return hashlib.blake2b(f"{archive_id} {number} ".encode() + lines, digest_size=16).digest()
+    return hashlib.blake2b(f"{manifest} {number} ".encode() + lines, digest_size=16).digest()
 
 
-def known_from(row: Sequence[Any], target: str) -> Known:
+def known_from(row: Sequence[Any], target: str, device: str) -> Known:
     """An archive from its columns, its receipt's, and its proof.
+
+    Args:
+        device: whose an archive of format 1 or 2 is that this catalogue has a run or a receipt for.
 
     Raises:
         ValueError: they are not what was written.
@@ -87,8 +94,8 @@ def known_from(row: Sequence[Any], target: str) -> Known:
     *values, proof = row
     if proof != proof_of(*values):
         raise ValueError("what it says of an archive is not what was written")
-    archive_id, run, item, root, scope, manifest, files, size, created, seen, host, storage_class, *more = values
-    manifest_size, sha256, proven_by, proven_at = more
+    manifest, archive_id, run, item, root, scope, files, size, created, seen, host, storage_class, *more = values
+    manifest_size, named, number, replaces, data, sha256, proven_by, proven_at = more
     archive = Archive(
         id=archive_id,
         item=os.fsdecode(item),
@@ -102,11 +109,15 @@ def known_from(row: Sequence[Any], target: str) -> Known:
         host=host,
         storage_class=storage_class,
         manifest_size=manifest_size,
+        device=named or (device if sha256 or run is not None else ""),
+        number=number,
+        replaces=replaces,
+        data=data,
     )
     receipt = None
     if sha256:
         receipt = Receipt(
-            archive_id=archive_id,
+            manifest=manifest,
             manifest_sha256=sha256,
             proven_by=proven_by,
             proven_at=datetime.fromisoformat(proven_at),

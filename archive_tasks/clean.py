@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
+from archive_tasks.already_there import newest_of
 from archive_tasks.aside import Aside
 from archive_tasks.catalogue import Catalogue
 from archive_tasks.catalogue_rows import Known
 from archive_tasks.errors import ItemError, NotCleaned
 from archive_tasks.gate import Gate
 from archive_tasks.leave import Leaving, leave
-from archive_tasks.model import Decision, Failure, Plan
+from archive_tasks.model import Decision, Failure, Plan, Source
 from archive_tasks.settings import CleanSettings
 from archive_tasks.slot_state import Slot, State, state_of
 
@@ -117,6 +118,7 @@ def plan_cleaning(
     catalogue: Catalogue,
     slots: Iterable[Slot],
     *,
+    device: str,
     limits: CleanSettings,
     free: int | None,
     now: datetime,
@@ -124,13 +126,14 @@ def plan_cleaning(
     """Choose, change nothing.
 
     Args:
+        device: id of this device: an item is freed only by the newest archive that it made from this root.
         free: bytes that the disk lacks; None frees all that may go.
     """
-    newest = _newest_archives(catalogue, plan.root)
+    source = Source(device, "", plan.root)
     kept = [Failure(one.item.name, one.reason) for one in plan.to_keep]
     candidates: list[Candidate] = []
     for decision in plan.to_archive:
-        found = _candidate(decision, newest.get(decision.item.name, ()))
+        found = _candidate(decision, newest_of(catalogue, source, decision.item.name))
         candidates.append(found) if isinstance(found, Candidate) else kept.append(Failure(decision.item.name, found))
     candidates.sort(key=lambda one: one.decision.newest_ns or 0)
     chosen = _within(candidates, limits, free)
@@ -152,23 +155,14 @@ def is_due(state: State, *, grace: int, now: datetime) -> bool:
     return state.stage == "purging" or state.mode != "quarantine" or state.since + timedelta(days=grace) <= now
 
 
-def _newest_archives(catalogue: Catalogue, root: str) -> Mapping[str, Sequence[Known]]:
-    """Archives of the root's items by name, the newest first."""
-    found: dict[str, list[Known]] = {}
-    for known in reversed(catalogue.archives()):
-        if known.archive.root == root:
-            found.setdefault(known.archive.item, []).append(known)
-    return found
-
-
-def _candidate(decision: Decision, archives: Sequence[Known]) -> Candidate | str:
-    """The item's newest archive of as many files and bytes; a sentence where there is none."""
-    if not archives:
-        return "it is not archived yet"
-    for known in archives:
+def _candidate(decision: Decision, newest: Sequence[Known]) -> Candidate | str:
+    """The item's newest archive, if it has as many files and bytes; a sentence where there is none."""
+    if not newest:
+        return "it is not archived yet, from this device and folder"
+    for known in newest:
         if (known.archive.files, known.archive.bytes) == (decision.files, decision.bytes):
             return Candidate(decision, known)
-    return f"it is not as it was archived on {archives[0].archive.created:%Y-%m-%d}: archive it again"
+    return f"it is not as it was archived on {newest[0].archive.created:%Y-%m-%d}: archive it again"
 
 
 def _within(candidates: list[Candidate], limits: CleanSettings, free: int | None) -> list[Candidate]:

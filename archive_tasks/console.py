@@ -50,6 +50,11 @@ class Console:
         """Is there a person to answer?"""
         return sys.stdin is not None and sys.stdin.isatty() and self.is_terminal
 
+    @property
+    def is_for_json(self) -> bool:
+        """Is stdout for one JSON document?"""
+        return self._json
+
     def say(self, text: str = "", style: str = "") -> None:
         """A line for people."""
         if self.is_terminal and style:

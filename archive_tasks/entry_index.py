@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from archive_tasks import object_sizes
 from archive_tasks.catalogue import Catalogue, Write
 from archive_tasks.catalogue_rows import proof_of_block
 from archive_tasks.errors import ManifestError
@@ -19,13 +20,22 @@ _AT_ONCE = 16
 
 
 class EntryKeeper:
-    """Takes the blocks of one archive as they are written; `keep` makes them count."""
+    """Takes the blocks of one archive as they are written; `keep` makes them count.
 
-    def __init__(self, catalogue: Catalogue, archive_id: str) -> None:
+    Attributes:
+        objects: bytes of each of its objects, by key.
+    """
+
+    def __init__(self, catalogue: Catalogue, manifest: str) -> None:
         self._catalogue = catalogue
-        self._id = archive_id
+        self._manifest = manifest
+        self.objects: dict[str, int] = {}
         self._waiting: list[tuple[int, bytes, bytes]] = []
         self._number = 0
+
+    def note(self, record: Record) -> None:
+        """Take the size of the object that a line of the manifest tells of, if it does. Raises ManifestError."""
+        object_sizes.note(record, self.objects)
 
     def add(self, block: Block) -> None:
         """Take a block; many are written down now and then, so that memory does not grow with the item."""
@@ -38,15 +48,21 @@ class EntryKeeper:
     def keep(self, write: Write) -> None:
         """In the transaction that records the archive."""
         self._write_down(write)
-        write("delete from blocks where archive_id = ? and number >= ?", (self._id, self._number))
-        write("insert or replace into indexed values (?, ?)", (self._id, self._number))
+        write("delete from blocks where manifest = ? and number >= ?", (self._manifest, self._number))
+        write("insert or replace into indexed values (?, ?)", (self._manifest, self._number))
+        object_sizes.keep(write, self._manifest, self.objects)
+
+    def discard(self) -> None:
+        """Forget what was written down of an archive that came to nothing."""
+        with self._catalogue.writing() as write:
+            write("delete from blocks where manifest = ?", (self._manifest,))
 
     def _write_down(self, write: Write) -> None:
         for number, names, lines in self._waiting:
-            write("delete from blocks where archive_id = ? and number = ?", (self._id, number))
+            write("delete from blocks where manifest = ? and number = ?", (self._manifest, number))
             write(
-                "insert into blocks (archive_id, number, names, lines, proof) values (?,?,?,?,?)",
-                (self._id, number, names, lines, proof_of_block(self._id, number, lines)),
+                "insert into blocks (manifest, number, names, lines, proof) values (?,?,?,?,?)",
+                (self._manifest, number, names, lines, proof_of_block(self._manifest, number, lines)),
             )
         self._waiting.clear()
 
@@ -55,65 +71,103 @@ def keep_lines(keeper: EntryKeeper, lines: Iterable[tuple[Record, bytes]]) -> No
     """Take the lines of a manifest that was read from the target. Raises ManifestError."""
     writer = BlockWriter(keeper.add)
     for record, line in lines:
+        keeper.note(record)
         writer.add(line, name_in(record, "path") if "path" in record else "")
     writer.flush()
 
 
-def is_indexed(catalogue: Catalogue, archive_id: str) -> bool:
+def is_indexed(catalogue: Catalogue, manifest: str) -> bool:
     """Are the archive's entries here?"""
-    return bool(catalogue.rows("select 1 from indexed where archive_id = ?", archive_id))
+    return bool(catalogue.rows("select 1 from indexed where manifest = ?", manifest))
 
 
-def kept_records(catalogue: Catalogue, archive_id: str) -> Iterator[Record]:
+def kept_records(catalogue: Catalogue, manifest: str) -> Iterator[Record]:
     """The lines of an archive's manifest, its header first, and all of them.
 
     Raises:
         ManifestError: they are not here.
         CatalogueDamaged: some of them are not, or are not as they were written.
     """
-    known = catalogue.rows("select blocks from indexed where archive_id = ?", archive_id)
+    known = catalogue.rows("select blocks from indexed where manifest = ?", manifest)
     if not known:
         raise ManifestError(
             "what is in it is not known here: run catalogue --rebuild, and verify where its manifest cannot be read"
         )
     for number in range(known[0][0]):
-        for line in _kept_lines(catalogue, archive_id, number):
+        for line in _kept_lines(catalogue, manifest, number):
             record = parse_line(line)
             if "end" not in record:
                 yield record
 
 
-def _kept_lines(catalogue: Catalogue, archive_id: str, number: int) -> list[bytes]:
-    rows = catalogue.rows("select lines, proof from blocks where archive_id = ? and number = ?", archive_id, number)
-    if not rows or not isinstance(rows[0][0], bytes) or proof_of_block(archive_id, number, rows[0][0]) != rows[0][1]:
+def kept_frames(catalogue: Catalogue, manifest: str) -> Iterator[bytes]:
+    """The manifest as this device keeps it; of one that it wrote itself, byte for byte as it was written.
+
+    Raises:
+        ManifestError: it is not here.
+        CatalogueDamaged: some of it is not, or is not as it was written.
+    """
+    known = catalogue.rows("select blocks from indexed where manifest = ?", manifest)
+    if not known:
+        raise ManifestError("it is not kept in the catalogue of this device")
+    for number in range(known[0][0]):
+        yield _kept_frame(catalogue, manifest, number)
+
+
+def _kept_lines(catalogue: Catalogue, manifest: str, number: int) -> list[bytes]:
+    return lines_of(_kept_frame(catalogue, manifest, number))
+
+
+def _kept_frame(catalogue: Catalogue, manifest: str, number: int) -> bytes:
+    rows = catalogue.rows("select lines, proof from blocks where manifest = ? and number = ?", manifest, number)
+    if not rows or not isinstance(rows[0][0], bytes) or proof_of_block(manifest, number, rows[0][0]) != rows[0][1]:
         raise catalogue.damaged("what it keeps of an archive's entries is not what was written")
-    return lines_of(rows[0][0])
+    return rows[0][0]
+
+
+def sizes_of_objects(catalogue: Catalogue, manifest: str) -> dict[str, int]:
+    """Bytes of each object of an archive, by key: what must be listed where it is whole.
+
+    Raises:
+        ManifestError: its entries are not here.
+        CatalogueDamaged: they are not as they were written.
+    """
+    known = object_sizes.kept(catalogue, manifest)
+    if known is None:
+        known = {}
+        for record in kept_records(catalogue, manifest):
+            object_sizes.note(record, known)
+        with catalogue.writing() as write:
+            object_sizes.keep(write, manifest, known)
+    return known
 
 
 def search_entries(catalogue: Catalogue, query: Query) -> Iterator[tuple[str, Record]]:
-    """(archive id, entry) of every entry whose path matches, archive by archive, newest archives first."""
-    order = "select a.id from archives a join indexed i on i.archive_id = a.id order by a.created desc, a.item"
-    for (archive_id,) in catalogue.rows(order):
+    """(key of the manifest, entry) of every entry whose path matches, archive by archive, newest archives first."""
+    order = (
+        "select a.manifest from archives a join indexed i on i.manifest = a.manifest order by a.created desc, a.item"
+    )
+    for (manifest,) in catalogue.rows(order):
         first = 0
         while rows := catalogue.rows(
-            "select number, names from blocks where archive_id = ? and number between ? and ? order by number",
-            archive_id,
+            "select number, names from blocks where manifest = ? and number between ? and ? order by number",
+            manifest,
             first,
             first + _AT_ONCE - 1,
         ):
             for number, names in rows:
-                yield from ((archive_id, record) for record in _matching(catalogue, archive_id, number, names, query))
+                yield from ((manifest, record) for record in _matching(catalogue, manifest, number, names, query))
             first += _AT_ONCE
 
 
-def _matching(catalogue: Catalogue, archive_id: str, number: int, names: bytes, query: Query) -> Iterator[Record]:
+def _matching(catalogue: Catalogue, manifest: str, number: int, names: bytes, query: Query) -> Iterator[Record]:
     try:
         wanted = list(query.numbers(names))
     except ValueError as error:
         raise catalogue.damaged(error) from error
     if not wanted:
         return
-    lines = _kept_lines(catalogue, archive_id, number)
+    lines = _kept_lines(catalogue, manifest, number)
     for index in wanted:
         if index >= len(lines):
             raise catalogue.damaged("the names that it keeps are not those of its entries")

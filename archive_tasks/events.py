@@ -27,8 +27,11 @@ class ItemStarted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ItemArchived:
+    """An item is archived; `again` says why, where the same had been archived before, and empty where it had not."""
+
     archive: Archive
     receipt: Receipt
+    again: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +63,14 @@ class Retrying:
     item: str
     problem: str
     seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ManifestUnreadable:
+    """A manifest that matters to the run is no help; the archive that it was counts as none."""
+
+    manifest: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +107,7 @@ Event = (
     | ItemKept
     | ItemFailed
     | Retrying
+    | ManifestUnreadable
     | RunFinished
     | RestoreStarted
     | ItemRestored

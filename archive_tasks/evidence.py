@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from archive_tasks.archived_objects import objects_in
 from archive_tasks.errors import IntegrityError, ManifestError, NotProven, ObjectFrozen, ObjectMissing, StoreBusy
+from archive_tasks.fetch_plan import Fetch
 from archive_tasks.manifest import name_in, read_manifest
+from archive_tasks.names import display
+from archive_tasks.packed_entries import packed_problems
 from archive_tasks.prove import Sending, Stored, prove, prove_side_by_side
 from archive_tasks.target import Target
 
@@ -55,8 +59,12 @@ class Witness:
     wall: Callable[[], datetime]
     monotonic: Callable[[], float] = time.monotonic
 
-    def gather(self, archive_id: str, key: str, *, item: str) -> Evidence:
+    def gather(self, archive_id: str, key: str, *, item: str, sha256: str) -> Evidence:
         """Read the manifest back, and have every object confirmed.
+
+        Args:
+            sha256: of the manifest, as this device's receipt has it; empty where there is no receipt. Then nothing is
+                known of what is inside packs, and every entry in them is unpacked and hashed.
 
         Raises:
             NotProven: the target does not hold the archive, or holds it otherwise.
@@ -68,7 +76,11 @@ class Witness:
             manifest = self._manifest(key)
             _check_header(manifest, archive_id, item)
             objects = tuple(one.as_stored(name) for name, one in objects_in(manifest).items())
+            if sha256 and hashlib.sha256(manifest).hexdigest() != sha256:
+                raise NotProven("its manifest in the target is not the one that was written")
             self._confirm(objects)
+            if not sha256:
+                self._check_packed(manifest)
             return Evidence(archive_id, key, manifest, objects, _left_out(manifest), at)
         except (ManifestError, IntegrityError, ObjectMissing, ObjectFrozen, StoreBusy) as error:
             raise NotProven(f"the target does not provably hold it: {error}") from error
@@ -98,6 +110,18 @@ class Witness:
         info = self.sending.patience.ask(lambda: self.target.store.describe(key))
         return info.size if info else None
 
+    def _check_packed(self, manifest: bytes) -> None:
+        """Raises NotProven for a manifest that does not say what is in its packs; ObjectFrozen where none can look."""
+        if problem := next(packed_problems(manifest, self._ranges), None):
+            raise NotProven(f"{display(problem.item)} in the target is not what its manifest says: {problem.reason}")
+
+    def _ranges(self, fetches: Iterator[Fetch]) -> Iterator[tuple[Fetch, bytes]]:
+        for one in fetches:
+            yield one, self.sending.patience.ask(functools.partial(self._range, one))
+
+    def _range(self, one: Fetch) -> bytes:
+        return b"".join(self.target.store.read(one.key, offset=one.offset, length=one.length))
+
     def _confirm(self, objects: tuple[Stored, ...]) -> None:
         """Small objects side by side; large ones one by one, their parts side by side."""
         asked = [self.sending.workers.submit(prove, one, self.sending) for one in objects if not one.parts]
@@ -111,7 +135,7 @@ class Witness:
 def _check_header(manifest: bytes, archive_id: str, item: str) -> None:
     header = next(read_manifest(manifest))
     if header.get("id") != archive_id or name_in(header, "item") != item:
-        raise NotProven("its manifest in the target speaks of something else")
+        raise NotProven("its manifest in the target is of something else")
 
 
 def _left_out(manifest: bytes) -> dict[str, str]:

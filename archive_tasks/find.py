@@ -44,11 +44,11 @@ def find(catalogues: Sequence[Catalogue], text: str, *, most: int) -> tuple[list
 
 def unindexed(catalogues: Sequence[Catalogue]) -> int:
     """How many archives are known without their entries, and so are not searched."""
-    return sum(not is_indexed(one, known.archive.id) for one in catalogues for known in one.archives())
+    return sum(not is_indexed(one, known.archive.manifest) for one in catalogues for known in one.archives())
 
 
 def _found(catalogues: Sequence[Catalogue], query: Query) -> Iterator[Found]:
     for catalogue in catalogues:
-        archives = {known.archive.id: known.archive for known in catalogue.archives()}
-        for archive_id, record in search_entries(catalogue, query):
-            yield Found(name_in(record, "path"), record, archives[archive_id])
+        archives = {known.archive.manifest: known.archive for known in catalogue.archives()}
+        for manifest, record in search_entries(catalogue, query):
+            yield Found(name_in(record, "path"), record, archives[manifest])

@@ -15,7 +15,7 @@ from archive_tasks.aside import Aside, refusal
 from archive_tasks.catalogue_rows import Known
 from archive_tasks.compare import FACTS, Comparer, Proof, facts_of, not_in_use
 from archive_tasks.entries import Listed
-from archive_tasks.errors import ItemChanged, ItemUnreadable, NotCleaned, NotProven
+from archive_tasks.errors import ItemChanged, ItemUnreadable, NotCleaned
 from archive_tasks.evidence import Evidence, Witness
 from archive_tasks.leases import leases_break_quietly
 from archive_tasks.model import Item, Receipt
@@ -63,9 +63,7 @@ class Gate:
             NotCleaned: it stays at home, for a reason of its own.
             NotProven: it stays at home: the target does not hold it.
         """
-        evidence = self._witness.gather(known.archive.id, known.archive.manifest, item=item.name)
-        if known.receipt and evidence.sha256 != known.receipt.manifest_sha256:
-            raise NotProven("its manifest in the target is not the one that was written")
+        evidence = self._gathered(known.archive.id, known.archive.manifest, item.name, known)
         self._check_left_out(evidence)
         if reasons := self._session.reasons_to_keep(item):
             raise NotCleaned("; ".join(reasons))
@@ -129,11 +127,11 @@ class Gate:
         try:
             return self._aside.advance(slot, stage)
         except OSError as error:
-            raise NotCleaned(f"how far it has come cannot be written down: {refusal(error)}") from error
+            raise NotCleaned(f"its progress cannot be recorded: {refusal(error)}") from error
 
     def _receipt(self, proof: Proof) -> Receipt:
         return Receipt(
-            archive_id=proof.evidence.archive_id,
+            manifest=proof.evidence.key,
             manifest_sha256=proof.evidence.sha256,
             proven_by="checksum" if self._witness.sending.trusted else "read-back",
             proven_at=self._session.wall(),
@@ -150,11 +148,15 @@ class Gate:
             NotProven: the target does not hold it.
         """
         state = state_of(slot)
-        known = self._catalogue.known(state.archive_id)
-        evidence = self._witness.gather(state.archive_id, state.manifest, item=state.item)
+        known = self._catalogue.known(state.manifest)
+        evidence = self._gathered(state.archive_id, state.manifest, state.item, known)
         if evidence.left_out and not state.discard_left_out:
             raise NotCleaned("its archive is not the one that it was compared with: something is left out of it")
         return self._good(self.compare.proof(slot, evidence, seen=known.seen if known and known.receipt else ""))
+
+    def _gathered(self, archive_id: str, manifest: str, item: str, known: Known | None) -> Evidence:
+        sha256 = known.receipt.manifest_sha256 if known and known.receipt else ""
+        return self._witness.gather(archive_id, manifest, item=item, sha256=sha256)
 
     def _good(self, proof: Proof) -> Proof:
         self._proofs.add(proof)
@@ -199,7 +201,8 @@ class Gate:
 
     def _note(self, what: str, slot: Slot, **more: str) -> None:
         state = state_of(slot)
-        details = {"item": state.item, "archive": state.archive_id, "slot": slot.name, "mode": state.mode}
+        details = {"item": state.item, "archive": state.archive_id, "manifest": state.manifest}
+        details |= {"slot": slot.name, "mode": state.mode}
         self._catalogue.note(what, now=self._session.wall(), **details, **more)
 
 

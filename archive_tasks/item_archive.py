@@ -6,38 +6,47 @@ before, while and after it was read.
 
 from __future__ import annotations
 
-import hashlib
-import secrets
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from archive_tasks import layout, pack
+from archive_tasks.already_there import Listings, listed_below, newest_of, what_is_missing
+from archive_tasks.attempts import Attempt, AttemptOf, begin_attempt, find_attempt, forget_attempt, note_commit
 from archive_tasks.catalogue import Catalogue
 from archive_tasks.contents import matches_manifest
 from archive_tasks.entries import Survey, check_unchanged, list_entries, survey_item, watched
 from archive_tasks.entry_index import EntryKeeper
-from archive_tasks.errors import IntegrityError, ItemUnreadable, ManifestError, ObjectExists, StoreBusy
+from archive_tasks.errors import (
+    IntegrityError,
+    ItemUnreadable,
+    ManifestError,
+    ObjectExists,
+    ObjectMissing,
+    StoreBusy,
+)
 from archive_tasks.events import ItemAlreadyThere, ItemArchived, ItemKept
 from archive_tasks.item_sender import ItemSender, Told
+from archive_tasks.last_look import SignsOfLife, check_attempt
 from archive_tasks.manifest import Block, ManifestWriter, Record, name_fields
-from archive_tasks.model import Archive, Item, Receipt
+from archive_tasks.manifest_again import LARGEST_MANIFEST, commit, write_from_copy
+from archive_tasks.model import Archive, Failure, Item, Receipt, Source
 from archive_tasks.names import display
 from archive_tasks.object_writer import ObjectWriter
 from archive_tasks.pace import Pace, Patience
 from archive_tasks.packs import BATCH_BYTES, BATCH_MEMBERS, Start
-from archive_tasks.prove import Sending, Stored, uncounted
+from archive_tasks.prove import Sending, uncounted
 from archive_tasks.session import Rules, Session
 from archive_tasks.settings import Settings
 from archive_tasks.store import Store
+from archive_tasks.sync import Fetcher
 from archive_tasks.target import Target
 
-CONTINUED_FOR = timedelta(days=7)
-"""How long the objects of an attempt that was cut off are gone on with; `prune` leaves them alone for longer."""
+RESUMED_FOR = timedelta(days=7)
+"""How long an attempt that was cut off is resumed; `prune` leaves its objects alone for longer."""
 _STARTS = 3
-_LARGEST_MANIFEST = 64 * 1024**3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +55,8 @@ class Work:
 
     Attributes:
         workers: send to the store; shared by all items.
-        committed: key of each manifest in the target, by archive id, as the run began.
+        listings: what the run saw listed in the target.
+        source: whose items these are.
         run: its number in the catalogue.
         start_packing: has segments of packs made.
     """
@@ -57,7 +67,8 @@ class Work:
     pace: Pace
     workers: Executor
     root_fd: int
-    committed: Mapping[str, str]
+    listings: Listings
+    source: Source
     run: int
     start_packing: Start
 
@@ -123,157 +134,208 @@ class _ItemArchiver:
         self._work = work
         self._patience = patience
         self._tell = tell
-        self._went_on = False
+        self._signs: SignsOfLife | None = None
+        self._resumed = False
+        self._replaces = self._again = ""
         self._storage_class = work.storage_class(item, survey)
+        self._of = AttemptOf(work.source.device, item.root, item.name, survey.id)
 
     def run(self) -> ItemArchived | ItemAlreadyThere:
-        if there := self._already_there():
-            self._tell(self._survey.files, self._survey.bytes)
-            return ItemAlreadyThere(archive=there)
-        archive_id = self._free_id()
+        if there := self._already_there() or self._committed_after_all():
+            return there
         try:
-            return self._archive_with_patience(archive_id)
+            return self._archive_with_patience()
         except (IntegrityError, ObjectExists) as error:
-            self._work.catalogue.forget_attempt(archive_id, now=self._work.now, why=str(error))
-            if not self._went_on:
+            forget_attempt(self._work.catalogue, self._of, now=self._work.now, why=str(error))
+            if not self._resumed:
                 raise
-        return self._archive_with_patience(archive_id)  # what an earlier attempt left was no help
+        return self._archive_with_patience()  # what an earlier attempt left was no help
 
-    def _archive_with_patience(self, archive_id: str) -> ItemArchived | ItemAlreadyThere:
-        """Begin anew where an upload in parts became void; objects that are whole are not sent again."""
+    def _archive_with_patience(self) -> ItemArchived | ItemAlreadyThere:
+        """Begin again where an upload in parts became void; objects that are whole are not sent again."""
         for start in range(1, _STARTS + 1):
             try:
-                return self._archive(archive_id)
+                return self._archive()
             except StoreBusy as error:
                 if not error.start_over or start == _STARTS:
                     raise
+            if there := self._committed_after_all():
+                return there
         raise AssertionError("unreachable")
 
     # -- is it there already? -----------------------------------------------------------------------
 
-    def _ids(self) -> tuple[str, str]:
-        """The id, and the one that is taken when an archive of that id has other contents.
-
-        The id follows from names, sizes and times; contents can change behind these, or differ between two
-        devices. The second id follows from inodes and ctimes too, which cannot be set back.
-        """
-        changed = hashlib.sha256(f"{self._survey.id} {self._survey.seen}".encode()).hexdigest()[:32]
-        return self._survey.id, changed
-
-    def _free_id(self) -> str:
-        first, second = self._ids()
-        return second if first in self._work.committed else first
-
-    def _already_there(self) -> Archive | None:
-        for archive_id in self._ids():
-            key = self._work.committed.get(archive_id)
-            if key is None:
+    def _already_there(self) -> ItemAlreadyThere | None:
+        """The newest archive of this source, where it is of this listing, whole, and of the same contents."""
+        work = self._work
+        for known in newest_of(work.catalogue, work.source, self._item.name):
+            if known.archive.id != self._survey.id:
                 continue
-            known = self._work.catalogue.known(archive_id)
-            if known and known.seen == self._survey.seen:
-                return known.archive
-            if self._same_contents(key):
-                return self._adopt(archive_id, key)
+            problem = what_is_missing(known, work.catalogue, work.store, work.listings, self._patience)
+            if problem:
+                self._replaces, self._again = known.archive.manifest, problem
+            elif known.seen == self._survey.seen or self._compared(known.archive):
+                self._tell(self._survey.files, self._survey.bytes)
+                return ItemAlreadyThere(archive=known.archive)
         return None
 
+    def _compared(self, archive: Archive) -> bool:
+        """Has the item the contents of an archive that shows other inodes or ctimes, or was found in the target?
+
+        The id follows from names, sizes and times, and contents can change behind these.
+        """
+        if not self._same_contents(archive.manifest):
+            return False
+        self._work.catalogue.record(archive, run=None, seen=self._survey.seen, receipt=None, now=self._work.now)
+        return True
+
     def _same_contents(self, key: str) -> bool:
-        manifest = self._patience.ask(lambda: b"".join(self._work.store.read(key)))
         try:
+            manifest = self._patience.ask(lambda: b"".join(self._work.store.read(key)))
             listing = list_entries(self._item, self._work.rules, self._work.root_fd)
             return matches_manifest(manifest, watched(listing, self._survey))
-        except ManifestError:
+        except (ManifestError, ObjectMissing):
             return False
 
-    def _adopt(self, archive_id: str, key: str) -> Archive:
-        """Note an archive that this device did not know: made elsewhere, or just before a crash."""
-        archive = self._archive_value(archive_id, key)
-        self._work.catalogue.record(
-            archive,
-            run=None,
-            seen=self._survey.seen,
-            receipt=None,
-            now=self._work.now,
-        )
-        return archive
+    def _committed_after_all(self) -> ItemAlreadyThere | None:
+        """An attempt that was cut off at its commit is finished: its copy of the manifest says what there is."""
+        attempt = self._earlier_attempt()
+        if attempt is None or not attempt.manifest:
+            return None
+        copy = layout.copy_key(attempt.prefix)
+        if self._patience.ask(lambda: self._work.store.describe(copy)) is None:
+            return None
+        try:
+            self._finish_commit(attempt)
+        except (IntegrityError, ManifestError, ObjectExists, ObjectMissing) as error:
+            forget_attempt(self._work.catalogue, self._of, now=self._work.now, why=str(error))
+            return None
+        return self._already_there()
+
+    def _finish_commit(self, attempt: Attempt) -> None:
+        work = self._work
+        if self._patience.ask(lambda: work.store.describe(attempt.manifest)) is None:
+            write_from_copy(attempt.prefix, self._sending(attempt.prefix, {}))
+        info = self._patience.ask(lambda: work.store.describe(attempt.manifest))
+        if info is None:
+            raise IntegrityError(f"{attempt.manifest} is not as its copy says")
+        answer = Fetcher(work.store, work.catalogue, self._patience, work.now).fetch(info)
+        if isinstance(answer, Failure):
+            raise IntegrityError(answer.reason)
 
     # -- archiving ----------------------------------------------------------------------------------
 
-    def _archive(self, archive_id: str) -> ItemArchived | ItemAlreadyThere:
-        sending, prefix = self._sending(archive_id)
-        key = layout.manifest_key(scope=self._scope, day=self._work.now, item=self._item.name, archive_id=archive_id)
-        keeper = EntryKeeper(self._work.catalogue, archive_id)
-        manifest = ObjectWriter(uncounted(sending), key, most=_LARGEST_MANIFEST, hot=True)
+    def _archive(self) -> ItemArchived:
+        prefix, stored_before = self._attempt()
+        sending = self._sending(prefix, stored_before)
+        key = self._new_key()
+        keeper = EntryKeeper(self._work.catalogue, key)
+        writers = [
+            ObjectWriter(uncounted(sending), where, most=LARGEST_MANIFEST, hot=True)
+            for where in (layout.copy_key(prefix), key)
+        ]
+        header = self._header(prefix, key)
+        try:
+            self._write_lines(header, writers, keeper, sending)
+            self._patience.ask(self._work.target.check_vault)
+            writers[0].finish().result()
+            check_attempt(prefix, keeper.objects, self._work.store, self._patience)
+            stored = commit(writers[1], sending)
+        except BaseException:
+            keeper.discard()
+            raise
+        finally:
+            for writer in writers:
+                writer.abort()
+        return self._record(self._archive_value(header, key, stored.size), stored.sha256, keeper)
+
+    def _write_lines(
+        self, header: Record, writers: Sequence[ObjectWriter], keeper: EntryKeeper, sending: Sending
+    ) -> None:
+        """Send the item, and write its manifest's lines, twice: as the copy and as the manifest."""
 
         def take(block: Block) -> None:
-            manifest.write(block.frame)
+            for one in writers:
+                one.write(block.frame)
             keeper.add(block)
 
-        try:
-            writer = ManifestWriter(self._header(archive_id, prefix), take)
-            for path, record in ItemSender(self._item, self._survey, self._work, sending, self._tell).send(prefix):
-                writer.add(record, path)
-            check_unchanged(self._survey, self._item, self._work.rules, self._work.root_fd)
-            self._patience.ask(self._work.target.check_vault)
-            writer.finish()
-            try:
-                stored = self._commit(manifest)
-            except (ObjectExists, IntegrityError):  # not every server refuses to write over what another device wrote
-                if not self._same_contents(key):
-                    raise
-                return ItemAlreadyThere(archive=self._adopt(archive_id, key))  # another device was a moment faster
-        finally:
-            manifest.abort()
-        return self._record(self._archive_value(archive_id, key, stored.size), stored.sha256, keeper)
+        writer = ManifestWriter(header, take)
+        for path, record in ItemSender(self._item, self._survey, self._work, sending, self._told).send(header["data"]):
+            keeper.note(record)
+            writer.add(record, path)
+        check_unchanged(self._survey, self._item, self._work.rules, self._work.root_fd)
+        writer.finish()
+
+    def _new_key(self) -> str:
+        """The key that this attempt will be committed under, journalled before anything is written there."""
+        key = layout.manifest_key(
+            scope=self._scope,
+            day=self._work.now,
+            item=self._item.name,
+            archive_id=self._survey.id,
+            commit=layout.new_commit(),
+        )
+        note_commit(self._work.catalogue, self._of, manifest=key, now=self._work.now)
+        return key
 
     @property
     def _scope(self) -> str:
         return self._work.session.scope_for(self._item.root)
 
-    def _sending(self, archive_id: str) -> tuple[Sending, str]:
-        """What the item's objects are sent with, and where they go: where an attempt that was cut off has begun, or
-        to a prefix of their own.
-        """
-        prefix, there = self._attempt(archive_id)
-        sending = Sending(
+    def _sending(self, prefix: str, stored_before: Mapping[str, int]) -> Sending:
+        """What the item's objects are sent with."""
+        self._signs = SignsOfLife(prefix, self._work.store, self._work.session.wall)
+        return Sending(
             store=self._work.store,
             pace=self._work.pace,
             patience=self._patience,
             workers=self._work.workers,
             trusted=self._work.target.verdict.trusted,
             storage_class=self._storage_class,
-            there=there,
-            on_sent=lambda size: self._tell(0, size),
+            there=stored_before,
+            on_sent=lambda size: self._told(0, size),
         )
-        return sending, prefix
 
-    def _attempt(self, archive_id: str) -> tuple[str, dict[str, int]]:
+    def _told(self, files: int, size: int) -> None:
+        self._tell(files, size)
+        if self._signs:
+            self._signs.give()
+
+    def _earlier_attempt(self) -> Attempt | None:
+        since = self._work.now - RESUMED_FOR
+        return find_attempt(self._work.catalogue, self._of, how=self._how, since=since)
+
+    @property
+    def _how(self) -> str:
+        return how_objects_are_made(self._work.session.settings)
+
+    def _attempt(self) -> tuple[str, dict[str, int]]:
         """Where the objects go, and the sizes of those that an attempt that was cut off has left there."""
-        catalogue, now = self._work.catalogue, self._work.now
-        how = how_objects_are_made(self._work.session.settings)
-        earlier = catalogue.attempt(archive_id, how=how, since=now - CONTINUED_FOR)
+        earlier = self._earlier_attempt()
         if earlier:
-            listed = self._patience.ask(lambda: list(self._work.store.list(earlier)))
-            self._went_on = True
-            return earlier, {info.key: info.size for info in listed}
+            self._resumed = True
+            listed = listed_below(self._work.store, earlier.prefix, self._patience)
+            return earlier.prefix, {key: info.size for key, info in listed.items()}
         prefix = layout.attempt_prefix(
-            scope=self._scope,
-            day=now,
-            item=self._item.name,
-            archive_id=archive_id,
-            attempt=secrets.token_hex(6),
+            scope=self._scope, day=self._work.now, item=self._item.name, archive_id=self._survey.id
         )
-        catalogue.begin_attempt(archive_id, prefix=prefix, how=how, now=now)
+        begin_attempt(self._work.catalogue, self._of, prefix=prefix, how=self._how, now=self._work.now)
         return prefix, {}
 
-    def _header(self, archive_id: str, prefix: str) -> Record:
+    def _header(self, prefix: str, key: str) -> Record:
         survey = self._survey
+        known = self._work.catalogue.archives_of(self._work.source, self._item.name)
         return {
-            "id": archive_id,
+            "id": survey.id,
             **name_fields("item", self._item.name),
             "kind": self._item.kind,
             "scope": self._scope,
+            "device": self._work.source.device,
             "host": socket.gethostname(),
             **name_fields("root", self._item.root),
+            "number": 1 + max((one.archive.number for one in known), default=0),
+            "commit": layout.commit_in(key),
+            **({"replaces": self._replaces} if self._replaces else {}),
             "created": self._work.now.isoformat(),
             "clock": self._work.rules.clock_name,
             "days": self._work.rules.limits.days,
@@ -284,19 +346,9 @@ class _ItemArchiver:
             "data": prefix,
         }
 
-    # -- the commit ---------------------------------------------------------------------------------
-
-    def _commit(self, manifest: ObjectWriter) -> Stored:
-        """Have the manifest written, create-only, and read it back whatever the target's checksums say."""
-        stored = manifest.finish().result()
-        returned = self._patience.ask(lambda: _sha256(self._work.store.read(stored.key)))
-        if returned != stored.sha256:
-            raise IntegrityError(f"the target returns another manifest than was written as {stored.key}")
-        return stored
-
     def _record(self, archive: Archive, manifest_sha256: str, keeper: EntryKeeper) -> ItemArchived:
         receipt = Receipt(
-            archive_id=archive.id,
+            manifest=archive.manifest,
             manifest_sha256=manifest_sha256,
             proven_by="checksum" if self._work.target.verdict.trusted else "read-back",
             proven_at=self._work.session.wall(),
@@ -310,11 +362,11 @@ class _ItemArchiver:
             now=self._work.now,
             also=keeper.keep,
         )
-        return ItemArchived(archive=archive, receipt=receipt)
+        return ItemArchived(archive=archive, receipt=receipt, again=self._again)
 
-    def _archive_value(self, archive_id: str, key: str, manifest_size: int = 0) -> Archive:
+    def _archive_value(self, header: Record, key: str, manifest_size: int) -> Archive:
         return Archive(
-            id=archive_id,
+            id=self._survey.id,
             item=self._item.name,
             root=self._item.root,
             scope=self._scope,
@@ -323,9 +375,13 @@ class _ItemArchiver:
             files=self._survey.files,
             bytes=self._survey.bytes,
             created=self._work.now,
-            host=socket.gethostname(),
+            host=header["host"],
             storage_class=self._storage_class,
             manifest_size=manifest_size,
+            device=header["device"],
+            number=header["number"],
+            replaces=self._replaces,
+            data=header["data"],
         )
 
 
@@ -333,10 +389,3 @@ def how_objects_are_made(settings: Settings) -> str:
     """What the bytes of an attempt's objects follow from, beside the item."""
     packs = f"{pack.HOW} batches {BATCH_BYTES} {BATCH_MEMBERS} of {settings.pack_size}"
     return f"below {settings.pack_below}: {packs}; parts {settings.part_size}"
-
-
-def _sha256(chunks: Iterable[bytes]) -> str:
-    digest = hashlib.sha256()
-    for chunk in chunks:
-        digest.update(chunk)
-    return digest.hexdigest()

@@ -1,12 +1,16 @@
-"""Where things lie in the target: keys, and the README that explains them to somebody without this tool.
+"""Where things are in the target: keys, and the README that explains them to somebody without this tool.
 
 ```
 README.txt
-vault.json                                                     a random id, checked on every run
-manifests/<scope>/<date>/<item>~<id>.jsonl.zst                 the commit; written last
-data/<scope>/<date>/<item>~<id>/<attempt>/files/<path>         a file of at least `pack_below` bytes, as it is
-data/<scope>/<date>/<item>~<id>/<attempt>/packs/00001.tar.zst  the smaller files of the item
+vault.json                                                       a random id, checked on every run
+manifests/<scope>/<date>/<item>~<commit>~<id>.jsonl.zst          the commit; written last
+data/<scope>/<date>/<item>~<id>/<attempt>/files/<path>           a file of at least `pack_below` bytes, as it is
+data/<scope>/<date>/<item>~<id>/<attempt>/packs/00001.tar.zst    the smaller files of the item
+data/<scope>/<date>/<item>~<id>/<attempt>/manifest.jsonl.zst     a copy of the manifest, written right before it
 ```
+An archive is named by its manifest's key: `commit` is random, `id` the fingerprint of a listing, which many archives
+may share. Manifests of formats 1 and 2 have no `<commit>~` in their keys, and no copy.
+
 Keys hold letters, digits and `._-~/` only and are at most 900 bytes: S3 takes 1,024, but some servers fail
 there, and a target's own prefix comes before. True names are in the manifest.
 """
@@ -16,7 +20,9 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import secrets
 from datetime import datetime
+from typing import NamedTuple
 
 from archive_tasks.names import key_segment
 
@@ -26,29 +32,81 @@ MANIFESTS = "manifests/"
 DATA = "data/"
 LONGEST_KEY = 900
 
-_ATTEMPT = re.compile(r"data/.+?~[0-9a-f]{32}/[0-9a-f]{12}/")
-_MANIFEST = re.compile(r"~(?P<id>[0-9a-f]{32})\.jsonl\.zst$")
+_SCOPE_AND_DAY = r"(?:[A-Za-z0-9._~-]+/)+[0-9]{4}-[0-9]{2}-[0-9]{2}/"
+_ID = r"[0-9a-f]{32}"
+_ATTEMPT = re.compile(rf"data/{_SCOPE_AND_DAY}[A-Za-z0-9._~-]+~{_ID}/[0-9a-f]{{12}}/")
+_IN_ATTEMPT = re.compile(r"files(?:/[A-Za-z0-9._~-]+)+|packs/[0-9]{5,}\.tar\.zst|manifest\.jsonl\.zst|alive/[0-9]+")
+_MANIFEST = re.compile(
+    rf"manifests/{_SCOPE_AND_DAY}(?P<item>[A-Za-z0-9._~-]+?)~(?:(?P<commit>[0-9a-f]{{12}})~)?(?P<id>{_ID})\.jsonl\.zst"
+)
 
 
-def manifest_key(*, scope: str, day: datetime, item: str, archive_id: str) -> str:
-    return f"{MANIFESTS}{scope}/{day:%Y-%m-%d}/{key_segment(item)}~{archive_id}.jsonl.zst"
+class ManifestName(NamedTuple):
+    """What a manifest's key says. `commit` is empty in formats 1 and 2."""
+
+    item: str
+    commit: str
+    id: str
 
 
-def archive_id_in(key: str) -> str | None:
-    """The id that a manifest's key bears; None for a key of another kind."""
-    found = _MANIFEST.search(key)
-    return found["id"] if found and key.startswith(MANIFESTS) else None
+def new_commit() -> str:
+    """What makes a manifest's key its own: nothing rests on a server that honours create-only writes."""
+    return secrets.token_hex(6)
 
 
-def attempt_prefix(*, scope: str, day: datetime, item: str, archive_id: str, attempt: str) -> str:
-    """Where one attempt's objects go. `attempt` is random, so that no data key is ever written twice."""
-    return f"{DATA}{scope}/{day:%Y-%m-%d}/{key_segment(item)}~{archive_id}/{attempt}/"
+def manifest_key(*, scope: str, day: datetime, item: str, archive_id: str, commit: str) -> str:
+    return f"{MANIFESTS}{scope}/{day:%Y-%m-%d}/{key_segment(item)}~{commit}~{archive_id}.jsonl.zst"
+
+
+def manifest_name(key: str) -> ManifestName | None:
+    """What the key of a manifest says; None for a key of another shape."""
+    found = _MANIFEST.fullmatch(key)
+    if found is None or not _is_safe(key):
+        return None
+    return ManifestName(found["item"], found["commit"] or "", found["id"])
+
+
+def commit_in(key: str) -> str:
+    """The commit that a manifest's key bears; empty in formats 1 and 2."""
+    name = manifest_name(key)
+    return name.commit if name else ""
+
+
+def attempt_prefix(*, scope: str, day: datetime, item: str, archive_id: str) -> str:
+    """Where a new attempt's objects go. Its last segment is random, so that no data key is ever written twice."""
+    return f"{DATA}{scope}/{day:%Y-%m-%d}/{key_segment(item)}~{archive_id}/{secrets.token_hex(6)}/"
 
 
 def attempt_of(key: str) -> str:
-    """The attempt that a data object belongs to; the key itself where it lies in none."""
+    """The attempt that a data object belongs to; the key itself where it belongs to none."""
     found = _ATTEMPT.match(key)
     return found[0] if found else key
+
+
+def attempt_of_ours(key: str) -> str | None:
+    """The attempt of a key that is of exactly the shape of ours; None for every other key."""
+    found = _ATTEMPT.match(key)
+    return found[0] if found and _IN_ATTEMPT.fullmatch(key, found.end()) and _is_safe(key) else None
+
+
+def _is_safe(key: str) -> bool:
+    """No segment is `.` or `..`, which some stores take for a way up."""
+    return all(segment.strip(".") for segment in key.split("/"))
+
+
+def copy_key(prefix: str) -> str:
+    """Key of the copy of the manifest that is beside an attempt's objects."""
+    return f"{prefix}manifest.jsonl.zst"
+
+
+def alive_key(prefix: str, number: int) -> str:
+    """Key of a sign that a long upload is still under way; numbers begin at 1."""
+    return f"{prefix}alive/{number}"
+
+
+def scope_of_data(prefix: str) -> str:
+    """`data/<scope>/` of an attempt's prefix."""
+    return "/".join(prefix.split("/")[:-4]) + "/"
 
 
 def file_key(prefix: str, path: str) -> str:
@@ -70,15 +128,19 @@ def pack_key(prefix: str, number: int) -> str:
 README = """\
 This is an archive written by archive_tasks. Nothing here needs that tool to be read.
 
-What lies where
-  manifests/<scope>/<date>/<item>~<id>.jsonl.zst   one for each archived item: what is in it, and where
+What is where
+  manifests/<scope>/<date>/<item>~<commit>~<id>.jsonl.zst
+                                                   one for each archive: what is in it, and where
   data/<scope>/<date>/<item>~<id>/<attempt>/
     files/<path>                                   a larger file, as it was
     packs/00001.tar.zst                            the smaller files, folders and links of the item
+    manifest.jsonl.zst                             a copy of the manifest
   vault.json                                       the random id of this target
 
-<scope> says whose it is (host and folder), <date> the day it was archived (UTC). A folder under data/ that no
-manifest speaks of belongs to a run that did not finish, and is no archive.
+<scope> says whose it is (host and folder), <date> the day it was archived (UTC). An item may have several archives;
+the "number" in the first line of a manifest counts them, for each "device" and "root". A folder under data/ that
+holds no copy of a manifest belongs to a run that did not finish, and is not an archive (manifests of format 1 and 2
+have no copy). A copy can stand in for its manifest.
 
 To get a whole item back by hand
   1. Fetch its packs and unpack them, in the order of their numbers:
@@ -88,7 +150,7 @@ To get a whole item back by hand
      The manifest (below) has their true names, rights and times.
 
 To get one file back by hand
-  1. Fetch the manifest of the item and unpack it:      zstd -d thesis~0123.jsonl.zst
+  1. Fetch the manifest of the item and unpack it:      zstd -d thesis~0123~4567.jsonl.zst
      It is text, one JSON value a line: first a header, then a line for each entry, last a line {"end": ...}.
   2. Find the line with the "path" that you want. "size" and "sha256" say what it must be; "mode" and "mtime_ns"
      are its rights (octal) and its time (nanoseconds since 1970, UTC). "key" names the object that holds its
@@ -100,6 +162,6 @@ To get one file back by hand
   4. Check it with `sha256sum`.
 
 Names: a key spells anything but letters, digits and ._- as _ and adds ~ and a hash. The true name is "path".
-A name that is no valid UTF-8 has its exact bytes in "path_bytes" (base64).
+A name that is not valid UTF-8 has its exact bytes in "path_bytes" (base64).
 "hardlink" names the entry whose contents this one shares; "target" is where a symlink points.
 """

@@ -1,10 +1,11 @@
 """The manifest of an archive: what is in it and where each byte lies. Writing it is the commit.
 
-Format 2: JSON Lines, UTF-8, in zstd frames one behind the other, cut between lines.
+Format 3: JSON Lines, UTF-8, in zstd frames one behind the other, cut between lines.
 
-1. A header: `{"archive_tasks": "manifest", "format": 2, "id": ..., "item": ..., "kind": ..., "scope": ...,
-   "host": ..., "root": ..., "created": ..., "clock": ..., "days": ..., "newest": {"path", "used_ns"},
-   "files": n, "folders": n, "bytes": n, "data": prefix of its objects}`
+1. A header: `{"archive_tasks": "manifest", "format": 3, "id": ..., "item": ..., "kind": ..., "scope": ...,
+   "device": ..., "host": ..., "root": ..., "number": n, "commit": ..., "created": ..., "clock": ..., "days": ...,
+   "newest": {"path", "used_ns"}, "files": n, "folders": n, "bytes": n, "data": prefix of its objects}`, and
+   `"replaces": key` where this archive stands in for a damaged one. `commit` and `id` are those of the key.
 2. A line an entry, in the order of the walk: `path`, `type` (file, folder, link), `mode` (octal text),
    `mtime_ns`, `uid`, `gid`, `user`, `group`; for a file `size`, `sha256`, and unless it is empty its place (below)
    or `hardlink`, when its contents are those of an entry before it; `sparse` when it had holes; for a link
@@ -20,8 +21,11 @@ are one zstd frame of a pack, and its contents are `size` bytes from `within` on
 there is none, they are the file. `part_size` and `parts` (hex SHA-256 of each) stand with an object that was sent in
 parts, so that the store's composite checksum can be computed.
 
-Format 1 had no packs and was one zstd frame; this module reads both. Prices, classes and thaw states can change
-later and are not in it.
+Reserved, and refused by this version: `sealed` in the header, for manifests that are encrypted, and `extents` in an
+entry, numbers that tell which ranges of a sparse file are kept.
+
+Format 2 had no `device`, `number` and `commit`; format 1 had no packs either and was one zstd frame. This module
+reads all three. Prices, classes and thaw states can change later and are not in it.
 
 The objects stand with their entries and not in the header, so that both sides can stream an item of any size.
 """
@@ -44,7 +48,7 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
-FORMAT = 2
+FORMAT = 3
 LEVEL = 3
 LARGEST_LINE = 8 * 1024 * 1024
 """A line that is nothing but brackets takes 20 times its size when it is read."""
@@ -125,7 +129,7 @@ class ManifestWriter:
 
 
 def read_manifest(data: bytes | Iterable[bytes]) -> Iterator[Record]:
-    """The header, then every line but the last, of a manifest as it lies in the target.
+    """The header, then every line but the last, of a manifest as it is in the target.
 
     The last line is checked before the iterator ends, so who needs to rely on it must read to the end.
 
@@ -248,3 +252,5 @@ def _check_header(record: Record) -> None:
             f"the manifest has format {record.get('format')}, and this version reads up to {FORMAT}: "
             "upgrade archive-tasks"
         )
+    if "sealed" in record:
+        raise ManifestError("the manifest is sealed, which this version cannot open: upgrade archive-tasks")

@@ -161,12 +161,26 @@ class Plan:
         return tuple(decision for decision in self.decisions if not decision.archive)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Archive:
-    """One archived copy of one item.
+class Source(NamedTuple):
+    """Who archived an item, and from where. Items are told apart by source and name.
 
     Attributes:
-        id: 32 hex digits that follow from the item's paths, types, sizes and times.
+        device: id of the device; empty for the unnamed device of a host (formats 1 and 2 did not name it).
+        host: name of that host; empty where there is a device.
+        root: absolute path.
+    """
+
+    device: str
+    host: str
+    root: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Archive:
+    """One archived copy of one item, named by the key of its manifest.
+
+    Attributes:
+        id: 32 hex digits that follow from the item's paths, types, sizes and times; many archives may have it.
         manifest: key of its manifest in the target.
         files: number of files and symlinks.
         bytes: size of the files in bytes.
@@ -174,6 +188,10 @@ class Archive:
         storage_class: class that its objects were written to, in the store's words; empty for the target's own,
             or where another device made it.
         manifest_size: bytes of the manifest; 0 where it is not known.
+        device: id of the device that made it, or took it over; empty where none is named.
+        number: counts the archives of an item of one source, from 1; 0 in formats 1 and 2.
+        replaces: key of the manifest of a damaged archive of the same listing, which this one stands in for.
+        data: prefix of its objects.
     """
 
     id: str
@@ -188,6 +206,22 @@ class Archive:
     host: str = ""
     storage_class: str = ""
     manifest_size: int = 0
+    device: str = ""
+    number: int = 0
+    replaces: str = ""
+    data: str = ""
+
+    @property
+    def source(self) -> Source:
+        return Source(self.device, "" if self.device else self.host, self.root)
+
+    @property
+    def order(self) -> tuple[int, datetime, str]:
+        """Sorts the archives of one source and item, the newest last. Numbers decide: no clock can be trusted to.
+
+        Formats 1 and 2 have no numbers, and two runs of one source at once may take the same one.
+        """
+        return self.number, self.created, self.manifest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,6 +229,7 @@ class Receipt:
     """What is proven about one archive: that the store holds every byte of it.
 
     Attributes:
+        manifest: key of the archive's manifest.
         manifest_sha256: hex digest of the manifest as it was read back from the store.
         proven_by: `checksum` when the store, known to refuse wrong ones, confirmed each object's;
             `read-back` when every byte was read again and hashed.
@@ -202,7 +237,7 @@ class Receipt:
             that shows another may have been rewritten behind an unchanged size and mtime.
     """
 
-    archive_id: str
+    manifest: str
     manifest_sha256: str
     proven_by: Literal["checksum", "read-back"]
     proven_at: datetime

@@ -56,8 +56,24 @@ def existing_target(
             aside = set_aside_if_damaged(path)
         if aside:
             on_damaged(aside)
-    with Catalogue(path, target=url) as catalogue:
+    with open_catalogue(session, url) as catalogue:
         yield store, catalogue
+
+
+def open_catalogue(session: Session, target: str) -> Catalogue:
+    """The catalogue of a target, as this device sees it."""
+    return Catalogue(catalogue_path(session.data, target), target=target, device=session.device)
+
+
+@contextmanager
+def existing_catalogue(session: Session) -> Iterator[Catalogue]:
+    """The catalogue of the target, which itself need not be there. Raises UsageError where there is none."""
+    url = target_of(session)
+    path = catalogue_path(session.data, url)
+    if not os.path.exists(path):
+        raise UsageError(f"this device knows nothing of {display(url)}: give the right one with --target")
+    with open_catalogue(session, url) as catalogue:
+        yield catalogue
 
 
 def new_pace(session: Session) -> Pace:
@@ -71,7 +87,7 @@ def new_patience(session: Session, pace: Pace, console: Console) -> Patience:
     return Patience(
         pace=pace,
         seconds=session.settings.retry_minutes * 60,
-        on_retry=lambda problem, seconds: console.warn(f"{problem}; trying on") if seconds > 5 else None,
+        on_retry=lambda problem, seconds: console.warn(f"{problem}; retrying") if seconds > 5 else None,
     )
 
 

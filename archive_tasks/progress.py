@@ -13,6 +13,7 @@ from archive_tasks.events import (
     ItemArchived,
     ItemKept,
     ItemRestored,
+    ManifestUnreadable,
     RestoreStarted,
     Retrying,
     RunStarted,
@@ -36,15 +37,17 @@ def event_line(event: Event) -> str | None:
         case EntryFailed():
             return f"FAILED    {display(event.path)}: {event.reason}"
         case ItemArchived(archive=archive):
-            return (
-                f"archived  {display(archive.item)} ({count_text(archive.files, 'file')}, {size_text(archive.bytes)})"
-            )
+            again = f": sent again, {event.again}" if event.again else ""
+            amount = f"{count_text(archive.files, 'file')}, {size_text(archive.bytes)}"
+            return f"archived  {display(archive.item)} ({amount}){again}"
         case ItemAlreadyThere(archive=archive):
             return f"already   {display(archive.item)} (archived before, nothing sent)"
         case ItemKept():
             return f"kept      {display(event.item)}: {event.reason}"
         case Retrying():
-            return f"waiting   {display(event.item)}: {event.problem}; trying on"
+            return f"waiting   {display(event.item)}: {event.problem}; retrying"
+        case ManifestUnreadable():
+            return f"damaged   {display(event.manifest)}: {event.reason}"
         case _:
             return None
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -199,16 +199,23 @@ def report_document(catalogues: Iterable[Catalogue]) -> Document:
     for catalogue in catalogues:
         runs += [_run_document(run, catalogue.target) for run in catalogue.runs()]
         gone = _local_copies(catalogue)
-        archives += [_known_document(known) | gone.get(known.archive.id, _AT_HOME) for known in catalogue.archives()]
+        archives += [_known_document(known) | _local_copy(known, gone) for known in catalogue.archives()]
     total = {"files": sum(one["files"] for one in archives), "bytes": sum(one["bytes"] for one in archives)}
     return {"runs": runs, "archives": archives, **total}
+
+
+def _local_copy(known: Known, copies: Mapping[str, Document]) -> Document:
+    """Older versions journalled what they did by the archive's id."""
+    archive = known.archive
+    by_id = None if archive.number else copies.get(archive.id)
+    return copies.get(archive.manifest) or by_id or _AT_HOME
 
 
 def _local_copies(catalogue: Catalogue) -> dict[str, Document]:
     """What became of local copies, by archive, as far as this machine's journal tells; without those at home."""
     found: dict[str, Document] = {}
     for at, what, details in catalogue.notes(*_GONE, *_BACK):
-        found[details.get("archive", "")] = (
+        found[details.get("manifest") or details.get("archive", "")] = (
             _AT_HOME if what in _BACK else {"local": what, "local_since": at.isoformat()}
         )
     return found

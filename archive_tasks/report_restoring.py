@@ -10,11 +10,13 @@ from archive_tasks.catalogue import Catalogue
 from archive_tasks.errors import ManifestError
 from archive_tasks.fetch_plan import FetchPlanner
 from archive_tasks.manifest_entry import entry_of
+from archive_tasks.model import Archive
 from archive_tasks.names import display
 from archive_tasks.prices import Thawing, dollars_text
 from archive_tasks.report import Document, count_text, size_text
+from archive_tasks.report_finding import quoted
 from archive_tasks.restore_run import Restored
-from archive_tasks.selection import Selection, wanted_entries
+from archive_tasks.selection import Selection, short_id, wanted_entries
 
 if TYPE_CHECKING:
     pass
@@ -155,3 +157,35 @@ def restore_summary(document: Document) -> str:
     if document["failed"]:
         parts.append(f"{len(document['failed']):,} FAILED")
     return ", ".join(parts)
+
+
+# -- which one is meant -------------------------------------------------------------------------------
+
+CANDIDATE_COLUMNS = (
+    ("item", "left"),
+    ("host", "left"),
+    ("root", "left"),
+    ("archived", "left"),
+    ("size", "right"),
+    ("id", "left"),
+)
+
+
+def candidate_rows(archives: Sequence[Archive]) -> list[tuple[str, ...]]:
+    """A row an archive, the newest first."""
+    return [
+        (
+            display(one.item),
+            display(one.host),
+            display(one.root),
+            f"{one.created:%Y-%m-%d %H:%M}",
+            size_text(one.bytes),
+            short_id(one),
+        )
+        for one in sorted(archives, key=lambda one: one.created, reverse=True)
+    ]
+
+
+def command_of(archive: Archive) -> str:
+    """What to type behind `restore` for just this archive, but for its destination."""
+    return f"{quoted(archive.item)} --id {short_id(archive)}"

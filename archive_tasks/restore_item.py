@@ -146,6 +146,6 @@ class ItemRestorer:
 
     def _take_strays(self) -> None:
         """Names of files whose first names were not asked for: the first of each becomes the file."""
-        for record in kept_records(self._run.means.catalogue, self._selection.archive.id):
+        for record in kept_records(self._run.means.catalogue, self._selection.archive.manifest):
             if "path" in record and name_in(record, "path") in self._links.strays:
                 self._guarded(self._links.strays[name_in(record, "path")][0], self._take, record)

@@ -9,35 +9,45 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from archive_tasks import layout
+from archive_tasks.archived_objects import check_below
 from archive_tasks.catalogue import Catalogue
 from archive_tasks.entry_index import kept_records
 from archive_tasks.errors import UsageError
 from archive_tasks.manifest import Record, name_in
-from archive_tasks.model import Archive
-from archive_tasks.names import display
+from archive_tasks.model import Archive, Source
+from archive_tasks.names import display, short_hash
 
 _WILD = re.compile(r"[*?\[]")
 EVERYTHING = "*"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
+class RestoreRequest:
     """What the user asked for.
 
     Attributes:
         patterns: paths as `thesis/data/run7.csv`; `*`, `?`, `[...]` match within a name, `**` across names.
         at: the newest archive made up to then; None takes the newest.
-        scope: only archives of this scope; empty takes any.
+        scope: only archives of this scope; empty takes any. So with `host` and `from_root`.
+        archive_id: how the commit or the id of the archive begins; empty takes any.
         to: folder to restore into; empty puts everything back where it was.
-        root: the folder being kept tidy, which settles whose archives are meant where several scopes have an item
-            of the name; empty when none is known.
+        device: id of this device.
+        root: the folder being kept tidy, which settles whose archives are meant where several sources have an item of
+            the name; empty when none is known.
+        roots: folders that may be written into without `to`: those that this device is told of or archived from.
     """
 
     patterns: tuple[str, ...]
     at: datetime | None = None
     scope: str = ""
+    host: str = ""
+    from_root: str = ""
+    archive_id: str = ""
     to: str = ""
+    device: str = ""
     root: str = ""
+    roots: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,69 +66,151 @@ class Selection:
     is_whole: bool
 
 
-def select(wish: Wish, archives: Sequence[Archive]) -> list[Selection]:
-    """The newest archive of each item that a pattern names.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selected:
+    """What a request comes to.
+
+    Attributes:
+        selections: what is restored.
+        elsewhere: archives whose root is not this device's, and that need to be told where to.
+        others: archives of the same names from other sources, which were not chosen.
+    """
+
+    selections: tuple[Selection, ...]
+    elsewhere: tuple[Archive, ...] = ()
+    others: tuple[Archive, ...] = ()
+
+
+class SeveralSources(UsageError):
+    """An item of the name was archived from several sources, and it is not clear which one is meant."""
+
+    def __init__(self, message: str, candidates: Sequence[Archive]) -> None:
+        super().__init__(message)
+        self.candidates = tuple(candidates)
+
+
+def select(request: RestoreRequest, archives: Sequence[Archive]) -> Selected:
+    """The newest archive of each item that a pattern names, of one source, or of all where the pattern names many.
 
     Raises:
-        UsageError: nothing bears the name, several scopes do, or it has no place to go back to.
+        SeveralSources: several sources have an item of the name.
+        UsageError: nothing bears the name, or it has no place to go back to.
     """
-    patterns = [PathPattern(_below_root(text, archives)) for text in wish.patterns]
     chosen: dict[str, tuple[Archive, list[PathPattern]]] = {}
-    for pattern in patterns:
-        for archive in _archives_of(pattern, wish, archives):
-            chosen.setdefault(archive.id, (archive, []))[1].append(pattern)
-    several = len({archive.scope for archive, _ in chosen.values()}) > 1
-    return [
-        _selection(archive, named, wish, below=archive.scope if several and wish.to else "")
-        for archive, named in chosen.values()
-    ]
+    others: dict[str, Archive] = {}
+    for text in request.patterns:
+        named = _below_root(text, request, archives)
+        pattern = PathPattern(named.patterns[0])
+        found = _archives_of(pattern, named, archives)
+        wanted = found if pattern.names_many else [_only(found, pattern, named)]
+        others |= {one.manifest: one for one in found if one not in wanted}
+        for archive in wanted:
+            chosen.setdefault(archive.manifest, (archive, []))[1].append(pattern)
+    here = {key: one for key, one in chosen.items() if request.to or one[0].root in request.roots}
+    folders = _folders_of({archive for archive, _ in here.values()}) if request.to else {}
+    return Selected(
+        selections=tuple(
+            _selection(archive, patterns, request, below=folders.get(archive.source, ""))
+            for archive, patterns in here.values()
+        ),
+        elsewhere=tuple(archive for key, (archive, _) in chosen.items() if key not in here),
+        others=tuple(others.values()),
+    )
 
 
 def wanted_entries(selection: Selection, catalogue: Catalogue) -> Iterator[tuple[str, Record]]:
-    """(path below the destination, line of the manifest) of every entry that was asked for. Raises ManifestError."""
-    for record in kept_records(catalogue, selection.archive.id):
+    """(path below the destination, line of the manifest) of every entry that was asked for.
+
+    Raises:
+        ManifestError: the manifest is not known here, or has an entry that is not in its item.
+    """
+    for record in kept_records(catalogue, selection.archive.manifest):
         if "path" in record:
+            check_below(selection.archive.item, record)
             place = selection.place(name_in(record, "path"))
             if place is not None:
                 yield place, record
 
 
-def _below_root(text: str, archives: Sequence[Archive]) -> str:
-    """`~/Documents/thesis` -> `thesis`, where something of ~/Documents is archived."""
+def short_id(archive: Archive) -> str:
+    """What tells an archive from every other, for people: the commit, or in formats 1 and 2 a beginning of the id."""
+    return layout.commit_in(archive.manifest) or archive.id[:12]
+
+
+def _below_root(text: str, request: RestoreRequest, archives: Sequence[Archive]) -> RestoreRequest:
+    """`~/Documents/thesis` -> `thesis` of that root, where something of ~/Documents is archived."""
     path = os.path.expanduser(text)
     for root in sorted({archive.root for archive in archives}, key=len, reverse=True):
         if path.startswith(root.rstrip("/") + "/"):
-            return path.removeprefix(root.rstrip("/") + "/")
-    return text
+            rest = path.removeprefix(root.rstrip("/") + "/")
+            return dataclasses.replace(request, patterns=(rest,), from_root=request.from_root or root)
+    return dataclasses.replace(request, patterns=(text,))
 
 
-def _archives_of(pattern: PathPattern, wish: Wish, archives: Sequence[Archive]) -> list[Archive]:
-    named = [one for one in archives if pattern.is_of(one.item) and wish.scope in {"", one.scope}]
+def _archives_of(pattern: PathPattern, request: RestoreRequest, archives: Sequence[Archive]) -> list[Archive]:
+    """Of each source and item that is meant, the newest archive."""
+    named = [one for one in archives if pattern.is_of(one.item) and _is_meant(one, request)]
     if not named:
         known = f"; there are {len(archives):,} archives in the target" if archives else "; the target is empty"
-        raise UsageError(f"no archive is of {display(pattern.text)}{known}; look for names with find")
-    if wish.at is not None:
-        named = [one for one in named if one.created <= wish.at]
+        filters = " by what --scope, --host, --from-root or --id say" if _filters(request) else ""
+        raise UsageError(f"nothing named {display(pattern.text)} is archived{filters}{known}; look for names with find")
+    if request.at is not None:
+        named = [one for one in named if one.created <= request.at]
         if not named:
-            raise UsageError(f"{display(pattern.text)} was not archived yet on {wish.at:%Y-%m-%d}")
-    newest: dict[tuple[str, str, str], Archive] = {}
-    for one in sorted(named, key=lambda one: (one.created, one.id)):
-        newest[one.scope, one.root, one.item] = one
-    found = list(newest.values())
-    return found if pattern.names_many else [_only(found, pattern, wish)]
+            raise UsageError(f"{display(pattern.text)} was not archived yet on {request.at:%Y-%m-%d}")
+    newest: dict[tuple[Source, str], Archive] = {}
+    for one in sorted(named, key=lambda one: one.order):
+        newest[one.source, one.item] = one
+    return list(newest.values())
 
 
-def _only(found: list[Archive], pattern: PathPattern, wish: Wish) -> Archive:
-    """Where an item of the name is in several scopes, the one of the root at hand is meant."""
-    ours = [one for one in found if wish.root and one.root == wish.root] if len(found) > 1 else found
-    if len(ours) == 1:
-        return ours[0]
-    scopes = ", ".join(sorted({one.scope for one in found}))
-    raise UsageError(f"{display(pattern.text)} is in several scopes ({display(scopes)}): choose one with --scope")
+def _filters(request: RestoreRequest) -> bool:
+    return bool(request.scope or request.host or request.from_root or request.archive_id)
 
 
-def _selection(archive: Archive, patterns: list[PathPattern], wish: Wish, *, below: str) -> Selection:
-    strip = bool(wish.to)
+def _is_meant(archive: Archive, request: RestoreRequest) -> bool:
+    commit = layout.commit_in(archive.manifest)
+    begins = request.archive_id.lower()
+    return (
+        request.scope in {"", archive.scope}
+        and request.host in {"", archive.host}
+        and request.from_root in {"", archive.root}
+        and (not begins or archive.id.startswith(begins) or commit.startswith(begins))
+    )
+
+
+def _only(found: list[Archive], pattern: PathPattern, request: RestoreRequest) -> Archive:
+    """Where several sources have an item of the name, this device's own is meant, and that of the root at hand."""
+    ours = [one for one in found if one.device == request.device and request.device]
+    at_hand = [one for one in ours if one.root == request.root]
+    for candidates in (at_hand, ours, found):
+        if len(candidates) == 1:
+            return candidates[0]
+        if candidates:
+            break
+    raise SeveralSources(
+        f"{display(pattern.text)} was archived from {len(found)} places, listed above: choose one with --from-root, "
+        "--host or --id",
+        found,
+    )
+
+
+def _folders_of(archives: set[Archive]) -> dict[Source, str]:
+    """A folder for each source, where several sources are restored into one place; none where it is one."""
+    scopes: dict[Source, str] = {}
+    for one in sorted(archives, key=lambda one: one.order):
+        scopes[one.source] = one.scope
+    if len(scopes) < 2:
+        return {}
+    names = list(scopes.values())
+    return {
+        source: scope if names.count(scope) == 1 else f"{scope}~{short_hash(repr(source).encode())[:8]}"
+        for source, scope in scopes.items()
+    }
+
+
+def _selection(archive: Archive, patterns: list[PathPattern], request: RestoreRequest, *, below: str) -> Selection:
+    strip = bool(request.to)
 
     def place(path: str) -> str | None:
         for pattern in patterns:
@@ -127,8 +219,8 @@ def _selection(archive: Archive, patterns: list[PathPattern], wish: Wish, *, bel
                 return f"{below}/{rest}" if below else rest
         return None
 
-    destination = os.path.abspath(os.path.expanduser(wish.to)) if wish.to else archive.root
-    if not wish.to and not os.path.isdir(destination):
+    destination = os.path.abspath(os.path.expanduser(request.to)) if request.to else archive.root
+    if not request.to and not os.path.isdir(destination):
         raise UsageError(
             f"{display(archive.item)} was in {display(archive.root)}, which is not here: "
             "say where it shall go with --to"
@@ -157,7 +249,7 @@ class PathPattern:
             path = "/".join(map(_translated, segments)).replace("(?:.*)/", "(?:.*/)?") + "(?:/.*)?"
             self._path = re.compile(path, re.S)
         except re.error as error:
-            raise UsageError(f"{display(text)} is no pattern: {error.msg}") from None
+            raise UsageError(f"{display(text)} is not a pattern: {error.msg}") from None
         self.names_many = wild[0]
 
     def is_of(self, item: str) -> bool:
@@ -189,8 +281,3 @@ def _piece(piece: str) -> str:
         inside = re.sub(r"([\\\[&~|])", r"\\\1", piece[1:-1])  # what re takes, or may come to take, for sets in sets
         return f"[^{inside[1:]}/]" if inside.startswith("!") else f"[{inside}]"
     return re.escape(piece)
-
-
-def everything(wish: Wish) -> Wish:
-    """The same, for all items."""
-    return dataclasses.replace(wish, patterns=(EVERYTHING,))

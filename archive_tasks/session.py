@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote_to_bytes, urlsplit
 
+from archive_tasks.device import device_id
 from archive_tasks.errors import ArchiveTasksError, PluginError, SettingsError, UsageError
 from archive_tasks.guarding import ask_guards
 from archive_tasks.model import Clock, Excluder, FolderExcluder, Guard, Item, NoiseFilter
@@ -90,6 +91,18 @@ class Session:
         self.data = data
         self.wall = wall or (lambda: now)
         self._complained: set[str] = set()
+        self._device = settings.device
+
+    @property
+    def device(self) -> str:
+        """The id of this device: the setting, else the one of the data folder on this machine.
+
+        Raises:
+            ArchiveTasksError: it can neither be read nor written down.
+        """
+        if not self._device:
+            self._device = device_id(self.data)
+        return self._device
 
     def resolve_root(self) -> str:
         """The root as an absolute path without links.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import re
 import types
 import typing
 from collections.abc import Mapping, Sequence
@@ -88,6 +89,7 @@ class Settings:
         root: the folder being kept tidy; empty when a flag must name it.
         target: URL of the target; empty takes the folder store in the user's data directory.
         scope: whose archives these are, as a path in the target; empty takes host and root name.
+        device: name of this device, for containers and shared homes; empty takes a random id, kept in the data folder.
         days: an item is stale when it was last used at least this many days ago.
         clock: name of a registered clock.
         hidden: True judges items whose names begin with a dot; otherwise they are kept.
@@ -114,6 +116,7 @@ class Settings:
     root: str = ""
     target: str = ""
     scope: str = ""
+    device: str = ""
     days: int = 30
     clock: str = "mtime"
     hidden: bool = False
@@ -146,7 +149,13 @@ class Settings:
         _check_range("memory", self.memory, 2 * self.part_size, 1 << 50)
         _check_range("bandwidth", self.bandwidth, 0, 1 << 50)
         _check_range("retry_minutes", self.retry_minutes, 0, 24 * 60)
+        if self.device and not _DEVICE.fullmatch(self.device):
+            raise SettingsError(
+                f"archive.device is {self.device!r}, but must be at most 64 letters, digits and ._-, e.g. lab-server"
+            )
 
+
+_DEVICE = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 NESTED: Mapping[str, type[Any]] = {"clean": CleanSettings, "s3": S3Settings}
 """Settings that are groups of settings."""

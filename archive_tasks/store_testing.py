@@ -58,6 +58,7 @@ class MemoryStore:
         self.url = url
         self.identity = url
         self.storage_class = storage_class
+        self.dates_can_be_set = False
         self.objects: dict[str, bytes] = {}
         self.calls: list[tuple[str, str]] = []
         self.thaws: list[tuple[str, str, int]] = []

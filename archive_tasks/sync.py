@@ -1,6 +1,7 @@
-"""Keeping the catalogue in step with the target: what other devices archived, what is gone, and all of it anew.
+"""Keeping the catalogue in step with the target: what other devices archived, what is missing, and all of it again.
 
-Only manifests that are new here are fetched. Nothing else of the target is read.
+Only manifests that are new here are fetched. Nothing else of the target is read. What is not listed is not forgotten:
+a listing can hide things for a while, and what a receipt promises and the target does not show is damage.
 """
 
 from __future__ import annotations
@@ -8,10 +9,12 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from archive_tasks import layout
 from archive_tasks.catalogue import Catalogue
@@ -25,6 +28,10 @@ from archive_tasks.pace import Patience
 from archive_tasks.store import ObjectInfo, Store
 from archive_tasks.target import check_vault
 
+_DEVICE = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_NAMES_A_DEVICE = 3
+"""From this format on, manifests name the device that made them."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Synced:
@@ -32,13 +39,21 @@ class Synced:
 
     Attributes:
         new: archives that the catalogue did not have, or not with their entries.
-        gone: number of archives that the target has no more.
+        missing: archives of the catalogue whose manifests the target does not list.
         unreadable: manifests that are no help, and why.
+        listed: every manifest that the target lists, by key.
     """
 
     new: tuple[Archive, ...]
-    gone: int
+    missing: tuple[Archive, ...]
     unreadable: tuple[Failure, ...]
+    listed: Mapping[str, ObjectInfo]
+
+
+def list_manifests(store: Store, patience: Patience) -> dict[str, ObjectInfo]:
+    """Every manifest that the target lists, by key: one LIST request for each thousand."""
+    listed = patience.ask(lambda: list(store.list(layout.MANIFESTS)))
+    return {info.key: info for info in listed if layout.manifest_name(info.key)}
 
 
 def sync(
@@ -51,20 +66,21 @@ def sync(
     wanted: Callable[[str], bool] = lambda _key: True,
     on_progress: Callable[[int, int], None] = lambda _done, _all: None,
 ) -> Synced:
-    """Fetch the manifests that are new, and forget archives whose manifests are gone.
+    """Fetch the manifests that are new.
 
     Args:
         wanted: which manifests, by key; the others stay as they are.
         on_progress: told how many of how many were fetched.
 
     Raises:
-        StoreError: the target cannot be listed or read.
+        StoreError: the target cannot be listed or read, or is not the one that it was.
     """
-    listed = {info.key: info for info in patience.ask(lambda: list(store.list(layout.MANIFESTS)))}
-    present = {archive_id: info for info in listed.values() if (archive_id := layout.archive_id_in(info.key))}
-    gone = _forget_gone(store, catalogue, present, now)
-    new = [info for archive_id, info in present.items() if wanted(info.key) and _is_new(catalogue, archive_id, info)]
-    fetcher = _Fetcher(store, catalogue, patience, now)
+    listed = list_manifests(store, patience)
+    missing = [known.archive for known in catalogue.archives() if known.archive.manifest not in listed]
+    if missing:  # an empty mount point lists nothing, and says nothing about what was archived
+        patience.ask(lambda: check_vault(store, catalogue.fact("vault")))
+    new = [info for info in listed.values() if wanted(info.key) and _is_new(catalogue, info)]
+    fetcher = Fetcher(store, catalogue, patience, now)
     archives: list[Archive] = []
     unreadable: list[Failure] = []
     with ThreadPoolExecutor(concurrency) as pool:
@@ -72,25 +88,32 @@ def sync(
             archives += [answer] if isinstance(answer, Archive) else []
             unreadable += [answer] if isinstance(answer, Failure) else []
             on_progress(done, len(new))
-    return Synced(new=tuple(archives), gone=gone, unreadable=tuple(unreadable))
+    return Synced(new=tuple(archives), missing=tuple(missing), unreadable=tuple(unreadable), listed=listed)
 
 
-def _forget_gone(store: Store, catalogue: Catalogue, present: dict[str, ObjectInfo], now: datetime) -> int:
-    gone = [known.archive.id for known in catalogue.archives() if known.archive.id not in present]
-    if gone:  # an empty mount point lists nothing, and says nothing about what was archived
-        check_vault(store, catalogue.fact("vault"))
-    for archive_id in gone:
-        catalogue.forget(archive_id, now=now, why="its manifest is in the target no more")
-    return len(gone)
+def forget_unlisted(catalogue: Catalogue, synced: Synced, *, now: datetime) -> int:
+    """Forget archives that are not listed, for a catalogue that shall hold what the target does.
+
+    What this device has a receipt for stays: that it is missing is damage, and not to be forgotten by the way.
+    """
+    number = 0
+    for archive in synced.missing:
+        known = catalogue.known(archive.manifest)
+        if known and not known.receipt:
+            catalogue.forget(archive.manifest, now=now, why="the target does not list its manifest")
+            number += 1
+    return number
 
 
-def _is_new(catalogue: Catalogue, archive_id: str, info: ObjectInfo) -> bool:
-    """A manifest is never changed; one of another size under a known id was written by two devices at once."""
-    known = catalogue.known(archive_id)
-    return known is None or known.archive.manifest_size != info.size or not is_indexed(catalogue, archive_id)
+def _is_new(catalogue: Catalogue, info: ObjectInfo) -> bool:
+    """A manifest is never changed; one of another size than was written is looked at."""
+    known = catalogue.known(info.key)
+    return known is None or known.archive.manifest_size != info.size or not is_indexed(catalogue, info.key)
 
 
-class _Fetcher:
+class Fetcher:
+    """Takes manifests of the target into the catalogue."""
+
     def __init__(self, store: Store, catalogue: Catalogue, patience: Patience, now: datetime) -> None:
         self._store = store
         self._catalogue = catalogue
@@ -109,15 +132,16 @@ class _Fetcher:
         lines = read_lines(_hashed(self._store.read(info.key), digest))
         header, line = next(lines)
         archive = archive_of(header, info.key, target=self._store.url, manifest_size=info.size)
-        keeper = EntryKeeper(self._catalogue, archive.id)
+        keeper = EntryKeeper(self._catalogue, archive.manifest)
         keep_lines(keeper, _all_of(header, line, lines))
-        known = self._catalogue.known(archive.id)
-        receipt = known.receipt if known and known.receipt else None
+        known = self._catalogue.known(archive.manifest)
+        if known and known.receipt and known.receipt.manifest_sha256 != digest.hexdigest():
+            raise ManifestError("it is not as this device wrote it: run verify")
         self._catalogue.record(
             _with_own_knowledge(archive, known),
             run=known.run if known else None,
             seen=known.seen if known else "",
-            receipt=receipt if receipt and receipt.manifest_sha256 == digest.hexdigest() else None,
+            receipt=known.receipt if known else None,
             now=self._now,
             also=keeper.keep,
         )
@@ -125,16 +149,17 @@ class _Fetcher:
 
 
 def archive_of(header: Record, key: str, *, target: str, manifest_size: int = 0) -> Archive:
-    """The archive that a manifest's header speaks of.
+    """The archive that a manifest's header tells of.
 
     Raises:
         ManifestError: the header lacks something, or is another archive's than the key says.
     """
-    if header.get("id") != layout.archive_id_in(key):
+    name = layout.manifest_name(key)
+    if name is None or (header.get("id"), str(header.get("commit", ""))) != (name.id, name.commit):
         raise ManifestError(f"the manifest {display(key)} is another archive's than its name says")
     try:
         return Archive(
-            id=str(header["id"]),
+            id=name.id,
             item=name_in(header, "item"),
             root=name_in(header, "root"),
             scope=_text(header["scope"]),
@@ -145,9 +170,26 @@ def archive_of(header: Record, key: str, *, target: str, manifest_size: int = 0)
             created=datetime.fromisoformat(header["created"]).astimezone(UTC),
             host=_text(header["host"]),
             manifest_size=manifest_size,
+            replaces=_key_in(header, "replaces", lambda text: layout.manifest_name(text) is not None),
+            data=_key_in(header, "data", lambda text: layout.attempt_of(text) == text),
+            **_who(header),
         )
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise ManifestError(f"the manifest {display(key)} is damaged: its first line lacks something") from error
+
+
+def _who(header: Record) -> dict[str, Any]:
+    """The device and the number; formats 1 and 2 named neither."""
+    if header["format"] < _NAMES_A_DEVICE:
+        return {}
+    if not _DEVICE.fullmatch(header["device"]):
+        raise ValueError("device")
+    return {"device": header["device"], "number": _amount(header["number"])}
+
+
+def _key_in(header: Record, field: str, is_one: Callable[[str], bool]) -> str:
+    text = header.get(field)
+    return text if isinstance(text, str) and is_one(text) else ""
 
 
 def _text(value: object) -> str:
@@ -163,10 +205,12 @@ def _amount(value: object) -> int:
 
 
 def _with_own_knowledge(archive: Archive, known: Known | None) -> Archive:
-    """The class that an archive was written to is known to the device that made it alone."""
+    """What the target does not tell: the class that it was written to, and that another device took it over."""
     if known is None:
         return archive
-    return dataclasses.replace(archive, storage_class=known.archive.storage_class)
+    mine = known.archive
+    device = mine.device or archive.device
+    return dataclasses.replace(archive, storage_class=mine.storage_class, device=device, root=mine.root)
 
 
 def _hashed(chunks: Iterable[bytes], digest: hashlib._Hash) -> Iterator[bytes]:

@@ -126,6 +126,10 @@ def find(c: Context, what: str, target: str | None = None, json: bool = False) -
         "all": "everything in the target",
         "to": "folder to restore into (default: back to where it was)",
         "at": "the newest archive made up to this date, e.g. 2026-05-01",
+        "id": "the archive whose id begins like this, as candidates are listed",
+        "from-root": "only what was archived from this folder",
+        "host": "only what was archived on this host",
+        "root": "the folder being kept tidy: whose items are meant, and where they go back to",
         "scope": "only archives of this scope",
         "target": _TARGET,
         "overwrite": "replace files that are there with other contents",
@@ -145,6 +149,10 @@ def restore(
     all: bool = False,  # noqa: A002 - the flag's name
     to: str | None = None,
     at: str | None = None,
+    id: str | None = None,  # noqa: A002 - the flag's name
+    from_root: str | None = None,
+    host: str | None = None,
+    root: str | None = None,
     scope: str | None = None,
     target: str | None = None,
     overwrite: bool = False,
@@ -159,28 +167,31 @@ def restore(
     """Bring archived items, folders or single files back."""
     from archive_tasks import verbs_restoring
 
-    return verbs_restoring.restore(
-        c,
-        verbs_restoring.patterns_of(what, also, everything=all),
-        {"scope": scope, "target": target},
-        to=to,
-        at=at,
+    wanted = verbs_restoring.RestoreOptions(
+        patterns=tuple(verbs_restoring.patterns_of(what, also, everything=all)),
+        to=to or "",
+        at=at or "",
+        archive_id=id or "",
+        from_root=from_root or "",
+        host=host or "",
         conflict=verbs_restoring.conflict_of(overwrite=overwrite, skip=skip_existing, both=both),
-        tier=tier,
+        tier=tier or "",
         wait=wait,
         yes=yes,
         dry_run=dry_run or bool(c.config.run.dry),
-        json_document=json,
     )
+    flags = {"scope": scope, "target": target, "root": root}
+    return verbs_restoring.restore(c, wanted, flags, json_document=json)
 
 
 @archive_task(
     help={
         "item": "only the archives of this item",
         "target": _TARGET,
-        "read-data": "read every byte, whatever the target says of it",
+        "read-data": "read every byte, unpack every pack, whatever the target says of it",
         "sample": "read this share of the objects, e.g. 5%",
         "quick": "read nothing: presence, size, and checksums where they are proof",
+        "repair": "write manifests again that are missing, from their copies or this device's catalogue",
         "json": _JSON,
     }
 )
@@ -191,30 +202,51 @@ def verify(
     read_data: bool = False,
     sample: str | None = None,
     quick: bool = False,
+    repair: bool = False,
     json: bool = False,
 ) -> Document:
     """Make sure that the target holds every archive, whole and unchanged."""
-    from archive_tasks import verbs_care
+    from archive_tasks import verbs_verify
 
-    return verbs_care.verify(
-        c, item, {"target": target}, read_data=read_data, sample=sample, quick=quick, json_document=json
-    )
+    wanted = verbs_verify.options(item=item, read_data=read_data, sample=sample, quick=quick, repair=repair)
+    return verbs_verify.verify(c, wanted, {"target": target}, json_document=json)
 
 
 @archive_task(
-    help={"target": _TARGET, "rebuild": "read every manifest of the target anew", "json": _JSON},
+    help={
+        "target": _TARGET,
+        "rebuild": "read every manifest of the target again",
+        "adopt": "take over the archives of another device, by the name of its host",
+        "moved": "take over the archives of a root that had this path before; --root is where it is now",
+        "root": "the folder being kept tidy, for --moved",
+        "forget": "forget a target that was emptied or exchanged on purpose; changes nothing in it",
+        "yes": "do not ask",
+        "json": _JSON,
+    },
 )
-def catalogue(c: Context, target: str | None = None, rebuild: bool = False, json: bool = False) -> Document:
+def catalogue(
+    c: Context,
+    target: str | None = None,
+    rebuild: bool = False,
+    adopt: str | None = None,
+    moved: str | None = None,
+    root: str | None = None,
+    forget: bool = False,
+    yes: bool = False,
+    json: bool = False,
+) -> Document:
     """Bring this machine's catalogue in step with the target."""
-    from archive_tasks import verbs_care
+    from archive_tasks import verbs_catalogue
 
-    return verbs_care.catalogue(c, {"target": target}, rebuild=rebuild, json_document=json)
+    wanted = verbs_catalogue.options(rebuild=rebuild, adopt=adopt, moved=moved, forget=forget, yes=yes)
+    return verbs_catalogue.catalogue(c, wanted, {"target": target, "root": root}, json_document=json)
 
 
 @archive_task(
     help={
         "orphans": "remove objects of runs that never finished",
         "grace": "leave alone what is younger than so many days (default 14, at least 8)",
+        "max-share": "percentage of the target's objects or bytes that may go (default 10)",
         "target": _TARGET,
         "yes": "do not ask",
         "dry-run": "show what would be removed; remove nothing",
@@ -225,23 +257,18 @@ def prune(
     c: Context,
     orphans: bool = False,
     grace: str | None = None,
+    max_share: str | None = None,
     target: str | None = None,
     yes: bool = False,
     dry_run: bool = False,
     json: bool = False,
 ) -> Document:
     """Remove what no archive needs: objects of runs that never finished."""
-    from archive_tasks import verbs_care
+    from archive_tasks import verbs_prune
 
-    return verbs_care.prune(
-        c,
-        {"target": target},
-        orphans=orphans,
-        grace=grace,
-        yes=yes,
-        dry_run=dry_run or bool(c.config.run.dry),
-        json_document=json,
-    )
+    dry_run = dry_run or bool(c.config.run.dry)
+    wanted = verbs_prune.options(orphans=orphans, grace=grace, max_share=max_share, yes=yes, dry_run=dry_run)
+    return verbs_prune.prune(c, {"target": target}, wanted, json_document=json)
 
 
 @archive_task(

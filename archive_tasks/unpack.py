@@ -89,12 +89,12 @@ def unpack(order: UnpackOrder) -> list[Result]:
 def _write_span(destination: Destination, data: bytes, span: Span) -> Iterator[Result]:
     sane = [one for one in span.files if (one.within or 0) + one.size <= LARGEST_UNPACKED]
     yield from (
-        Result(one.path, problem="its manifest says that it lies where no frame can reach")
+        Result(one.path, problem="its manifest gives an impossible position in the pack")
         for one in span.files
         if one not in sane
     )
     try:
-        contents = _contents(data, sane)
+        contents = contents_of(data, sane)
     except ValueError as error:
         yield from (
             Result(one.path, problem=f"its pack is damaged in the target: {error}", damaged=True) for one in sane
@@ -105,7 +105,8 @@ def _write_span(destination: Destination, data: bytes, span: Span) -> Iterator[R
         yield _write(destination, one, contents[begin : begin + one.size])
 
 
-def _contents(data: bytes, files: Sequence[WantedFile]) -> bytes:
+def contents_of(data: bytes, files: Sequence[WantedFile]) -> bytes:
+    """What holds the files: a frame, unpacked as far as they need it, or the file itself. Raises ValueError."""
     if not files or files[0].within is None:
         return data
     return unpack_frame(data, max((one.within or 0) + one.size for one in files))

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from archive_tasks import clean as cleaning_up
+from archive_tasks import layout
 from archive_tasks import report_cleaning as reporting
 from archive_tasks.aside import Aside
 from archive_tasks.catalogue import Catalogue
@@ -22,8 +23,8 @@ from archive_tasks.evidence import Witness
 from archive_tasks.gate import Gate
 from archive_tasks.leave import Leaving
 from archive_tasks.model import Failure, Plan
-from archive_tasks.names import display
-from archive_tasks.opened import existing_target, new_pace, new_patience, one_run_at_a_time
+from archive_tasks.names import display, key_segment
+from archive_tasks.opened import bring_in_step, existing_target, new_pace, new_patience, one_run_at_a_time
 from archive_tasks.prices import dollars_text, read_prices
 from archive_tasks.prove import Sending
 from archive_tasks.report import Document, count_text
@@ -97,7 +98,9 @@ def clean_root(session: Session, wanted: Wish, console: Console) -> Document:
             note = noting(catalogue, session)
             for where, problem in cleaning_up.recover(aside, note):
                 console.warn(f"{display(where)}: {problem}")
-            plan, cleaning = _planned(session, catalogue, aside.slots(), wanted)
+            plan = make_plan(session)
+            _learn_of_newer(session, target, plan, console)
+            cleaning = _planned(session, catalogue, plan, aside.slots(), wanted)
             is_agreed = (
                 bool(wanted.agreed) and not cleaning.due and {one.item for one in cleaning.candidates} <= wanted.agreed
             )
@@ -153,17 +156,28 @@ def warn_of_one_disk(session: Session, root: str, target: str, console: Console)
         )
 
 
-def _planned(session: Session, catalogue: Catalogue, slots: list[Slot], wanted: Wish) -> tuple[Plan, Cleaning]:
-    plan = make_plan(session)
-    cleaning = cleaning_up.plan_cleaning(
+def _learn_of_newer(session: Session, target: Target, plan: Plan, console: Console) -> None:
+    """Only the newest archive of an item frees it, and one may have been made that is not known here."""
+    segments = {key_segment(one.item.name) for one in plan.to_archive}
+
+    def is_of_these(key: str) -> bool:
+        name = layout.manifest_name(key)
+        return name is not None and name.item in segments
+
+    patience = new_patience(session, new_pace(session), console)
+    bring_in_step(session, target.store, target.catalogue, patience, console, wanted=is_of_these)
+
+
+def _planned(session: Session, catalogue: Catalogue, plan: Plan, slots: list[Slot], wanted: Wish) -> Cleaning:
+    return cleaning_up.plan_cleaning(
         plan,
         catalogue,
         slots,
+        device=session.device,
         limits=session.settings.clean,
         free=_lacking(plan.root, wanted.free),
         now=session.now,
     )
-    return plan, cleaning
 
 
 def _lacking(root: str, wanted: int | None) -> int | None:
@@ -180,7 +194,8 @@ def _dry_run(session: Session, root: str, catalogue: Catalogue, wanted: Wish, co
         slots = Aside.glance(root_fd)
     finally:
         os.close(root_fd)
-    plan, cleaning = _planned(session, catalogue, slots, wanted)
+    plan = make_plan(session)
+    cleaning = _planned(session, catalogue, plan, slots, wanted)
     _show(plan, cleaning, session.settings.clean, console)
     console.say("a dry run: nothing was touched, and the target was not asked")
     return reporting.dry_clean_document(root, catalogue.target, session.settings.clean, cleaning)

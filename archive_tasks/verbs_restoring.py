@@ -3,27 +3,32 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from archive_tasks import layout
 from archive_tasks import report_restoring as reporting
-from archive_tasks.catalogue import Catalogue, catalogue_path
+from archive_tasks.catalogue import Catalogue
 from archive_tasks.chain import PartlyFailed, refuse_help, session_of
 from archive_tasks.console import Console
 from archive_tasks.errors import Interrupted, UsageError
+from archive_tasks.model import Archive
 from archive_tasks.names import display, key_segment
-from archive_tasks.opened import bring_in_step, new_pace, new_patience, root_of, target_of
+from archive_tasks.opened import bring_in_step, new_pace, new_patience, open_catalogue, root_of, target_of
 from archive_tasks.pace import Patience
 from archive_tasks.prices import Prices, dollars_text, read_prices
 from archive_tasks.report import Document, count_text, size_text
 from archive_tasks.restored import note_restored
-from archive_tasks.selection import EVERYTHING, Selection, Wish, select
+from archive_tasks.selection import EVERYTHING, RestoreRequest, Selected, Selection, SeveralSources, select, short_id
 from archive_tasks.session import Session
 from archive_tasks.staleness import nanoseconds
 from archive_tasks.store import Store
 from archive_tasks.stub import forget_stub
+from archive_tasks.sync import Synced
 
 _SHORTEST_POLL, _LONGEST_POLL = 1.0, 300.0
 
@@ -31,45 +36,121 @@ _SHORTEST_POLL, _LONGEST_POLL = 1.0, 300.0
 # -- restore ------------------------------------------------------------------------------------------
 
 
-def restore(
-    c: Any,
-    patterns: Sequence[str],
-    flags: Mapping[str, Any],
-    *,
-    to: str | None,
-    at: str | None,
-    conflict: str,
-    tier: str | None,
-    wait: bool,
-    yes: bool,
-    dry_run: bool,
-    json_document: bool,
-) -> Document:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestoreOptions:
+    """What was asked for beside the settings; see the task's flags."""
+
+    patterns: tuple[str, ...]
+    to: str = ""
+    at: str = ""
+    archive_id: str = ""
+    from_root: str = ""
+    host: str = ""
+    conflict: str = "refuse"
+    tier: str = ""
+    wait: bool = False
+    yes: bool = False
+    dry_run: bool = False
+
+
+def restore(c: Any, wanted: RestoreOptions, flags: Mapping[str, Any], *, json_document: bool) -> Document:
     """Bring back what the patterns name."""
-    console = Console(json_document=json_document)
-    session = session_of(c, flags)
+    return restore_named(session_of(c, flags), wanted, Console(json_document=json_document))
+
+
+def restore_named(session: Session, wanted: RestoreOptions, console: Console) -> Document:
+    """All of `restore`: its document is printed where it was asked for, whatever came of it."""
     prices = read_prices(session.settings.prices)
     url = target_of(session)
     store = session.open_store(url)
-    wish = Wish(
-        patterns=tuple(patterns),
-        at=moment(at) if at else None,
-        scope=session.settings.scope if "scope" in session.settings.flagged else "",
-        to=to or "",
-        root=root_of(session),
-    )
-    with Catalogue(catalogue_path(session.data, url), target=url) as opened:
+    with open_catalogue(session, url) as opened:
         patience = new_patience(session, new_pace(session), console)
-        bring_in_step(session, store, opened, patience, console, wanted=_manifests_of(patterns))
+        synced = bring_in_step(session, store, opened, patience, console, wanted=_manifests_of(wanted.patterns))
         if not opened.archives() and not store.exists():
             raise UsageError(f"there is no target {display(url)}: give the right one with --target")
-        selections = select(wish, [known.archive for known in opened.archives()])
-        run = _Restoring(session, store, opened, console, prices, conflict=conflict, tier=tier, yes=yes)
-        document = run.carry_out(selections, wait=wait, dry_run=dry_run)
-    if json_document:
+        selected = _selected(_request(session, wanted, opened), opened, console)
+        _say_what_else(selected, synced, console)
+        run = _Restoring(session, store, opened, console, prices, wanted)
+        document = run.carry_out(selected.selections)
+    document["elsewhere"] = [candidate_document(one) for one in selected.elsewhere]
+    if console.is_for_json:
         console.document(document)
     run.end(document)
+    if selected.elsewhere:
+        raise PartlyFailed(
+            f"{count_text(len(selected.elsewhere), 'item was', 'items were')} not restored, see above: this device "
+            "never archived from where they were, so say where to with --to"
+        )
     return document
+
+
+def _request(session: Session, wanted: RestoreOptions, opened: Catalogue) -> RestoreRequest:
+    root = root_of(session)
+    return RestoreRequest(
+        patterns=wanted.patterns,
+        at=moment(wanted.at) if wanted.at else None,
+        scope=session.settings.scope if "scope" in session.settings.flagged else "",
+        host=wanted.host,
+        from_root=os.path.realpath(os.path.expanduser(wanted.from_root)) if wanted.from_root else "",
+        archive_id=_hex_of(wanted.archive_id),
+        to=wanted.to,
+        device=session.device,
+        root=root,
+        roots=frozenset(opened.roots() | ({root} if root else set())),
+    )
+
+
+def _hex_of(archive_id: str) -> str:
+    if archive_id and not re.fullmatch(r"[0-9a-fA-F]{4,32}", archive_id):
+        raise UsageError(f"--id is {archive_id!r}, but must be the beginning of an id, at least 4 of its digits")
+    return archive_id
+
+
+def _selected(request: RestoreRequest, opened: Catalogue, console: Console) -> Selected:
+    """What the request comes to; where it is not clear, the candidates are shown. Raises UsageError."""
+    try:
+        selected = select(request, [known.archive for known in opened.archives()])
+    except SeveralSources as error:
+        console.show_rows(reporting.CANDIDATE_COLUMNS, reporting.candidate_rows(error.candidates))
+        raise
+    if selected.elsewhere and not selected.selections:
+        console.show_rows(reporting.CANDIDATE_COLUMNS, reporting.candidate_rows(selected.elsewhere))
+        first = selected.elsewhere[0]
+        raise UsageError(
+            f"this device never archived from {display(first.root)}, so nothing is written there: say where to with "
+            f"restore {reporting.command_of(first)} --to FOLDER"
+        )
+    return selected
+
+
+def _say_what_else(selected: Selected, synced: Synced, console: Console) -> None:
+    for archive in selected.elsewhere:
+        console.warn(
+            f"{display(archive.item)} of {display(archive.host)}:{display(archive.root)} is not restored: restore "
+            f"{reporting.command_of(archive)} --to FOLDER"
+        )
+    if selected.others:
+        console.say("archives of that name from other places, not chosen:", style="dim")
+        console.show_rows(reporting.CANDIDATE_COLUMNS, reporting.candidate_rows(selected.others))
+    missing = {archive.manifest for archive in synced.missing}
+    for one in selected.selections:
+        if one.archive.manifest in missing:
+            console.warn(
+                f"the manifest of {display(one.archive.item)} is not listed in the target; it is restored by what this "
+                "device knows of it: run verify --repair"
+            )
+
+
+def candidate_document(archive: Archive) -> Document:
+    """An archive that can be chosen, as a part of a document."""
+    return {
+        "item": archive.item,
+        "root": archive.root,
+        "host": archive.host,
+        "created": archive.created.isoformat(),
+        "bytes": archive.bytes,
+        "id": short_id(archive),
+    }
 
 
 def moment(text: str) -> datetime:
@@ -88,8 +169,13 @@ def _manifests_of(patterns: Sequence[str]) -> Any:
     names = [pattern.strip("/").split("/")[0] for pattern in patterns]
     if any(set(name) & set("*?[~") or pattern.startswith("/") for name, pattern in zip(names, patterns, strict=True)):
         return lambda _key: True
-    segments = [f"/{key_segment(name)}~" for name in names]
-    return lambda key: any(segment in key for segment in segments)
+    segments = {key_segment(name) for name in names}
+
+    def is_of_these(key: str) -> bool:
+        name = layout.manifest_name(key)
+        return name is not None and name.item in segments
+
+    return is_of_these
 
 
 class _Restoring:
@@ -102,32 +188,28 @@ class _Restoring:
         catalogue: Catalogue,
         console: Console,
         prices: Prices,
-        *,
-        conflict: str,
-        tier: str | None,
-        yes: bool,
+        wanted: RestoreOptions,
     ) -> None:
         self._session = session
         self._store = store
         self._catalogue = catalogue
         self._console = console
         self._prices = prices
-        self._conflict = conflict
-        self._tier = tier
-        self._yes = yes
+        self._wanted = wanted
 
-    def carry_out(self, selections: Sequence[Selection], *, wait: bool, dry_run: bool) -> Document:
+    def carry_out(self, selections: Sequence[Selection]) -> Document:
+        """Restore, or show what would be."""
         from archive_tasks import thaw
 
-        cold = self._look_for_cold(selections, always=dry_run)
-        if dry_run:
+        cold = self._look_for_cold(selections, always=self._wanted.dry_run)
+        if self._wanted.dry_run:
             return self._show_plan(selections, cold)
         restored = self._run(selections, cold.keys)
         if restored.frozen and not cold.keys:
             cold = thaw.look(restored.frozen, self._store, patience=self._patience(), concurrency=self._concurrency)
         if cold.frozen:
             self._have_thawed(cold)
-        if cold.keys and wait:
+        if cold.keys and self._wanted.wait:
             self._wait_for(cold.keys)
             restored = self._run(selections, frozenset())
             cold = thaw.Cold(frozen=(), thawing=())
@@ -226,7 +308,7 @@ class _Restoring:
             restored = restoring.restore(
                 selections,
                 means,
-                on_conflict=self._conflict,  # type: ignore[arg-type]
+                on_conflict=self._wanted.conflict,  # type: ignore[arg-type]
                 frozen=frozen,
                 continued=self._begin,
             )
@@ -234,12 +316,12 @@ class _Restoring:
         return restored
 
     def _begin(self, selection: Selection) -> bool:
-        return self._catalogue.begin_restore(selection.archive.id, selection.destination, now=self._session.now)
+        return self._catalogue.begin_restore(selection.archive.manifest, selection.destination, now=self._session.now)
 
     def _remember(self, selections: Sequence[Selection], restored: Any) -> None:
         failed = len(restored.failed) + len(restored.frozen)
         for one in selections:
-            self._catalogue.end_restore(one.archive.id, one.destination, now=self._session.wall(), failed=failed)
+            self._catalogue.end_restore(one.archive.manifest, one.destination, now=self._session.wall(), failed=failed)
             place = one.place(one.archive.item)
             if one.is_whole and place and not restored.frozen:
                 path = os.path.join(os.path.realpath(one.destination), place)
@@ -268,10 +350,10 @@ class _Restoring:
     def _chosen_tier(self, ways: Sequence[Any]) -> str:
         from archive_tasks import thaw
 
-        if self._tier:
-            return thaw.check_tier(self._tier, list(ways))
+        if self._wanted.tier:
+            return thaw.check_tier(self._wanted.tier, list(ways))
         cheapest = min(ways, key=lambda way: way.dollars).tier if ways else "Standard"
-        if self._yes:
+        if self._wanted.yes:
             return str(cheapest)
         if not self._console.can_ask:
             raise UsageError(

@@ -89,7 +89,7 @@ def noting(catalogue: Catalogue, session: Session) -> Callable[[str, Slot], None
 
     def note(what: str, slot: Slot) -> None:
         state = slot.state
-        about = {"item": state.item, "archive": state.archive_id} if state else {}
+        about = {"item": state.item, "archive": state.archive_id, "manifest": state.manifest} if state else {}
         catalogue.note(what, now=session.wall(), slot=slot.name, **about)
 
     return note

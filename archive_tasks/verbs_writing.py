@@ -9,14 +9,15 @@ from typing import Any
 from archive_tasks import archive as archiving
 from archive_tasks import report as reporting
 from archive_tasks import setup_target
+from archive_tasks.already_there import newest_of
 from archive_tasks.catalogue import Catalogue, catalogue_path
 from archive_tasks.chain import PartlyFailed, chain_of, end_with, session_of
 from archive_tasks.console import Console
 from archive_tasks.doctor import summary, verdict_to_json
 from archive_tasks.errors import Interrupted, StoreUnusable, UsageError
-from archive_tasks.model import Failure, Outcome, Plan
+from archive_tasks.model import Failure, Outcome, Plan, Source
 from archive_tasks.names import display
-from archive_tasks.opened import one_run_at_a_time
+from archive_tasks.opened import one_run_at_a_time, open_catalogue
 from archive_tasks.processes import processes
 from archive_tasks.report import Document
 from archive_tasks.session import Session
@@ -64,7 +65,7 @@ def doctor(c: Any, flags: Mapping[str, Any], *, json_document: bool) -> Document
             f"the target {display(target)} does not exist yet; create it with setup --target {display(target)}"
         )
     console.say(f"examining {display(target)}")
-    with Catalogue(catalogue_path(session.data, target), target=target) as catalogue:
+    with open_catalogue(session, target) as catalogue:
         verdict = examine(store, catalogue, now=session.now, on_answer=console.show_answer)
     for line in summary(verdict, store.probes()):
         console.say(line, style="bold")
@@ -134,7 +135,7 @@ def _ask_to_go_on(plan: Plan, session: Session, store: Store, console: Console) 
 def _carry_out(session: Session, plan: Plan, store: Store, console: Console, *, yes: bool) -> Outcome:
     path = catalogue_path(session.data, store.url)
     files = sum(decision.files or 0 for decision in plan.to_archive)
-    with processes(files=files) as packing, one_run_at_a_time(path), Catalogue(path, target=store.url) as catalogue:
+    with processes(files=files) as packing, one_run_at_a_time(path), open_catalogue(session, store.url) as catalogue:
         target = open_target(
             store,
             catalogue,
@@ -142,7 +143,7 @@ def _carry_out(session: Session, plan: Plan, store: Store, console: Console, *, 
             may_create=lambda missing: may_create(missing, session, console, yes=yes),
             on_answer=lambda _probe, _answer: None,
         )
-        _check_room(plan, target)
+        _check_room(plan, session.device, target)
         _say_how_proven(target, console)
         with console.progress() as progress:
             return archiving.archive(plan, session, target, progress=progress, helpers=packing)
@@ -176,16 +177,25 @@ def _known_already(plan: Plan, session: Session, store: Store) -> int:
     path = catalogue_path(session.data, store.url)
     if not os.path.exists(path):
         return 0
-    with Catalogue(path) as catalogue:
-        there = {(one.archive.root, one.archive.item, one.archive.bytes) for one in catalogue.archives()}
-    return sum((plan.root, one.item.name, one.bytes) in there for one in plan.to_archive)
+    with open_catalogue(session, store.url) as catalogue:
+        there = _known_sizes(plan, session.device, catalogue)
+    return sum(one.bytes in there.get(one.item.name, ()) for one in plan.to_archive)
 
 
-def _check_room(plan: Plan, target: Target) -> None:
+def _known_sizes(plan: Plan, device: str, catalogue: Catalogue) -> dict[str, list[int]]:
+    """Bytes of the newest archives of the root's items, by name, as far as the catalogue knows."""
+    source = Source(device, "", plan.root)
+    return {
+        one.item.name: [known.archive.bytes for known in newest_of(catalogue, source, one.item.name)]
+        for one in plan.to_archive
+    }
+
+
+def _check_room(plan: Plan, device: str, target: Target) -> None:
     """A target on this machine could otherwise fill the very disk that was to be freed."""
     free = target.store.free_bytes()
-    there = {(one.archive.root, one.archive.item, one.archive.bytes) for one in target.catalogue.archives()}
-    new = (one for one in plan.to_archive if (plan.root, one.item.name, one.bytes) not in there)
+    there = _known_sizes(plan, device, target.catalogue)
+    new = (one for one in plan.to_archive if one.bytes not in there[one.item.name])
     needed = sum(decision.bytes or 0 for decision in new)
     if free is not None and needed > free:
         raise StoreUnusable(

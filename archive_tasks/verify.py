@@ -1,31 +1,38 @@
 """Target against manifests: is every archive there, whole, and as it was written?
 
 Nothing is changed and nothing is thawed. What a store says of an object is believed as far as the doctor found its
-word to be proof; otherwise the object is read.
+word to be proof; otherwise the object is read. What this device has a receipt for must be there, whatever is listed.
 """
 
 from __future__ import annotations
 
 import hashlib
 import random as random_module
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from archive_tasks import layout
 from archive_tasks.archived_objects import ArchivedObject, objects_in
 from archive_tasks.errors import EntryError, ManifestError, ObjectFrozen, ObjectMissing
+from archive_tasks.fetch_plan import Fetch
 from archive_tasks.manifest import Record, name_in, read_manifest
 from archive_tasks.manifest_entry import ManifestEntry, entry_of
-from archive_tasks.model import Failure
+from archive_tasks.model import Archive, Failure
 from archive_tasks.names import display
 from archive_tasks.pace import Patience
 from archive_tasks.pack import unpack_frame
+from archive_tasks.packed_entries import packed_problems
 from archive_tasks.store import ObjectInfo, Store
+from archive_tasks.sync import archive_of, list_manifests
 from archive_tasks.unpack import LARGEST_UNPACKED
 
 _RANGE = 16 * 1024 * 1024
+_READ_AHEAD = 4
+_MISSING = "it is missing"
+NOT_LISTED = "its manifest is missing: verify --repair writes it again where it can"
 
 
 @dataclass(slots=True)
@@ -39,7 +46,10 @@ class Verified:
         unread: objects of which only presence and size are known.
         frozen: objects in a cold class, which were not read.
         damaged: archive, object or file, and what is wrong with it.
-        orphans: data that no manifest speaks of, by attempt: (objects, bytes).
+        replaced: damaged archives whose items were archived again as a whole, by the key of their manifest.
+        missing: archives that this device has receipts for, and whose manifests are not there.
+        uncommitted: attempts that hold a copy of their manifest, which is not there itself.
+        orphans: attempts that nothing refers to: (objects, bytes).
     """
 
     archives: int = 0
@@ -50,6 +60,9 @@ class Verified:
     unread: int = 0
     frozen: int = 0
     damaged: list[Failure] = field(default_factory=list)
+    replaced: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    uncommitted: list[str] = field(default_factory=list)
     orphans: dict[str, tuple[int, int]] = field(default_factory=dict)
 
 
@@ -67,22 +80,41 @@ class Ask(NamedTuple):
     quick: bool = False
 
 
+class Promise(NamedTuple):
+    """What a receipt of this device says: this archive is in the target, with a manifest of this SHA-256.
+
+    Attributes:
+        lines: of its manifest, as this device keeps them. Raises ManifestError where it does not.
+    """
+
+    archive: Archive
+    sha256: str
+    lines: Callable[[], Iterator[Record]]
+
+
+class _Looked(NamedTuple):
+    """One archive that was looked at. `archive` is None where its manifest cannot be read."""
+
+    archive: Archive | None
+    problems: list[Failure]
+
+
 def verify(
     store: Store,
     ask: Ask,
     *,
     patience: Patience,
     concurrency: int,
-    wanted: Callable[[str], bool] = lambda _key: True,
-    written: Callable[[str], str] = lambda _key: "",
+    wanted: Callable[[str], bool] | None = None,
+    promised: Mapping[str, Promise] | None = None,
     on_progress: Callable[[int, int], None] = lambda _archives, _all: None,
     random: Callable[[], float] = random_module.random,
 ) -> Verified:
     """Look at every archive in the target.
 
     Args:
-        wanted: which archives, by the key of the manifest; orphans are looked for only when all are wanted.
-        written: SHA-256 of the manifest that this device wrote under a key, empty where it wrote none.
+        wanted: which archives, by the key of the manifest. None takes all, and looks for what nothing refers to.
+        promised: what this device has receipts for, by the key of the manifest.
         on_progress: told how many archives of how many are done.
         random: a number from 0 to 1, for the sample.
 
@@ -90,36 +122,80 @@ def verify(
         StoreError: the target cannot be listed or read at all.
     """
     verified = Verified()
+    promises = {key: one for key, one in (promised or {}).items() if wanted is None or wanted(key)}
     present = {info.key: info for info in patience.ask(lambda: list(store.list(layout.DATA)))}
-    manifests = [info for info in patience.ask(lambda: list(store.list(layout.MANIFESTS))) if wanted(info.key)]
-    spoken_of: set[str] = set()
+    listed = list_manifests(store, patience)  # after the data: an archive that is committed meanwhile is seen whole
+    keys = sorted({key for key in listed if wanted is None or wanted(key)} | set(promises))
+    looked: dict[str, _Looked] = {}
     with ThreadPoolExecutor(concurrency, thread_name_prefix="verify") as pool:
-        verifier = _Verifier(store, ask, patience, pool, verified, present, written, random)
-        for number, info in enumerate(manifests, start=1):
-            spoken_of |= verifier.archive(info.key)
-            on_progress(number, len(manifests))
-    if all(wanted(info.key) for info in manifests):
-        verified.orphans = orphans(present, spoken_of)
+        verifier = _Verifier(store, ask, patience, pool, verified, present, random)
+        for number, key in enumerate(keys, start=1):
+            looked[key] = verifier.archive(key, promises.get(key))
+            on_progress(number, len(keys))
+    _sum_up(looked, verified, lambda key: _contents(key, promises.get(key), store, patience))
+    if wanted is None:
+        _look_for_the_rest(present, looked, verifier.referred_to, verified)
     return verified
 
 
-def orphans(present: Mapping[str, ObjectInfo], spoken_of: set[str]) -> dict[str, tuple[int, int]]:
-    """Objects that no manifest speaks of, by attempt: (number, bytes)."""
-    found: dict[str, tuple[int, int]] = {}
-    for key, info in present.items():
-        if key not in spoken_of:
-            attempt = layout.attempt_of(key)
-            number, size = found.get(attempt, (0, 0))
-            found[attempt] = (number + 1, size + info.size)
-    return found
+def _sum_up(looked: Mapping[str, _Looked], verified: Verified, contents: Callable[[str], str]) -> None:
+    """Damage counts, but for archives that a whole one of the same contents stands in for.
+
+    Args:
+        contents: a digest of what an archive holds, by key; empty where that cannot be known.
+    """
+    whole = [one for one in looked.values() if one.archive and not one.problems]
+    waiting = {key for key, one in looked.items() if one.problems}
+    while whole:
+        later = whole.pop()
+        earlier = later.archive.replaces if later.archive else ""
+        if earlier in waiting and contents(earlier) and contents(earlier) == contents(_key(later)):
+            waiting.remove(earlier)
+            verified.replaced.append(earlier)
+            whole.append(looked[earlier])  # which may have replaced another in its turn
+    verified.damaged += [problem for key, one in looked.items() if key in waiting for problem in one.problems]
+    verified.missing = [key for key in verified.missing if key in waiting]
 
 
-def objects_of(records: Iterator[Record]) -> Iterator[str]:
-    """Keys that the lines of a manifest speak of; some come more than once."""
+def _key(looked: _Looked) -> str:
+    return looked.archive.manifest if looked.archive else ""
+
+
+def _contents(key: str, promise: Promise | None, store: Store, patience: Patience) -> str:
+    """A digest of every entry's path and contents."""
+    try:
+        if promise is not None:
+            return contents_digest(promise.lines())
+        return contents_digest(read_manifest(patience.ask(lambda: b"".join(store.read(key)))))
+    except (ManifestError, ObjectMissing):
+        return ""
+
+
+def contents_digest(records: Iterator[Record]) -> str:
+    """SHA-256, in hex, of every entry's path, type and contents: what an archive gives back."""
+    digest = hashlib.sha256()
     for record in records:
-        key = record.get("object") or record.get("key")
-        if isinstance(key, str):
-            yield key
+        if "path" in record:
+            what = [name_in(record, "path"), *(record.get(name) for name in ("type", "sha256", "target", "hardlink"))]
+            digest.update(ascii(what).encode())
+    return digest.hexdigest()
+
+
+def _look_for_the_rest(
+    present: Mapping[str, ObjectInfo], looked: Mapping[str, _Looked], referred_to: set[str], verified: Verified
+) -> None:
+    """What no manifest refers to. Keys that are not of our shape are somebody else's."""
+    committed = {one.archive.data for one in looked.values() if one.archive}
+    for key, info in present.items():
+        attempt = layout.attempt_of_ours(key)
+        if attempt is None or attempt in committed or attempt in referred_to:
+            continue
+        if key == layout.copy_key(attempt):
+            verified.uncommitted.append(attempt)
+        number, size = verified.orphans.get(attempt, (0, 0))
+        verified.orphans[attempt] = (number + 1, size + info.size)
+    for attempt in verified.uncommitted:
+        verified.orphans.pop(attempt, None)
 
 
 class _Verifier:
@@ -131,7 +207,6 @@ class _Verifier:
         pool: Executor,
         verified: Verified,
         present: Mapping[str, ObjectInfo],
-        written: Callable[[str], str],
         random: Callable[[], float],
     ) -> None:
         self._store = store
@@ -140,48 +215,62 @@ class _Verifier:
         self._pool = pool
         self._verified = verified
         self._present = present
-        self._written = written
         self._random = random
+        self.referred_to: set[str] = set()
 
-    def archive(self, key: str) -> set[str]:
-        """Look at one archive; returns the keys that it speaks of."""
+    def archive(self, key: str, promise: Promise | None) -> _Looked:
+        """Look at one archive."""
         self._verified.archives += 1
+        archive = promise.archive if promise else None
         try:
             manifest = self._patience.ask(lambda: b"".join(self._store.read(key)))
-            objects = objects_in(manifest)
-        except (ManifestError, ObjectMissing) as error:
-            self._verified.damaged.append(Failure(key, str(error)))
-            return set()
-        expected = self._written(key)
-        if expected and hashlib.sha256(manifest).hexdigest() != expected:
-            self._verified.damaged.append(Failure(key, "it can be read, but is not as this device wrote it"))
-        checks = self._pool.map(lambda one: self._object(*one), objects.items())
-        bad = {key: problem for key, problem in zip(objects, checks, strict=True) if problem}
-        if bad:
-            self._name_files(manifest, bad)
+        except ObjectMissing:
+            if promise:
+                self._verified.missing.append(key)
+            return _Looked(archive, [Failure(key, NOT_LISTED)])
+        if promise and hashlib.sha256(manifest).hexdigest() != promise.sha256:
+            return _Looked(archive, [Failure(key, "it is not as this device wrote it")])
+        try:
+            archive = archive or archive_of(next(read_manifest(manifest)), key, target=self._store.url)
+            return _Looked(archive, self._problems(manifest, objects_in(manifest)))
+        except ManifestError as error:
+            return _Looked(archive, [Failure(key, str(error))])
+
+    def _problems(self, manifest: bytes, objects: Mapping[str, ArchivedObject]) -> list[Failure]:
+        self.referred_to |= {layout.attempt_of(key) for key in objects}
         self._verified.files += sum(one.files for one in objects.values())
         self._verified.objects += len(objects)
-        return set(objects)
+        everything = self._ask.read >= 1
+        alone = {key: one for key, one in objects.items() if not (everything and one.is_pack)}
+        checks = self._pool.map(lambda one: self._object(*one), alone.items())
+        bad = {key: problem for key, problem in zip(alone, checks, strict=True) if problem}
+        problems = self._named(manifest, bad) if bad else []
+        packs = {key: one for key, one in objects.items() if key not in alone}
+        return problems + (self._packs(manifest, packs) if packs else [])
 
     def _object(self, key: str, expected: ArchivedObject) -> str:
         """What is wrong with an object, or an empty text."""
-        info = self._present.get(key)
-        if info is None:
-            return "it is missing"
-        if info.size != expected.size:
-            return f"it has {info.size:,} bytes and should have {expected.size:,}"
-        if self._store.is_cold(info.storage_class):
+        if problem := self._presence(key, expected):
+            return problem
+        if self._is_cold(key):
             self._verified.frozen += 1
             return self._by_its_word(key, expected) or ""
         if self._ask.read >= 1 or self._random() < self._ask.read:
             return self._by_reading(key, expected)
-        problem = self._by_its_word(key, expected)
-        if problem is not None:
-            return problem
+        word = self._by_its_word(key, expected)
+        if word is not None:
+            return word
         if self._ask.quick or self._ask.read:
             self._verified.unread += 1
             return ""
         return self._by_reading(key, expected)
+
+    def _presence(self, key: str, expected: ArchivedObject) -> str:
+        """What is not listed is asked for by its key: a listing may hide things for a while."""
+        info = self._present.get(key) or self._patience.ask(lambda: self._store.describe(key))
+        if info is None:
+            return _MISSING
+        return "" if info.size == expected.size else f"it has {info.size:,} bytes and should have {expected.size:,}"
 
     def _by_its_word(self, key: str, expected: ArchivedObject) -> str | None:
         """By the store's checksum; None when that is none or no proof."""
@@ -189,7 +278,7 @@ class _Verifier:
             return None
         found = self._patience.ask(lambda: self._store.describe(key))
         if found is None:
-            return "it is missing"
+            return _MISSING
         if found.checksum is None:
             return None
         self._verified.trusted += 1
@@ -199,23 +288,43 @@ class _Verifier:
         digest = hashlib.sha256()
         try:
             for offset in range(0, expected.size, _RANGE):
-                digest.update(self._patience.ask(lambda at=offset: self._range(key, at)))  # type: ignore[misc]
+                digest.update(self._range(key, offset, _RANGE))
         except ObjectFrozen:
             self._verified.frozen += 1
             return ""
         except ObjectMissing:
-            return "it is missing"
+            return _MISSING
         self._verified.read += expected.size
         return "" if digest.hexdigest() == expected.sha256 else "it holds other bytes than were written"
 
-    def _range(self, key: str, offset: int) -> bytes:
-        return b"".join(self._store.read(key, offset=offset, length=_RANGE))
+    def _range(self, key: str, offset: int, length: int) -> bytes:
+        return self._patience.ask(lambda: b"".join(self._store.read(key, offset=offset, length=length)))
+
+    # -- packs, read once: their bytes against their digests, their entries against the manifest -----
+
+    def _packs(self, manifest: bytes, packs: Mapping[str, ArchivedObject]) -> list[Failure]:
+        bad = {key: problem for key, one in packs.items() if (problem := self._presence(key, one))}
+        cold = {key for key in packs if key not in bad and self._is_cold(key)}
+        self._verified.frozen += len(cold)
+        readable = {key: one for key, one in packs.items() if key not in bad and key not in cold}
+        reading = _InOrder(readable, self._range, self._pool)
+        problems = self._named(manifest, bad) if bad else []
+        problems += packed_problems(manifest, reading)
+        self._verified.read += sum(one.size for one in readable.values())
+        others = [Failure(key, reading.rest(key, one)) for key, one in readable.items()]
+        named = {problem.item for problem in problems}
+        return problems + [one for one in others if one.reason and (one.item not in named or not problems)]
+
+    def _is_cold(self, key: str) -> bool:
+        info = self._present.get(key)
+        return info is not None and self._store.is_cold(info.storage_class)
 
     # -- down to the file ---------------------------------------------------------------------------
 
-    def _name_files(self, manifest: bytes, bad: Mapping[str, str]) -> None:
+    def _named(self, manifest: bytes, bad: Mapping[str, str]) -> list[Failure]:
         """Name each file whose bytes are gone or changed; of a damaged pack, some may be whole."""
         item = ""
+        problems: list[Failure] = []
         named: dict[str, int] = dict.fromkeys(bad, 0)
         for number, record in enumerate(read_manifest(manifest)):
             if number == 0:
@@ -225,16 +334,17 @@ class _Verifier:
                 problem = self._file_problem(entry, bad[place.key])
                 if problem:
                     named[place.key] += 1
-                    self._verified.damaged.append(Failure(entry.path, f"{problem} ({place.key})"))
+                    problems.append(Failure(entry.path, f"{problem} ({place.key})"))
         for key, number in named.items():
             if not number:
                 what = f"{bad[key]}; no file of {display(item)} is harmed that could be read"
-                self._verified.damaged.append(Failure(key, what))
+                problems.append(Failure(key, what))
+        return problems
 
     def _file_problem(self, entry: ManifestEntry, problem: str) -> str:
         """Read what holds the file, as far as there is anything to read."""
         place = entry.place
-        if place is None or place.within is None or problem == "it is missing":
+        if place is None or place.within is None or problem == _MISSING:
             return problem
         try:
             data = self._patience.ask(
@@ -248,3 +358,48 @@ class _Verifier:
         except (ValueError, EntryError) as error:
             return f"its pack is damaged: {error}"
         return "" if hashlib.sha256(contents).hexdigest() == entry.sha256 else "it holds other bytes than were written"
+
+
+class _InOrder:
+    """Reads ranges of packs, some ahead; as they come in order, the digest of each pack comes by the way."""
+
+    def __init__(
+        self, packs: Mapping[str, ArchivedObject], read: Callable[[str, int, int], bytes], pool: Executor
+    ) -> None:
+        self._packs = packs
+        self._read = read
+        self._pool = pool
+        self._digests = {key: hashlib.sha256() for key in packs}
+        self._at = dict.fromkeys(packs, 0)
+
+    def __call__(self, fetches: Iterator[Fetch]) -> Iterator[tuple[Fetch, bytes]]:
+        waiting: deque[tuple[Fetch, Future[bytes]]] = deque()
+        for one in fetches:
+            if one.key in self._packs:
+                waiting.append((one, self._pool.submit(self._read, one.key, one.offset, one.length)))
+            if len(waiting) > _READ_AHEAD:
+                yield self._taken(*waiting.popleft())
+        while waiting:
+            yield self._taken(*waiting.popleft())
+
+    def rest(self, key: str, expected: ArchivedObject) -> str:
+        """Read what no entry is in, and say what is wrong with the pack as a whole, if anything is."""
+        digest, at = self._digests[key], self._at[key]
+        if at < 0:
+            digest, at = hashlib.sha256(), 0
+        while at < expected.size:
+            data = self._read(key, at, min(_RANGE, expected.size - at))
+            if not data:
+                break
+            digest.update(data)
+            at += len(data)
+        return "" if digest.hexdigest() == expected.sha256 else "it holds other bytes than were written"
+
+    def _taken(self, one: Fetch, future: Future[bytes]) -> tuple[Fetch, bytes]:
+        data = future.result()
+        if one.offset == self._at[one.key]:
+            self._digests[one.key].update(data)
+            self._at[one.key] += len(data)
+        else:
+            self._at[one.key] = -1  # a manifest in another order than its packs: they are read again
+        return one, data

@@ -27,7 +27,9 @@ def folder_keys(target: Path, below: str = "") -> list[str]:
     """Every object's key, without what is being written. What vanishes meanwhile is not there."""
     found = (os.path.join(base, name) for base, _, files in os.walk(target) for name in files)
     keys = (os.path.relpath(path, target) for path in found)
-    return sorted(key for key in keys if key.startswith(below) and not key.startswith(".incoming"))
+    return sorted(
+        key for key in keys if key.startswith(below) and not key.startswith((".incoming", ".archive-incoming"))
+    )
 
 
 def manifest_lines(data: bytes) -> list[dict[str, Any]]:
@@ -96,8 +98,17 @@ def objects_of(manifest: bytes) -> list[str]:
 
 
 def check_target(keys: list[str], fetch: Fetch) -> dict[str, str]:
-    """No manifest speaks of what is not there or is not as it says. Returns manifest key by item."""
+    """No manifest refers to what is not there or is not as it says. Returns manifest key by item."""
     items: dict[str, str] = {}
+    for key, (_, item) in check_archives(keys, fetch).items():
+        assert item not in items, f"{item!r} is archived twice"
+        items[item] = key
+    return items
+
+
+def check_archives(keys: list[str], fetch: Fetch) -> dict[str, tuple[str, str]]:
+    """As `check_target`, of several devices. Returns (device, item) by the manifest's key."""
+    found: dict[str, tuple[str, str]] = {}
     for key in (key for key in keys if key.startswith("manifests/")):
         lines = manifest_lines(fetch(key))
         for record in lines[1:]:
@@ -105,7 +116,5 @@ def check_target(keys: list[str], fetch: Fetch) -> dict[str, str]:
                 assert hashlib.sha256(fetch(record["object"])).hexdigest() == record["sha256"]
             elif "key" in record:
                 assert hashlib.sha256(contents_of(record, fetch)).hexdigest() == record["sha256"]
-        item = exact(lines[0], "item")
-        assert item not in items, f"{item!r} is archived twice"
-        items[item] = key
-    return items
+        found[key] = (lines[0].get("device", ""), exact(lines[0], "item"))
+    return found

@@ -12,7 +12,7 @@ from archive_tasks.events import Event
 from archive_tasks.pace import Pace, Patience
 from archive_tasks.processes import processes
 from archive_tasks.restore import Conflict, Means, Restored, restore
-from archive_tasks.selection import Selection, Wish, select
+from archive_tasks.selection import RestoreRequest, Selection, select
 from archive_tasks.store import Store
 from archive_tasks.sync import sync
 from archive_tasks.testing import TreeEntry, read_tree
@@ -51,7 +51,9 @@ def bring_back(
         patience = Patience(pace=pace, seconds=seconds)
         sync(store, catalogue, patience=patience, now=NOW, concurrency=2)
         archives = [known.archive for known in catalogue.archives()]
-        selections = select(Wish(patterns=tuple(patterns), to=str(to), at=at), archives)
+        roots = frozenset(archive.root for archive in archives)
+        request = RestoreRequest(patterns=tuple(patterns), to=str(to), at=at, roots=roots)
+        selections = select(request, archives).selections
         means = Means(
             store=store,
             catalogue=catalogue,
@@ -66,7 +68,7 @@ def bring_back(
 
 def _remembering(catalogue: Catalogue) -> Any:
     def continued(selection: Selection) -> bool:
-        return catalogue.begin_restore(selection.archive.id, selection.destination, now=NOW)
+        return catalogue.begin_restore(selection.archive.manifest, selection.destination, now=NOW)
 
     return continued
 

@@ -10,7 +10,7 @@ import archive_tasks
 PACKAGE = Path(archive_tasks.__file__).parent
 LAYERS = [
     {"errors", "model", "store", "events", "settings", "names", "checksums"},
-    {"staleness", "walk", "source", "manifest", "search", "layout", "catalogue", "catalogue_rows", "catalogue_schema", "entry_index", "pace", "tar", "pack",
+    {"device", "staleness", "walk", "source", "manifest", "search", "layout", "catalogue", "catalogue_rows", "catalogue_schema", "catalogue_upgrade", "attempts", "object_sizes", "entry_index", "pace", "tar", "pack",
      "destination", "relative_path", "new_file", "naming", "open_folders", "attributes",
      "manifest_entry", "unpack", "restored", "prices", "renaming", "leases", "slot_state", "aside"},
     {"hookspecs", "plugins"},
@@ -20,9 +20,9 @@ LAYERS = [
         "doctor", "report", "side_by_side", "guarding",
         "sync", "find", "report_restoring", "report_finding", "selection", "fetch_plan",
         "restore", "restore_run", "restore_item", "restore_fetch", "restore_links", "verify", "prune", "thaw",
-        "archived_objects", "evidence", "compare", "gate", "leave", "clean", "undo", "stub", "root_place", "report_cleaning",
+        "archived_objects", "already_there", "last_look", "manifest_again", "packed_entries", "repair", "evidence", "compare", "gate", "leave", "clean", "undo", "stub", "root_place", "report_cleaning",
     },
-    {"console", "progress", "live_progress", "chain", "verbs", "verbs_writing", "verbs_restoring", "verbs_finding", "verbs_care", "verbs_cleaning", "verbs_undo", "opened", "setup_target", "task_frame", "tasks",
+    {"console", "progress", "live_progress", "chain", "verbs", "verbs_writing", "verbs_restoring", "verbs_finding", "verbs_verify", "verbs_prune", "verbs_catalogue", "verbs_cleaning", "verbs_undo", "opened", "setup_target", "task_frame", "tasks",
      "program", "testing", "store_testing", "failing_store"},
 ]  # fmt: skip
 OUTSIDE = {

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from archive_tasks.attempts import Attempt, AttemptOf, begin_attempt, find_attempt, forget_attempt, note_commit
 from archive_tasks.catalogue import Catalogue, catalogue_path, list_catalogues
 from archive_tasks.errors import CatalogueDamaged, CatalogueError
 from archive_tasks.model import Archive, Receipt
@@ -26,8 +27,14 @@ ARCHIVE = Archive(
     files=2,
     bytes=3,
     created=NOW,
+    device="d" * 32,
+    number=2,
+    replaces="manifests/h/r/w",
+    data="data/x/",
 )
-RECEIPT = Receipt(archive_id="a" * 32, manifest_sha256="f" * 64, proven_by="read-back", proven_at=NOW, seen="5e")
+RECEIPT = Receipt(manifest=ARCHIVE.manifest, manifest_sha256="f" * 64, proven_by="read-back", proven_at=NOW, seen="5e")
+
+OF = AttemptOf("d" * 32, "/r", ARCHIVE.item, ARCHIVE.id)
 
 
 @pytest.fixture
@@ -38,22 +45,22 @@ def path(tmp_path: Path) -> str:
 def test_what_is_recorded_is_there_for_the_next_run(path: str) -> None:
     with Catalogue(path, target="file:///t") as catalogue:
         run = catalogue.begin_run(root="/r", now=NOW)
-        catalogue.begin_attempt(ARCHIVE.id, prefix="data/x/", how="so", now=NOW)
+        begin_attempt(catalogue, OF, prefix="data/x/", how="so", now=NOW)
         catalogue.record(ARCHIVE, run=run, seen="5e", receipt=RECEIPT, now=NOW)
         catalogue.end_run(run, now=NOW + timedelta(minutes=1), outcome={"archives": 1})
     with Catalogue(path) as catalogue:
-        known = catalogue.known(ARCHIVE.id)
+        known = catalogue.known(ARCHIVE.manifest)
         assert known is not None
         assert (known.archive, known.receipt, known.run, known.seen) == (ARCHIVE, RECEIPT, 1, "5e")
-        assert catalogue.attempt(ARCHIVE.id, how="so", since=NOW) is None
+        assert find_attempt(catalogue, OF, how="so", since=NOW) is None
         assert [(one.root, one.ended) for one in catalogue.runs()] == [("/r", NOW + timedelta(minutes=1))]
-        assert catalogue.known("b" * 32) is None
+        assert catalogue.known("manifests/h/r/y") is None
 
 
 def test_an_archive_without_proof_is_known_without_a_receipt(path: str) -> None:
     with Catalogue(path, target="file:///t") as catalogue:
         catalogue.record(ARCHIVE, run=None, seen="5e", receipt=None, now=NOW)
-        known = catalogue.known(ARCHIVE.id)
+        known = catalogue.known(ARCHIVE.manifest)
         assert known is not None
         assert known.receipt is None
         assert [one.archive for one in catalogue.archives()] == [ARCHIVE]
@@ -61,12 +68,15 @@ def test_an_archive_without_proof_is_known_without_a_receipt(path: str) -> None:
 
 def test_an_attempt_is_remembered_until_it_ends(path: str) -> None:
     with Catalogue(path, target="file:///t") as catalogue:
-        catalogue.begin_attempt("a", prefix="data/one/", how="so", now=NOW)
-        assert catalogue.attempt("a", how="so", since=NOW) == "data/one/"
-        assert catalogue.attempt("a", how="otherwise", since=NOW) is None
-        assert catalogue.attempt("a", how="so", since=NOW + timedelta(seconds=1)) is None
-        catalogue.forget_attempt("a", now=NOW, why="a test")
-        assert catalogue.attempt("a", how="so", since=NOW) is None
+        begin_attempt(catalogue, OF, prefix="data/one/", how="so", now=NOW)
+        assert find_attempt(catalogue, OF, how="so", since=NOW) == Attempt("data/one/", "")
+        note_commit(catalogue, OF, manifest="manifests/m", now=NOW)
+        assert find_attempt(catalogue, OF, how="so", since=NOW) == Attempt("data/one/", "manifests/m")
+        assert find_attempt(catalogue, OF, how="otherwise", since=NOW) is None
+        assert find_attempt(catalogue, OF, how="so", since=NOW + timedelta(seconds=1)) is None
+        assert find_attempt(catalogue, OF._replace(device="other"), how="so", since=NOW) is None
+        forget_attempt(catalogue, OF, now=NOW, why="a test")
+        assert find_attempt(catalogue, OF, how="so", since=NOW) is None
 
 
 def test_nobody_else_can_read_it(path: str) -> None:
@@ -86,8 +96,8 @@ def test_several_threads_and_connections_write_at_once(path: str) -> None:
     def work(name: str) -> None:
         with Catalogue(path, target="file:///t") as catalogue:
             for number in range(20):
-                archive_id = f"{name}{number:031}"
-                catalogue.record(replace(ARCHIVE, id=archive_id), run=None, seen="5e", receipt=None, now=NOW)
+                manifest = f"manifests/{name}/{number}"
+                catalogue.record(replace(ARCHIVE, manifest=manifest), run=None, seen="5e", receipt=None, now=NOW)
 
     threads = [threading.Thread(target=work, args=(name,)) for name in "abcd"]
     for thread in threads:
@@ -109,7 +119,7 @@ def test_a_damaged_or_newer_catalogue_is_refused_with_what_to_do(path: str) -> N
     for side in ("-wal", "-shm"):
         Path(path + side).unlink(missing_ok=True)
     with pytest.raises(
-        CatalogueError, match=r"damaged .* build it anew with catalogue --rebuild; nothing that is archived"
+        CatalogueError, match=r"damaged .* build it again with catalogue --rebuild; nothing that is archived"
     ):
         Catalogue(path)
 

@@ -178,7 +178,7 @@ def test_what_is_open_for_writing_stays(bench: CleanBench) -> None:
 
 def test_what_was_never_archived_stays(bench: CleanBench) -> None:
     make_tree(bench.root, {"other": {"a": File("a", age_days=99)}}, now=NOW)
-    assert reasons(bench.clean())["other"] == "it is not archived yet"
+    assert reasons(bench.clean())["other"] == "it is not archived yet, from this device and folder"
 
 
 def test_an_archive_that_another_device_made_is_compared_byte_by_byte(bench: CleanBench, tmp_path: Path) -> None:

@@ -98,7 +98,10 @@ def test_a_file_in_the_way_is_kept_unless_the_user_says_so(
         (("thesis", "--at", "2001-01-01"), "was not archived yet"),
         (("thesis", "--both", "--overwrite"), "choose one"),
         (("../thesis",), "names nothing"),
-        (("thesis", "--scope", "elsewhere"), "no archive is of"),
+        (("thesis", "--scope", "elsewhere"), "nothing named thesis is archived by what --scope"),
+        (("thesis", "--host", "elsewhere"), "nothing named thesis is archived by what --scope"),
+        (("thesis", "--id", "thesis"), "must be the beginning of an id"),
+        (("thesis", "--id", "0000"), "nothing named thesis is archived"),
     ],
 )
 def test_what_makes_no_sense_is_said_and_ends_with_2(

@@ -67,15 +67,15 @@ def test_a_catalogue_of_version_1_is_brought_up_to_date_and_keeps_its_receipts(w
     path = str(written / "catalogue.sqlite")
     assert sqlite3.connect(path).execute("pragma user_version").fetchone() == (1,)
     with Catalogue(path) as catalogue:
-        before = {known.archive.id: known.receipt for known in catalogue.archives()}
+        before = {known.archive.manifest: known.receipt for known in catalogue.archives()}
         assert catalogue.rows("pragma user_version")[0][0] == SCHEMA_VERSION
         assert len(before) == 2
         assert all(before.values())
-        assert not any(is_indexed(catalogue, archive_id) for archive_id in before)
+        assert not any(is_indexed(catalogue, manifest) for manifest in before)
         patience = Patience(pace=Pace(concurrency=2, memory=MIB * 64), seconds=0)
         sync(store_of(written), catalogue, patience=patience, now=NOW, concurrency=2)
-        assert {known.archive.id: known.receipt for known in catalogue.archives()} == before
-        assert all(is_indexed(catalogue, archive_id) for archive_id in before)
+        assert {known.archive.manifest: known.receipt for known in catalogue.archives()} == before
+        assert all(is_indexed(catalogue, manifest) for manifest in before)
 
 
 def test_packs_are_unpacked_by_tar_alone(root: Path, tmp_path: Path, make_session: Any) -> None:

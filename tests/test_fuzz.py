@@ -30,7 +30,7 @@ from archive_tasks.manifest_entry import entry_of
 from archive_tasks.pace import Pace, Patience
 from archive_tasks.pack import unpack_frame
 from archive_tasks.restored import note_restored, restored_in
-from archive_tasks.selection import PathPattern, Wish, select
+from archive_tasks.selection import PathPattern, RestoreRequest, select
 from archive_tasks.settings import make_settings
 from archive_tasks.store_testing import MemoryStore, put
 from archive_tasks.sync import sync
@@ -217,7 +217,8 @@ def _look(store: Any, path: Path) -> None:
         found, _ = find([catalogue], "item", most=10)
         json.dumps(report_finding.find_document(found, more=False))
         assert all(cell.isprintable() for row in report_finding.find_rows(found) for cell in row)
-        selections = select(Wish(patterns=("item", "*/a"), to="/x"), [one.archive for one in catalogue.archives()])
+        archives = [one.archive for one in catalogue.archives()]
+        selections = select(RestoreRequest(patterns=("item", "*/a"), to="/x"), archives).selections
         report_restoring.restore_plan(selections, catalogue)
         report_restoring.wanted_objects(selections, catalogue)
 
@@ -347,9 +348,10 @@ def test_a_broken_line_of_what_was_restored_spoils_no_other(lines: list[bytes]) 
 @example("data/" + "a~" * 20_000)
 @example("data/" + f"~{'0' * 31}/" * 2_000)
 def test_any_key_is_of_an_archive_or_of_none(key: str) -> None:
-    archive_id = layout.archive_id_in(key)
-    assert archive_id is None or (key.startswith("manifests/") and archive_id in key)
+    name = layout.manifest_name(key)
+    assert name is None or (key.startswith("manifests/") and name.id in key and name.commit in key)
     assert key.startswith(layout.attempt_of(key))
+    assert layout.attempt_of_ours(key) in {None, layout.attempt_of(key)}
 
 
 @many(400)

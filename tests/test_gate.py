@@ -236,7 +236,7 @@ def test_a_manifest_of_another_id_is_none(open_gate: Callable[..., Ground]) -> N
     ground = open_gate()
     known = ground.known("papers")
     other = known._replace(archive=dataclasses.replace(known.archive, id="0" * 32), receipt=None)
-    with pytest.raises(NotProven, match="speaks of something else"):
+    with pytest.raises(NotProven, match="is of something else"):
         ground.gate.set_aside(ground.item("papers"), other, mode="quarantine")
 
 
@@ -273,7 +273,7 @@ def test_a_manifest_of_another_archive_is_none(open_gate: Callable[..., Ground],
         mixed = known._replace(
             archive=dataclasses.replace(known.archive, manifest=ground.known(other).archive.manifest)
         )
-        with pytest.raises(NotProven, match="speaks of something else"):
+        with pytest.raises(NotProven, match="is of something else"):
             ground.gate.set_aside(ground.item(name), mixed._replace(receipt=None), mode="quarantine")
     assert not bench.slots()
 
@@ -283,7 +283,7 @@ def test_the_same_item_under_another_name_is_not_its_archive(
 ) -> None:
     ground = open_gate()
     (bench.root / "papers").rename(bench.root / "copies")
-    with pytest.raises(NotProven, match="speaks of something else"):
+    with pytest.raises(NotProven, match="is of something else"):
         ground.gate.set_aside(ground.item("copies"), ground.known("papers"), mode="quarantine")
 
 
@@ -447,7 +447,7 @@ def test_a_disk_that_fills_up_after_the_rename_brings_the_item_home(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(ground.aside, "advance", full)
-    with pytest.raises(NotCleaned, match=r"how far it has come cannot be written down: .*no space left"):
+    with pytest.raises(NotCleaned, match=r"its progress cannot be recorded: .*no space left"):
         ground.set_aside()
     assert bench.home() == before
     assert not bench.slots()
@@ -464,7 +464,7 @@ def test_what_cannot_be_written_down_is_not_purged(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(ground.aside, "advance", full)
-    with pytest.raises(NotCleaned, match="cannot be written down"):
+    with pytest.raises(NotCleaned, match="progress cannot be recorded"):
         ground.gate.purge(proof)
     assert bench.aside() == held
 
@@ -820,7 +820,7 @@ def test_with_a_catalogue_that_knows_nothing_everything_is_read(
 ) -> None:
     ground = open_gate()
     slot = ground.set_aside().slot
-    ground.catalogue.forget(ground.known("papers").archive.id, now=NOW, why="a test")
+    ground.catalogue.forget(ground.known("papers").archive.manifest, now=NOW, why="a test")
     readings = Readings(monkeypatch)
     ground.gate.purge(ground.gate.prove_again(slot))
     assert readings.read

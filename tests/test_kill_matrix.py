@@ -205,7 +205,7 @@ def catalogue_rebuilt(place: Place) -> Scenario:
 
 def known_of(path: Path) -> dict[str, Any]:
     with Catalogue(str(path)) as catalogue:
-        indexed = catalogue.rows("select archive_id from indexed order by 1")
+        indexed = catalogue.rows("select manifest from indexed order by 1")
         lines = {one: list(kept_records(catalogue, one)) for (one,) in indexed}
         return {"archives": catalogue.archives(), "lines": lines}
 

@@ -72,8 +72,23 @@ def test_the_id_is_found_in_a_manifests_key_and_in_no_other() -> None:
     from datetime import UTC, datetime
 
     archive_id = "0123456789abcdef" * 2
-    key = layout.manifest_key(scope="h/r", day=datetime(2026, 1, 2, tzinfo=UTC), item="a b", archive_id=archive_id)
+    day = datetime(2026, 1, 2, tzinfo=UTC)
+    key = layout.manifest_key(scope="h/r", day=day, item="a b", archive_id=archive_id, commit="0123456789ab")
     assert key.startswith("manifests/h/r/2026-01-02/a_b~")
-    assert layout.archive_id_in(key) == archive_id
-    assert layout.archive_id_in(key.replace("manifests/", "data/")) is None
-    assert layout.archive_id_in("manifests/h/r/README.txt") is None
+    name = layout.manifest_name(key)
+    assert name == (key_segment("a b"), "0123456789ab", archive_id)
+    old = layout.manifest_name(key.replace("~0123456789ab~", "~"))
+    assert old == (key_segment("a b"), "", archive_id), "as formats 1 and 2 named them"
+    assert layout.manifest_name(key.replace("manifests/", "data/")) is None
+    assert layout.manifest_name("manifests/h/r/README.txt") is None
+    assert layout.manifest_name(key.replace("/h/", "/../")) is None
+
+
+def test_only_keys_of_exactly_our_shape_are_in_an_attempt_of_ours() -> None:
+    attempt = f"data/h/r/2026-01-02/thesis~{'0f' * 16}/0123456789ab/"
+    ours = ["files/a", "files/sub/a~1.txt", "packs/00001.tar.zst", "manifest.jsonl.zst", "alive/1800000000"]
+    assert [layout.attempt_of_ours(attempt + rest) for rest in ours] == [attempt] * 5
+    foreign = ["notes.txt", "packs/1.tar.zst", "files/", "files/../x", "files/a b", "manifest.jsonl.zst/x", "alive/now"]
+    assert [layout.attempt_of_ours(attempt + rest) for rest in foreign] == [None] * 7
+    for key in ("data/h/r/thesis/x", "data/vault.json", f"manifests/h/r/2026-01-02/x~{'0' * 32}.jsonl.zst"):
+        assert layout.attempt_of_ours(key) is None

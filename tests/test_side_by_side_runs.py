@@ -18,7 +18,7 @@ from archive_tasks.settings import make_settings
 from archive_tasks.store import Store
 from archive_tasks.testing import File, TreeEntry, make_tree, read_tree
 from tests.conftest import NOW, CommandLine
-from tests.foreign import check_target, files_of, folder_fetch, folder_keys
+from tests.foreign import check_archives, files_of, folder_fetch, folder_keys
 from tests.restoring import bring_back, same_trees
 from tests.servers import S3Server
 from tests.test_archive import Bench
@@ -69,16 +69,30 @@ def finish(running: Sequence[subprocess.Popen[str]]) -> list[tuple[int, str]]:
     return [(process.returncode, text) for process, text in zip(running, said, strict=True)]
 
 
-def check_every_file_once(source: dict[str, TreeEntry], target: Path) -> int:
-    """One archive an item, and in it each file of the source, byte for byte. Returns how many files."""
-    items = check_target(folder_keys(target), folder_fetch(target))
-    assert len(folder_keys(target, "manifests/")) == len(items)
-    stored: dict[str, str] = {}
-    for manifest in items.values():
+def check_every_file_once(source: dict[str, TreeEntry], target: Path, *, devices: int = 1, killed: int = 0) -> int:
+    """Of each device, one archive an item, and in it each file of the source, byte for byte. Returns how many files.
+
+    Of a device that was killed there may be less, and nothing that is wrong.
+    """
+    expected = {path: entry.contents for path, entry in source.items() if entry.kind == "-"}
+    stored: dict[str, dict[str, str]] = {}
+    archives = check_archives(folder_keys(target), folder_fetch(target))
+    assert len(set(archives.values())) == len(archives), "no device archives an item twice"
+    for manifest, (device, _) in archives.items():
         files = files_of((target / manifest).read_bytes(), folder_fetch(target))
-        stored |= {path: hashlib.sha256(contents).hexdigest() for path, contents in files.items()}
-    assert stored == {path: entry.contents for path, entry in source.items() if entry.kind == "-"}
-    return len(stored)
+        stored.setdefault(device, {}).update(
+            {path: hashlib.sha256(contents).hexdigest() for path, contents in files.items()}
+        )
+    assert [files == expected for files in stored.values()].count(True) >= devices - killed
+    assert all(files.items() <= expected.items() for files in stored.values())
+    assert len(stored) <= devices
+    return len(expected)
+
+
+def same_for_each(root: Path, out: Path, *, devices: int) -> bool:
+    """Was the root restored once for each device, into folders of their own?"""
+    folders = [out] if devices == 1 else list(out.glob("*/*"))
+    return len(folders) == devices and all(same_trees(root, folder) for folder in folders)
 
 
 def wait_for_an_object(target: Path) -> None:
@@ -88,7 +102,7 @@ def wait_for_an_object(target: Path) -> None:
 
 
 @pytest.mark.parametrize("part", range(3))
-def test_devices_that_archive_the_same_at_once_lose_no_file_and_store_no_item_twice(
+def test_devices_that_archive_the_same_at_once_lose_no_file_and_each_has_an_archive_of_its_own(
     cli: CommandLine, tmp_path: Path, part: int
 ) -> None:
     """In every third round there are three of them, and one is killed."""
@@ -104,10 +118,11 @@ def test_devices_that_archive_the_same_at_once_lose_no_file_and_store_no_item_tw
             finish([killed(running.pop())])
         for code, said in finish(running):
             assert code == 0, said
-        files += check_every_file_once(before, target)
+        devices = 3 if part == 2 else 2
+        files += check_every_file_once(before, target, devices=devices, killed=devices - 2)
         store = FolderStore(target.as_uri(), make_settings({}, {}, {}))
         assert not bring_back(store, folder / "new device" / "catalogue.sqlite", folder / "out").failed
-        assert same_trees(root, folder / "out")
+        assert sum(same_trees(root, one) for one in (folder / "out").glob("*/*")) >= 2
         assert read_tree(root) == before
     assert files == ROUNDS // 3 * ITEMS * FILES
 
@@ -122,11 +137,12 @@ def test_devices_that_archive_the_same_to_s3_at_once_lose_no_file(
     bucket = rclone_s3.make_bucket()
     for code, said in finish(Devices(cli, tmp_path, number).start(*archive(f"s3://{bucket}", root))):
         assert code == 0, said
-    assert check_every_file_once(read_tree(root), foreign_copy(rclone_s3, bucket, tmp_path / "copy")) == ITEMS * FILES
+    copy = foreign_copy(rclone_s3, bucket, tmp_path / "copy")
+    assert check_every_file_once(read_tree(root), copy, devices=number) == ITEMS * FILES
     cli.environment["XDG_DATA_HOME"] = str(tmp_path / "new device")
     ran = cli.run("restore", "--all", "--to", str(tmp_path / "out"), "--target", f"s3://{bucket}", "--yes")
     assert ran.code == 0, ran.err
-    assert same_trees(root, tmp_path / "out")
+    assert same_for_each(root, tmp_path / "out", devices=number)
 
 
 @pytest.mark.parametrize("number", [2, 3])
@@ -142,15 +158,16 @@ def test_runs_on_one_device_take_turns_and_the_one_that_does_not_wait_says_who_i
     assert check_every_file_once(read_tree(root), target) == ITEMS * FILES
 
 
-def test_a_device_whose_manifest_another_wrote_over_takes_the_others_for_its_archive(
+def test_two_devices_that_commit_the_same_item_in_the_same_moment_make_two_archives_each_whole(
     root: Path, tmp_path: Path, make_session: Any
 ) -> None:
-    """What a server without create-only writes makes of two that commit the same item at once."""
+    """On a server without create-only writes too: no key is ever written twice."""
     make_tree(root, {"item": {"a": File("a", age_days=400), "b": File("b", age_days=400)}}, now=NOW)
     mine, other = (Bench(root, tmp_path / "target", make_session, tmp_path / f"{one}.sqlite") for one in "ab")
+    written: list[str] = []
 
     class Overwriting:
-        """Has the other device commit when we are about to, and its manifest come out on top of ours."""
+        """Has the other device commit when we are about to."""
 
         def __init__(self, store: Store) -> None:
             self._store = store
@@ -159,18 +176,17 @@ def test_a_device_whose_manifest_another_wrote_over_takes_the_others_for_its_arc
             return getattr(self._store, name)
 
         def put(self, key: str, data: bytes, **named: Any) -> None:
-            if not key.startswith("manifests/"):
-                self._store.put(key, data, **named)
-                return
-            assert len(other.run().archives) == 1
-            manifest = (mine.target / key).read_bytes()
-            (mine.target / key).unlink()
+            if key.startswith("manifests/"):
+                assert len(other.run(device="other").archives) == 1
+            written.append(key)
+            assert not (mine.target / key).exists(), "nothing rests on who is refused"
             self._store.put(key, data, **named)
-            (mine.target / key).write_bytes(manifest)
 
-    outcome = mine.run(wrap=Overwriting)  # type: ignore[arg-type]
+    outcome = mine.run(wrap=Overwriting, device="mine")  # type: ignore[arg-type]
     assert not outcome.failed
-    assert [one.item for one in outcome.already] == ["item"]
-    assert check_every_file_once(read_tree(root), mine.target) == 2
-    with Catalogue(str(mine.catalogue)) as catalogue:
-        assert [known.receipt for known in catalogue.archives()] == [None], "we have proven nothing of the other's"
+    assert [one.item for one in outcome.archives] == ["item"]
+    assert check_every_file_once(read_tree(root), mine.target, devices=2) == 2
+    assert len(set(written)) == len(written)
+    for bench in (mine, other):
+        with Catalogue(str(bench.catalogue)) as catalogue:
+            assert [known.receipt is not None for known in catalogue.archives()] == [True]

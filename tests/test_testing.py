@@ -67,7 +67,7 @@ def test_a_trusted_store_is_proven_by_its_checksums(root: Path, tmp_path: Path, 
         assert target.verdict.trusted
         with processes(files=0) as packing:
             outcome = archiving.archive(scan(session), session, target, progress=Watching(), helpers=packing)
-        known = catalogue.known(outcome.archives[0].id)
+        known = catalogue.known(outcome.archives[0].manifest)
     assert known is not None
     assert known.receipt is not None
     assert known.receipt.proven_by == "checksum"

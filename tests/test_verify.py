@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-from datetime import timedelta
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +16,9 @@ from archive_tasks.catalogue import Catalogue
 from archive_tasks.default_plugins.folder import FolderStore
 from archive_tasks.errors import StoreUnusable, UsageError
 from archive_tasks.pace import Pace, Patience
-from archive_tasks.prune import LEAST_GRACE, check_grace, find_orphans, list_data, remove
+from archive_tasks.prune import LEAST_GRACE, Pruner, check_grace
 from archive_tasks.settings import make_settings
 from archive_tasks.store_testing import MemoryStore, put
-from archive_tasks.sync import sync
 from archive_tasks.testing import File, make_tree
 from archive_tasks.verify import Ask, Verified, verify
 from tests.conftest import NOW, CommandLine
@@ -176,7 +177,7 @@ def begun(bench: Bench) -> None:
             return getattr(self._store, name)
 
         def put(self, key: str, data: bytes, **named: Any) -> None:
-            if key.startswith("manifests/"):
+            if key.endswith("/manifest.jsonl.zst"):
                 raise StoreUnusable("cut off")
             self._store.put(key, data, **named)
 
@@ -184,25 +185,32 @@ def begun(bench: Bench) -> None:
         bench.run(wrap=Stopping)
 
 
-def orphans_of(bench: Bench) -> tuple[list[Any], Catalogue]:
+@contextmanager
+def pruner_of(bench: Bench) -> Iterator[Pruner]:
     store = store_of(bench)
-    catalogue = Catalogue(str(bench.catalogue), target=store.url)
-    listed = list_data(store, patience())
-    sync(store, catalogue, patience=patience(), now=NOW, concurrency=2)
-    return find_orphans(listed, catalogue), catalogue
+    with Catalogue(str(bench.catalogue), target=store.url) as catalogue:
+        yield Pruner(store, catalogue, patience())
+
+
+def orphans_of(bench: Bench) -> list[Any]:
+    with pruner_of(bench) as pruner:
+        return list(pruner.look().orphans)
+
+
+def age(bench: Bench, key: str, *, days: float) -> None:
+    """Make an object as old as that, by the store's clock."""
+    then = datetime.now(UTC) - timedelta(days=days)
+    os.utime(bench.target / key, (then.timestamp(),) * 2)
 
 
 def test_what_a_run_left_is_an_orphan_until_the_next_run_goes_on_with_it(bench: Bench) -> None:
     begun(bench)
     assert look(store_of(bench)).orphans
-    found, catalogue = orphans_of(bench)
-    catalogue.close()
+    found = orphans_of(bench)
     assert sum(len(one.objects) for one in found) == len(bench.listed("data/"))
     assert not bench.run().failed
     assert look(store_of(bench)).orphans == {}
-    found, catalogue = orphans_of(bench)
-    catalogue.close()
-    assert found == []
+    assert orphans_of(bench) == []
 
 
 def test_orphans_are_removed_when_they_are_old_and_archives_never(bench: Bench) -> None:
@@ -211,12 +219,13 @@ def test_orphans_are_removed_when_they_are_old_and_archives_never(bench: Bench) 
     make_tree(bench.root, {"item": {"new": File(os.urandom(1000), age_days=400)}}, now=NOW)
     begun(bench)
     for key in set(bench.listed("data/")) - set(before):
-        os.utime(bench.target / key, ((NOW - timedelta(days=20)).timestamp(),) * 2)
-    found, catalogue = orphans_of(bench)
-    assert all(one.is_old(now=NOW, grace=timedelta(days=14)) for one in found)
-    assert not any(one.is_old(now=NOW, grace=timedelta(days=21)) for one in found)
-    remove(found, store_of(bench), catalogue, patience=patience(), now=NOW)
-    catalogue.close()
+        age(bench, key, days=20)
+    with pruner_of(bench) as pruner:
+        found = pruner.look()
+        assert found.orphans
+        assert all(one.is_old(now=found.now, grace=timedelta(days=14)) for one in found.orphans)
+        assert not any(one.is_old(now=found.now, grace=timedelta(days=21)) for one in found.orphans)
+        pruner.remove(found.orphans, now=NOW, on_progress=lambda _orphan: None)
     assert bench.listed() == before
     assert not look(store_of(bench)).damaged
     assert not bench.run().failed
@@ -225,10 +234,10 @@ def test_orphans_are_removed_when_they_are_old_and_archives_never(bench: Bench) 
 def test_one_young_object_makes_its_attempt_young(bench: Bench) -> None:
     begun(bench)
     for number, key in enumerate(bench.listed("data/")):
-        os.utime(bench.target / key, ((NOW - timedelta(days=1 if number == 0 else 50)).timestamp(),) * 2)
-    found, catalogue = orphans_of(bench)
-    catalogue.close()
-    young = [one for one in found if not one.is_old(now=NOW, grace=timedelta(days=14))]
+        age(bench, key, days=1 if number == 0 else 50)
+    with pruner_of(bench) as pruner:
+        found = pruner.look()
+    young = [one for one in found.orphans if not one.is_old(now=found.now, grace=timedelta(days=14))]
     assert len(young) == 1
 
 
@@ -242,6 +251,8 @@ def test_prune_removes_nothing_while_a_manifest_cannot_be_read(cli: CommandLine,
     make_tree(root, {"item": {"a": File("a", age_days=90)}, "other": {"b": File("b", age_days=90)}})
     target = cli.project / "target"
     cli.run("archive", "--root", str(root), "--target", target.as_uri(), "--yes")
+    stray = f"data/h/r/2020-01-01/x~{'0' * 32}/0123456789ab/files/x"
+    put(FolderStore(target.as_uri(), make_settings({}, {}, {})), stray, b"x")
     for path in target.rglob("*"):
         os.utime(path, (1, 1))
     manifest = next(target.glob("manifests/**/item~*"))

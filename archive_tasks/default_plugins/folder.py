@@ -57,6 +57,7 @@ class FolderStore:
         self.identity = f"folder {self.path}"
         self.largest_put = settings.part_size
         self.storage_class = ""
+        self.dates_can_be_set = False
         self._swept = False
         self._place: tuple[int, int] | None = None
 

@@ -89,6 +89,10 @@ class S3Store:
     def storage_class(self) -> str:
         return self.settings.s3.storage_class
 
+    @property
+    def dates_can_be_set(self) -> bool:
+        return False  # LastModified is the server's
+
     def is_cold(self, storage_class: str) -> bool:
         return storage_class in COLD_CLASSES
 

@@ -1,0 +1,82 @@
+"""The look at an attempt right before its manifest is written: is everything that it refers to still there?
+
+`prune` removes attempts that nobody commits any more. It takes only those whose newest object is 14 days old, and a
+commit is refused where, by the store's own dates, seven days passed between two objects of its attempt: so no attempt
+can be old enough for `prune` and young enough to be committed, however long either of them was suspended.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime, timedelta
+from itertools import pairwise
+
+from archive_tasks import layout
+from archive_tasks.already_there import first_missing, listed_below
+from archive_tasks.errors import IntegrityError, StoreError
+from archive_tasks.names import display
+from archive_tasks.pace import Patience
+from archive_tasks.store import Store
+
+LONGEST_GAP = timedelta(days=7)
+"""Between two objects of an attempt that is committed. Half of the grace that `prune` leaves."""
+_SIGN_EVERY = timedelta(days=1)
+
+
+def check_attempt(prefix: str, sizes: Mapping[str, int], store: Store, patience: Patience) -> None:
+    """List the attempt once more, its copy of the manifest included.
+
+    Args:
+        sizes: bytes of each object that the manifest refers to, by key.
+
+    Raises:
+        IntegrityError: an object is not there any more, or the attempt was left alone for too long.
+    """
+    listed = listed_below(store, prefix, patience)
+    unlisted = [key for key, size in sizes.items() if key not in listed or listed[key].size != size]
+    if missing := first_missing(sizes, unlisted, store, patience):
+        raise IntegrityError(f"the target does not hold {display(missing)} any more: it is sent again by the next run")
+    check_gaps(info.modified for info in listed.values())
+
+
+def check_gaps(moments: Iterable[datetime | None]) -> None:
+    """Raises IntegrityError where too much time passed between two of an attempt's objects."""
+    known = sorted(moment for moment in moments if moment is not None)
+    if any(later - earlier >= LONGEST_GAP for earlier, later in pairwise(known)):
+        raise IntegrityError(
+            f"its upload stood still for {LONGEST_GAP.days} days or more, so prune may have taken a part of it: "
+            "it is sent again by the next run"
+        )
+
+
+class SignsOfLife:
+    """Writes a small object into an attempt once a day, so that a file which takes weeks is no reason to refuse it.
+
+    Safe to call from several threads.
+    """
+
+    def __init__(self, prefix: str, store: Store, wall: Callable[[], datetime]) -> None:
+        self._prefix = prefix
+        self._store = store
+        self._wall = wall
+        self._last = wall()
+        self._lock = threading.Lock()
+
+    def give(self) -> None:
+        """Give one where the last is a day old. One that fails is given at the next call, a day later."""
+        with self._lock:
+            now = self._wall()
+            if now - self._last < _SIGN_EVERY:
+                return
+            self._last = now
+        data = now.isoformat().encode()
+        try:
+            self._store.put(layout.alive_key(self._prefix, int(now.timestamp())), data, sha256=_sha256(data))
+        except StoreError:
+            return
+
+
+def _sha256(data: bytes) -> bytes:
+    return hashlib.sha256(data).digest()

@@ -1,0 +1,112 @@
+"""Writing a manifest again from the copy beside its data: what a run that died did not come to, or what was lost."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from datetime import datetime
+
+from archive_tasks import layout, object_sizes
+from archive_tasks.already_there import first_missing, listed_below
+from archive_tasks.errors import IntegrityError, ManifestError
+from archive_tasks.last_look import check_gaps
+from archive_tasks.manifest import Record, name_in, read_manifest
+from archive_tasks.names import display
+from archive_tasks.object_writer import ObjectWriter
+from archive_tasks.prove import Sending, Stored, uncounted
+
+LARGEST_MANIFEST = 64 * 1024**3
+
+
+def write_from_copy(prefix: str, sending: Sending, *, sha256: str = "") -> Stored:
+    """Commit an attempt whose copy of the manifest was written.
+
+    Args:
+        prefix: of the attempt.
+        sha256: of the manifest, in hex, where it is known; empty believes the copy.
+
+    Raises:
+        ManifestError: the copy is damaged, or another attempt's.
+        IntegrityError: it is another than is known, or an object that it refers to is not there.
+        ObjectMissing: there is no copy.
+    """
+    copy = layout.copy_key(prefix)
+    found, key, sizes = _read(copy, prefix, sending)
+    if sha256 and found != sha256:
+        raise IntegrityError(f"{display(copy)} is another manifest than was written")
+    listed = listed_below(sending.store, prefix, sending.patience)
+    unlisted = [name for name, size in sizes.items() if name not in listed or listed[name].size != size]
+    if missing := first_missing(sizes, unlisted, sending.store, sending.patience):
+        raise IntegrityError(f"{display(missing)}, which it refers to, is not in the target")
+    check_gaps(info.modified for info in listed.values())
+    return write_manifest(key, sending.store.read(copy), sending, sha256=found)
+
+
+def write_manifest(key: str, data: Iterator[bytes], sending: Sending, *, sha256: str) -> Stored:
+    """Write a manifest and read it back.
+
+    Args:
+        sha256: of its bytes, in hex.
+
+    Raises:
+        IntegrityError: the bytes are others, or the target returns others.
+        ObjectExists: another one is there.
+    """
+    writer = ObjectWriter(uncounted(sending), key, most=LARGEST_MANIFEST, hot=True)
+    digest = hashlib.sha256()
+    try:
+        for piece in data:
+            digest.update(piece)
+            writer.write(piece)
+        if digest.hexdigest() != sha256:
+            raise IntegrityError(f"{display(key)} cannot be written again: its bytes are not read the same way twice")
+        return commit(writer, sending)
+    finally:
+        writer.abort()
+
+
+def commit(manifest: ObjectWriter, sending: Sending) -> Stored:
+    """Have the manifest written, and read it back whatever the target's checksums say. Raises IntegrityError."""
+    stored = manifest.finish().result()  # where checksums are no proof, this has read it back
+    if sending.trusted:
+        returned = sending.patience.ask(lambda: _sha256(sending.store.read(stored.key)))
+        if returned != stored.sha256:
+            raise IntegrityError(f"the target returns another manifest than was written as {stored.key}")
+    return stored
+
+
+def _read(copy: str, prefix: str, sending: Sending) -> tuple[str, str, dict[str, int]]:
+    """SHA-256 of a copy, the key of its manifest, and the objects that it refers to."""
+    data = sending.patience.ask(lambda: b"".join(sending.store.read(copy)))
+    sizes: dict[str, int] = {}
+    records = read_manifest(data)
+    header = next(records)
+    for record in records:
+        object_sizes.note(record, sizes)
+    if header.get("data") != prefix or any(layout.attempt_of(key) != prefix for key in sizes):
+        raise ManifestError(f"{display(copy)} is of another attempt")
+    return hashlib.sha256(data).hexdigest(), key_of(header), sizes
+
+
+def key_of(header: Record) -> str:
+    """The key that a manifest of this header has. Raises ManifestError for one that makes no sense."""
+    try:
+        key = layout.manifest_key(
+            scope=str(header["scope"]),
+            day=datetime.fromisoformat(header["created"]),
+            item=name_in(header, "item"),
+            archive_id=header["id"],
+            commit=header["commit"],
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise ManifestError("the manifest is damaged: its first line lacks something") from error
+    if layout.manifest_name(key) is None:
+        raise ManifestError("the manifest is damaged: its first line makes no key")
+    return key
+
+
+def _sha256(chunks: Iterator[bytes]) -> str:
+    digest = hashlib.sha256()
+    for chunk in chunks:
+        digest.update(chunk)
+    return digest.hexdigest()

@@ -1,0 +1,69 @@
+"""Writing manifests again that are missing in the target: from the copy beside the data, else from the catalogue."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from archive_tasks.catalogue import Catalogue
+from archive_tasks.entry_index import kept_frames
+from archive_tasks.errors import IntegrityError, ManifestError, ObjectExists, ObjectMissing
+from archive_tasks.manifest_again import write_from_copy, write_manifest
+from archive_tasks.model import Failure
+from archive_tasks.prove import Sending
+
+
+@dataclass(slots=True)
+class Repaired:
+    """Keys of the manifests that are there again, and what could not be written, and why."""
+
+    manifests: list[str] = field(default_factory=list)
+    failed: list[Failure] = field(default_factory=list)
+
+
+def repair(missing: Sequence[str], uncommitted: Sequence[str], catalogue: Catalogue, sending: Sending) -> Repaired:
+    """Write manifests again; nothing that is there is changed.
+
+    Args:
+        missing: keys of manifests that this device has receipts for.
+        uncommitted: attempts that hold a copy of their manifest, which is not there.
+
+    Raises:
+        StoreUnusable: the target cannot be used.
+    """
+    repaired = Repaired()
+    for key in missing:
+        _try(repaired, key, _of_receipt(key, catalogue, sending))
+    done = {known.archive.data for known in catalogue.archives() if known.archive.manifest in repaired.manifests}
+    for attempt in uncommitted:
+        if attempt not in done:
+            _try(repaired, attempt, _of_attempt(attempt, sending))
+    return repaired
+
+
+def _try(repaired: Repaired, what: str, ways: Sequence[Callable[[], str]]) -> None:
+    """Take the first way that works; what the last one says is the reason why none does."""
+    reason = ""
+    for way in ways:
+        try:
+            repaired.manifests.append(way())
+        except (IntegrityError, ManifestError, ObjectExists, ObjectMissing) as error:
+            reason = str(error)
+        else:
+            return
+    repaired.failed.append(Failure(what, reason))
+
+
+def _of_receipt(key: str, catalogue: Catalogue, sending: Sending) -> Sequence[Callable[[], str]]:
+    known = catalogue.known(key)
+    if known is None or known.receipt is None:
+        return ()
+    archive, sha256 = known.archive, known.receipt.manifest_sha256
+    from_catalogue = lambda: write_manifest(key, kept_frames(catalogue, key), sending, sha256=sha256).key  # noqa: E731
+    if not archive.data:
+        return (from_catalogue,)
+    return (lambda: write_from_copy(archive.data, sending, sha256=sha256).key, from_catalogue)
+
+
+def _of_attempt(attempt: str, sending: Sending) -> Sequence[Callable[[], str]]:
+    return (lambda: write_from_copy(attempt, sending).key,)

@@ -1,0 +1,137 @@
+"""What the task prune does: remove what nothing refers to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from archive_tasks.chain import session_of
+from archive_tasks.console import Console
+from archive_tasks.errors import Interrupted, UsageError
+from archive_tasks.names import display
+from archive_tasks.opened import existing_target, new_pace, new_patience, one_run_at_a_time
+from archive_tasks.prune import Found, Orphan, Pruner, check_grace
+from archive_tasks.report import Document, count_text, size_text
+from archive_tasks.session import Session
+
+MOST_SHOWN = 50
+GRACE_DAYS = 14
+MAX_SHARE = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PruneOptions:
+    """What was asked for.
+
+    Attributes:
+        grace: an attempt whose newest object is younger stays.
+        max_share: percentage of the target's objects, or of their bytes, that may go.
+    """
+
+    grace: timedelta = timedelta(days=GRACE_DAYS)
+    max_share: int = MAX_SHARE
+    yes: bool = False
+    dry_run: bool = False
+
+
+def options(*, orphans: bool, grace: str | None, max_share: str | None, yes: bool, dry_run: bool) -> PruneOptions:
+    """Raises UsageError for what cannot be meant."""
+    if not orphans:
+        raise UsageError("prune removes objects of runs that did not finish: say --orphans")
+    days = timedelta(days=_number(grace, "--grace", "days") if grace is not None else GRACE_DAYS)
+    check_grace(days)
+    share = _number(max_share, "--max-share", "percent") if max_share is not None else MAX_SHARE
+    if not 0 <= share <= 100:
+        raise UsageError(f"--max-share is {share}, but must be a percentage from 0 to 100")
+    return PruneOptions(grace=days, max_share=share, yes=yes, dry_run=dry_run)
+
+
+def _number(text: str, flag: str, unit: str) -> int:
+    try:
+        return int(text.strip().removesuffix("%"))
+    except ValueError:
+        raise UsageError(f"{flag} is {text!r}, but must be a number of {unit}") from None
+
+
+def prune(c: Any, flags: Mapping[str, Any], wanted: PruneOptions, *, json_document: bool) -> Document:
+    """Remove what no manifest refers to."""
+    console = Console(json_document=json_document)
+    document = prune_target(session_of(c, flags), wanted, console)
+    if json_document:
+        console.document(document)
+    return document
+
+
+def prune_target(session: Session, wanted: PruneOptions, console: Console) -> Document:
+    """All of `prune` but the printing of its document."""
+    with existing_target(session) as (store, catalogue), one_run_at_a_time(catalogue.path):
+        if store.dates_can_be_set:
+            raise UsageError(
+                f"objects in {display(store.url)} bear the dates that their writers gave, so nobody knows how old they "
+                "are: nothing is pruned there"
+            )
+        patience = new_patience(session, new_pace(session), console)
+        pruner = Pruner(store, catalogue, patience, targets_around=_targets_around(session, store.url))
+        found = pruner.look()
+        old = [one for one in found.orphans if one.is_old(now=found.now, grace=wanted.grace)]
+        _show(found, old, wanted.grace, console)
+        removed: list[Orphan] = []
+        if old and not wanted.dry_run:
+            _check_share(old, found, wanted.max_share)
+            _ask_to_remove(old, console, yes=wanted.yes)
+            pruner.remove(old, now=session.now, on_progress=removed.append)
+            console.say(f"removed {_amount(removed)}", style="bold")
+    return _document(store.url, found, old, dry_run=wanted.dry_run)
+
+
+def _targets_around(session: Session, url: str) -> Callable[[], Sequence[str]]:
+    return lambda: ()
+
+
+def _check_share(old: Sequence[Orphan], found: Found, max_share: int) -> None:
+    """Raises UsageError where so much would go that something else may be wrong."""
+    objects = 100 * sum(len(one.objects) for one in old) / max(1, found.objects)
+    size = 100 * sum(one.bytes for one in old) / max(1, found.bytes)
+    share = max(objects, size)
+    if share > max_share:
+        raise UsageError(
+            f"{_amount(old)} would go, which is {share:.0f} % of this target, and more than {max_share} %: nothing was "
+            f"removed. If these runs are really given up, add --max-share {min(100, int(share) + 1)}"
+        )
+
+
+def _amount(orphans: Sequence[Orphan]) -> str:
+    objects = sum(len(one.objects) for one in orphans)
+    return f"{count_text(objects, 'object')} ({size_text(sum(one.bytes for one in orphans))})"
+
+
+def _show(found: Found, old: Sequence[Orphan], grace: timedelta, console: Console) -> None:
+    for one in old[:MOST_SHOWN]:
+        console.say(f"orphan   {display(one.attempt)} ({_amount([one])})")
+    young = len(found.orphans) - len(old)
+    waits = f"; {count_text(young, 'attempt')} younger than {grace.days} days stay" if young else ""
+    console.say(f"{count_text(len(old), 'attempt')} that nothing refers to{waits}", style="bold")
+
+
+def _ask_to_remove(old: Sequence[Orphan], console: Console, *, yes: bool) -> None:
+    if yes:
+        return
+    if not console.can_ask:
+        raise UsageError("prune asks before it removes, and there is no terminal to ask on: add --yes")
+    if not console.ask(f"Remove {_amount(old)} for good?", default=False):
+        raise Interrupted("nothing was removed")
+
+
+def _document(target: str, found: Found, old: Sequence[Orphan], *, dry_run: bool) -> Document:
+    def listed(orphans: Sequence[Orphan]) -> list[Document]:
+        return [{"attempt": one.attempt, "objects": len(one.objects), "bytes": one.bytes} for one in orphans]
+
+    young = [one for one in found.orphans if one not in old]
+    return {
+        "target": target,
+        "dry_run": dry_run,
+        "removed" if not dry_run else "would_remove": listed(old),
+        "young": listed(young),
+    }
