@@ -17,6 +17,8 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from archive_tasks import tar
+from archive_tasks.errors import ItemUnreadable
+from archive_tasks.names import display
 from archive_tasks.source import Identity, SourceFile
 from archive_tasks.walk import FolderHandles, unreadable
 
@@ -122,7 +124,28 @@ def pack_segment(order: Order) -> Segment:
             filled += len(header) + len(data) + len(pieces[-1])
     if pieces:
         frames.append(_frame(pieces))
+    check_places(frames, order.members, packed)
     return Segment(b"".join(frames), tuple(map(len, frames)), tuple(packed))
+
+
+def check_places(frames: Sequence[bytes], members: Sequence[Member], packed: Sequence[Packed]) -> None:
+    """Unpack what was packed, and hash each file where it is said to be: a manifest is believed for years.
+
+    A digest of the pack proves its bytes, and not what is where in them.
+
+    Raises:
+        ItemUnreadable: a place is wrong: a fault of this program's, or of this machine's memory.
+    """
+    number, contents = -1, b""
+    for member, place in zip(members, packed, strict=True):
+        if member.identity is None:
+            continue
+        if place.frame != number:
+            number, contents = place.frame, zstd.decompress(frames[place.frame])
+        end = place.within + member.identity.size
+        digest = hashlib.sha256(memoryview(contents)[place.within : end]).hexdigest()
+        if end > len(contents) or digest != place.sha256:
+            raise ItemUnreadable(f"{display(member.path)} was packed wrongly: try again; if it stays, report it")
 
 
 def end_of_pack() -> bytes:
