@@ -46,6 +46,8 @@ class S3Store:
         UsageError: the URL is none, or the endpoint would send credentials in clear.
     """
 
+    dates_can_be_set = False
+
     def __init__(self, url: str, settings: Settings) -> None:
         self.bucket, self._prefix = _parse(url)
         self.url = f"s3://{self.bucket}/{self._prefix}".rstrip("/")
