@@ -11,13 +11,14 @@ import filelock
 
 from archive_tasks.catalogue import Catalogue, catalogue_path, set_aside_if_damaged
 from archive_tasks.console import Console
-from archive_tasks.errors import ArchiveTasksError, UsageError
+from archive_tasks.errors import ArchiveTasksError, CatalogueDamaged, UsageError
 from archive_tasks.names import display
 from archive_tasks.pace import Pace, Patience
 from archive_tasks.report import count_text
 from archive_tasks.session import Session
 from archive_tasks.store import Store
 from archive_tasks.sync import Synced, sync
+from archive_tasks.vault import check_vault
 
 
 def target_of(session: Session) -> str:
@@ -48,9 +49,8 @@ def existing_target(
     """
     url = target_of(session)
     store = session.open_store(url)
-    if not store.exists():
-        raise UsageError(f"there is no target {display(url)}: give the right one with --target")
     path = catalogue_path(session.data, url)
+    _check_there(session, store, path)
     if on_damaged is not None:
         with one_run_at_a_time(path):
             aside = set_aside_if_damaged(path)
@@ -63,6 +63,29 @@ def existing_target(
 def open_catalogue(session: Session, target: str) -> Catalogue:
     """The catalogue of a target, as this device sees it."""
     return Catalogue(catalogue_path(session.data, target), target=target, device=session.device)
+
+
+def _check_there(session: Session, store: Store, path: str) -> None:
+    """Raises UsageError where no target is, and none was known; StoreUnusable where it is not the one that it was."""
+    patience = Patience(pace=new_pace(session), seconds=session.settings.retry_minutes * 60)
+    known = _known_vault(path)
+    if not patience.ask(store.exists) and known is None:
+        raise UsageError(f"there is no target {display(store.url)}: give the right one with --target")
+    if patience.ask(lambda: check_vault(store, known)) is None:
+        raise UsageError(
+            f"there is no target of archive_tasks in {display(store.url)}: give the right one with --target"
+        )
+
+
+def _known_vault(path: str) -> str | None:
+    """The id of the target, as far as the catalogue knows; one that is damaged says nothing here."""
+    if not os.path.exists(path):
+        return None
+    try:
+        with Catalogue(path) as catalogue:
+            return catalogue.fact("vault")
+    except CatalogueDamaged:
+        return None
 
 
 @contextmanager

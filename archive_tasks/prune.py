@@ -22,6 +22,7 @@ from archive_tasks.catalogue import Catalogue
 from archive_tasks.errors import ArchiveTasksError, ManifestError, ObjectMissing, StoreUnusable, UsageError
 from archive_tasks.manifest import Record, read_manifest
 from archive_tasks.names import display
+from archive_tasks.nesting import OpenStore, targets_around, targets_below
 from archive_tasks.pace import Patience
 from archive_tasks.store import ObjectInfo, Store
 from archive_tasks.sync import list_manifests
@@ -91,7 +92,7 @@ class Pruner:
     """Looks for orphans in one target, and removes them.
 
     Args:
-        targets_around: URLs of targets that this one is inside of.
+        open_store: opens a URL, to see whether this target is inside of another one; without it nobody looks.
         seconds: of a clock that nobody sets.
     """
 
@@ -101,13 +102,13 @@ class Pruner:
         catalogue: Catalogue,
         patience: Patience,
         *,
-        targets_around: Callable[[], Sequence[str]] = tuple,
+        open_store: OpenStore | None = None,
         seconds: Callable[[], float] = seconds_awake_or_not,
     ) -> None:
         self._store = store
         self._catalogue = catalogue
         self._patience = patience
-        self._targets_around = targets_around
+        self._open_store = open_store
         self._seconds = seconds
         self._read: dict[str, set[str]] = {}
 
@@ -119,12 +120,11 @@ class Pruner:
             StoreError: the target cannot be looked at.
         """
         self._patience.ask(lambda: check_vault(self._store, self._catalogue.fact("vault")))
-        if around := self._targets_around():
+        if self._open_store and (around := targets_around(self._store.url, self._open_store)):
             raise NotPruned(f"the target is inside of the target {display(around[0])}: nothing is removed in either")
         listed = self._patience.ask(lambda: list(self._store.list(layout.DATA)))
-        for info in listed:
-            if info.key.endswith(f"/{layout.VAULT_KEY}"):
-                raise NotPruned(f"{display(info.key)} belongs to another target below this one: nothing is removed")
+        if below := targets_below(self._store, (info.key for info in listed), self._open_store):
+            raise NotPruned(f"another target is inside of this one, {display(below[0])}: nothing is removed in either")
         attempts = _attempts(listed)
         manifests = list_manifests(self._store, self._patience)
         self._check_known(manifests)

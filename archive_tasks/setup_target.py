@@ -22,8 +22,11 @@ from archive_tasks.target import open_target
 SETTINGS_FILE = "invoke.yaml"
 
 
-def run(c: Any, session: Session, console: Console, *, yes: bool) -> Document:
+def run(c: Any, session: Session, console: Console, *, yes: bool, create: bool = False) -> Document:
     """Ask for a target where none is given, make it ready, and remember it.
+
+    Args:
+        create: a new target may begin in a place that is not empty.
 
     Raises:
         UsageError: no target was given, and there is nobody to ask.
@@ -37,6 +40,8 @@ def run(c: Any, session: Session, console: Console, *, yes: bool) -> Document:
             catalogue,
             now=session.now,
             may_create=lambda missing: may_create(missing, session, console, yes=yes),
+            may_share=lambda there: may_share(there, session, create=create),
+            open_store=session.open_store,
             on_answer=console.show_answer,
         )
     for line in summary(opened.verdict, store.probes()):
@@ -53,6 +58,11 @@ def may_create(store: Store, session: Session, console: Console, *, yes: bool) -
     if yes:
         console.say(f"{display(store.url)} does not exist and is created, private to you")
     return yes or console.ask(f"{display(store.url)} does not exist. Create it, private to you?", default=True)
+
+
+def may_share(store: Store, session: Session, *, create: bool) -> bool:
+    """May a new target begin in a place that is not empty? The default target needs no asking."""
+    return create or store.url == session.default_target
 
 
 def offered_bucket(day: str, random_hex: str) -> str:

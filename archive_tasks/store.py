@@ -81,7 +81,8 @@ class Store(Protocol):
         identity: what a verdict of the doctor is remembered for: endpoint, bucket, library version.
         largest_put: bytes up to which an object is written by one `put`; a larger one is uploaded in parts.
         storage_class: that the settings name for data objects; empty leaves it to the target.
-        dates_can_be_set: True where a client can give an object any date; nothing is pruned there.
+        dates_can_be_set: True where a client can give an object any date; `prune` refuses there. False where
+            `ObjectInfo.modified` is the store's own.
     """
 
     @property

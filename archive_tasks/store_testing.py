@@ -39,6 +39,7 @@ class MemoryStore:
     Args:
         storage_class: what the settings of a real store would name for data objects.
         now: tells when an object is written, and how long a thawed copy lasts.
+        dates_can_be_set: what a real store would say of its dates.
 
     Attributes:
         objects: contents by key.
@@ -54,11 +55,12 @@ class MemoryStore:
         *,
         storage_class: str = "",
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        dates_can_be_set: bool = False,
     ) -> None:
         self.url = url
+        self.dates_can_be_set = dates_can_be_set
         self.identity = url
         self.storage_class = storage_class
-        self.dates_can_be_set = False
         self.objects: dict[str, bytes] = {}
         self.calls: list[tuple[str, str]] = []
         self.thaws: list[tuple[str, str, int]] = []
@@ -305,6 +307,9 @@ class StoreContract:
             assert told is not None
             assert told.utcoffset() == timedelta(0)
             assert abs(told - datetime.now(UTC)) < _CLOCKS_DIFFER
+
+    def test_whether_its_dates_can_be_set_is_told(self, store: Store) -> None:
+        assert store.dates_can_be_set in {True, False}
 
     def test_an_aborted_upload_leaves_nothing(self, store: Store) -> None:
         upload = store.upload("big", store.largest_put + 1)

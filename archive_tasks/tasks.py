@@ -24,6 +24,7 @@ _JUDGING = {
     "exclude": "leave out what matches this gitignore pattern (repeatable)",
 }
 _TARGET = "URL of the target: s3://bucket/prefix or file:///folder"
+_CREATE = "use a target that is not empty, for the first time"
 _JSON = "print one JSON document on stdout; messages go to stderr"
 
 
@@ -58,6 +59,7 @@ def scan(
         "yes": "do not ask; needed where there is no terminal",
         "dry-run": "show what would be archived; write nothing",
         "json": _JSON,
+        "create": _CREATE,
     },
 )
 def archive(
@@ -72,13 +74,15 @@ def archive(
     yes: bool = False,
     dry_run: bool = False,
     json: bool = False,
+    create: bool = False,
 ) -> Document:
     """Archive what is stale: show the plan, ask, upload, prove, commit."""
     from archive_tasks import verbs_writing
 
     flags = {"root": root, "target": target, "days": days, "clock": clock, "hidden": hidden, "exclude": exclude}
     dry_run = dry_run or bool(c.config.run.dry)
-    return verbs_writing.archive(c, {**flags, "scope": scope}, yes=yes, dry_run=dry_run, json_document=json)
+    flags["scope"] = scope
+    return verbs_writing.archive(c, flags, yes=yes, dry_run=dry_run, json_document=json, create=create)
 
 
 @archive_task(
@@ -99,12 +103,12 @@ def doctor(c: Context, target: str | None = None, json: bool = False) -> Documen
     return verbs_writing.doctor(c, {"target": target}, json_document=json)
 
 
-@archive_task(help={"target": _TARGET + "; asked for when it is not given", "yes": "do not ask"})
-def setup(c: Context, target: str | None = None, yes: bool = False) -> Document:
+@archive_task(help={"target": _TARGET + "; asked for when it is not given", "yes": "do not ask", "create": _CREATE})
+def setup(c: Context, target: str | None = None, yes: bool = False, create: bool = False) -> Document:
     """Choose a target, create it where it is missing, examine it, and write invoke.yaml."""
     from archive_tasks import verbs_writing
 
-    return verbs_writing.setup(c, {"target": target}, yes=yes)
+    return verbs_writing.setup(c, {"target": target}, yes=yes, create=create)
 
 
 @archive_task(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -73,7 +73,7 @@ def prune_target(session: Session, wanted: PruneOptions, console: Console) -> Do
                 "are: nothing is pruned there"
             )
         patience = new_patience(session, new_pace(session), console)
-        pruner = Pruner(store, catalogue, patience, targets_around=_targets_around(session, store.url))
+        pruner = Pruner(store, catalogue, patience, open_store=session.open_store)
         found = pruner.look()
         old = [one for one in found.orphans if one.is_old(now=found.now, grace=wanted.grace)]
         _show(found, old, wanted.grace, console)
@@ -84,10 +84,6 @@ def prune_target(session: Session, wanted: PruneOptions, console: Console) -> Do
             pruner.remove(old, now=session.now, on_progress=removed.append)
             console.say(f"removed {_amount(removed)}", style="bold")
     return _document(store.url, found, old, dry_run=wanted.dry_run)
-
-
-def _targets_around(session: Session, url: str) -> Callable[[], Sequence[str]]:
-    return lambda: ()
 
 
 def _check_share(old: Sequence[Orphan], found: Found, max_share: int) -> None:

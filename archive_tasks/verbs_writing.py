@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from archive_tasks import archive as archiving
+from archive_tasks import nesting, setup_target
 from archive_tasks import report as reporting
-from archive_tasks import setup_target
 from archive_tasks.already_there import newest_of
 from archive_tasks.catalogue import Catalogue, catalogue_path
 from archive_tasks.chain import PartlyFailed, chain_of, end_with, session_of
@@ -21,15 +21,17 @@ from archive_tasks.opened import one_run_at_a_time, open_catalogue
 from archive_tasks.processes import processes
 from archive_tasks.report import Document
 from archive_tasks.session import Session
-from archive_tasks.setup_target import may_create
+from archive_tasks.setup_target import may_create, may_share
 from archive_tasks.store import Store
 from archive_tasks.target import Target, examine, open_target
 from archive_tasks.verbs import make_plan, mention_host
 from archive_tasks.verbs_undo import finish_what_died
 
 
-def archive(c: Any, flags: Mapping[str, Any], *, yes: bool, dry_run: bool, json_document: bool) -> Document:
-    """Show the plan, ask, carry it out, say what is true now."""
+def archive(
+    c: Any, flags: Mapping[str, Any], *, yes: bool, dry_run: bool, json_document: bool, create: bool = False
+) -> Document:
+    """Show the plan, ask, carry it out, say what is true now. `create`: a new target need not be empty."""
     console = Console(json_document=json_document)
     mention_host(c, console)
     session = session_of(c, flags)
@@ -43,7 +45,7 @@ def archive(c: Any, flags: Mapping[str, Any], *, yes: bool, dry_run: bool, json_
         return _archive_nothing(plan, target, console, dry_run=dry_run, json_document=json_document)
     if not yes:
         _ask_to_go_on(plan, session, store, console)
-    outcome = _carry_out(session, plan, store, console, yes=yes)
+    outcome = _carry_out(session, plan, store, console, yes=yes, create=create)
     document = reporting.outcome_document(outcome)
     if json_document:
         console.document(document)
@@ -67,19 +69,20 @@ def doctor(c: Any, flags: Mapping[str, Any], *, json_document: bool) -> Document
     console.say(f"examining {display(target)}")
     with open_catalogue(session, target) as catalogue:
         verdict = examine(store, catalogue, now=session.now, on_answer=console.show_answer)
-    for line in summary(verdict, store.probes()):
+    place = nesting.examine(store, session.open_store)
+    for line in [*summary(verdict, store.probes()), *place.lines()]:
         console.say(line, style="bold")
-    document = verdict_to_json(verdict)
+    document = verdict_to_json(verdict) | {"place": place._asdict()}
     if json_document:
         console.document(document)
     return document
 
 
-def setup(c: Any, flags: Mapping[str, Any], *, yes: bool) -> Document:
+def setup(c: Any, flags: Mapping[str, Any], *, yes: bool, create: bool = False) -> Document:
     """Settle on a target and remember it."""
     if c.config.run.dry:
         raise UsageError("setup has nothing to show without writing; run it without --dry")
-    return setup_target.run(c, session_of(c, flags), Console(), yes=yes)
+    return setup_target.run(c, session_of(c, flags), Console(), yes=yes, create=create)
 
 
 # -- before anything is written ----------------------------------------------------------------------
@@ -132,7 +135,7 @@ def _ask_to_go_on(plan: Plan, session: Session, store: Store, console: Console) 
 # -- carrying it out ----------------------------------------------------------------------------------
 
 
-def _carry_out(session: Session, plan: Plan, store: Store, console: Console, *, yes: bool) -> Outcome:
+def _carry_out(session: Session, plan: Plan, store: Store, console: Console, *, yes: bool, create: bool) -> Outcome:
     path = catalogue_path(session.data, store.url)
     files = sum(decision.files or 0 for decision in plan.to_archive)
     with processes(files=files) as packing, one_run_at_a_time(path), open_catalogue(session, store.url) as catalogue:
@@ -141,6 +144,8 @@ def _carry_out(session: Session, plan: Plan, store: Store, console: Console, *, 
             catalogue,
             now=session.now,
             may_create=lambda missing: may_create(missing, session, console, yes=yes),
+            may_share=lambda there: may_share(there, session, create=create),
+            open_store=session.open_store,
             on_answer=lambda _probe, _answer: None,
         )
         _check_room(plan, session.device, target)

@@ -27,9 +27,7 @@ def folder_keys(target: Path, below: str = "") -> list[str]:
     """Every object's key, without what is being written. What vanishes meanwhile is not there."""
     found = (os.path.join(base, name) for base, _, files in os.walk(target) for name in files)
     keys = (os.path.relpath(path, target) for path in found)
-    return sorted(
-        key for key in keys if key.startswith(below) and not key.startswith((".incoming", ".archive-incoming"))
-    )
+    return sorted(key for key in keys if key.startswith(below) and not key.startswith(".archive-incoming/"))
 
 
 def manifest_lines(data: bytes) -> list[dict[str, Any]]:

@@ -16,7 +16,7 @@ LAYERS = [
     {"hookspecs", "plugins"},
     {
         "session", "scan", "entries", "records", "contents", "send", "object_writer", "prove", "packs", "processes",
-        "item_sender", "item_archive", "archive", "target",
+        "item_sender", "item_archive", "archive", "target", "vault", "nesting", "new_target",
         "doctor", "report", "side_by_side", "guarding",
         "sync", "find", "report_restoring", "report_finding", "selection", "fetch_plan",
         "restore", "restore_run", "restore_item", "restore_fetch", "restore_links", "verify", "prune", "thaw",

@@ -9,13 +9,14 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from archive_tasks.default_plugins.folder import FolderStore
-from archive_tasks.errors import ItemUnreadable, ObjectExists, StoreBusy, StoreUnusable, UsageError
+from archive_tasks.errors import ItemUnreadable, ObjectExists, ObjectMissing, StoreBusy, StoreUnusable, UsageError
 from archive_tasks.settings import make_settings
 from archive_tasks.store_testing import MIB, StoreContract, put
 
@@ -76,7 +77,7 @@ def test_a_full_disk_is_said_and_leaves_nothing_half(small_disk: Path) -> None:
         upload.put_part(1, piece, sha256=hashlib.sha256(piece).digest())
     upload.abort()
     assert [info.key for info in store.list("")] == ["fits"]
-    assert list((small_disk / ".incoming").iterdir()) == []
+    assert list((small_disk / ".archive-incoming").iterdir()) == []
 
 
 def test_a_writer_that_is_killed_leaves_nothing_to_be_seen(store: FolderStore) -> None:
@@ -87,17 +88,107 @@ def test_a_writer_that_is_killed_leaves_nothing_to_be_seen(store: FolderStore) -
         os.kill(os.getpid(), signal.SIGKILL)
     os.waitpid(child, 0)
     assert list(store.list("")) == []
-    assert len(os.listdir(os.path.join(store.path, ".incoming"))) == 1
+    assert len(os.listdir(os.path.join(store.path, ".archive-incoming"))) == 1
 
 
-def test_leftovers_of_the_dead_are_swept_after_a_week_and_no_sooner(store: FolderStore) -> None:
-    incoming = Path(store.path) / ".incoming"
-    incoming.mkdir()
-    for name, days in (("old", 8), ("young", 6)):
-        (incoming / name).touch()
-        os.utime(incoming / name, (time.time() - days * 86_400,) * 2)
+WEEK = 7 * 86_400
+PART = "0123456789abcdef01234567.part"
+
+
+def aged(path: Path, *, seconds: float, beside: float) -> Path:
+    """A file that is so much older than the moment `beside`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+    os.utime(path, (beside - seconds,) * 2)
+    return path
+
+
+@pytest.mark.parametrize(("seconds", "is_swept"), [(WEEK + 60, True), (WEEK - 60, False), (-60, False)])
+def test_leftovers_of_the_dead_are_swept_after_a_week_and_no_sooner(
+    store: FolderStore, seconds: float, is_swept: bool
+) -> None:
+    left = aged(Path(store.path) / ".archive-incoming" / PART, seconds=seconds, beside=time.time())
     put(store, "a", b"x")
-    assert [path.name for path in incoming.iterdir()] == ["young"]
+    assert left.exists() is not is_swept
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "notes.txt",
+        "0123456789abcdef01234567",
+        "0123456789abcdef0123456.part",
+        "0123456789ABCDEF01234567.part",
+        "0123456789abcdef01234567.part.txt",
+        "x0123456789abcdef01234567.part",
+        "0123456789abcdef01234567.part\n",
+    ],
+)
+def test_what_is_not_named_as_ours_is_never_swept(store: FolderStore, name: str) -> None:
+    kept = aged(Path(store.path) / ".archive-incoming" / name, seconds=9 * WEEK, beside=time.time())
+    put(store, "a", b"x")
+    assert kept.exists()
+
+
+@pytest.mark.parametrize("kind", ["hard link", "link", "folder", "pipe", "another user's"])
+def test_only_a_file_of_our_own_with_one_name_is_swept(store: FolderStore, tmp_path: Path, kind: str) -> None:
+    other = aged(tmp_path / "mine", seconds=9 * WEEK, beside=time.time())
+    part = Path(store.path) / ".archive-incoming" / PART
+    part.parent.mkdir()
+    if kind == "hard link":
+        os.link(other, part)
+    elif kind == "link":
+        part.symlink_to(other)
+    elif kind == "folder":
+        part.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(part)
+    else:
+        part.touch()
+        if os.geteuid() != 0:
+            pytest.skip("only root can give a file away")
+        os.chown(part, 12345, -1)
+    os.utime(part, (time.time() - 9 * WEEK,) * 2, follow_symlinks=False)
+    put(store, "a", b"x")
+    assert os.path.lexists(part)
+    assert other.exists()
+
+
+def test_the_users_own_folder_named_incoming_is_not_touched_and_not_hidden(store: FolderStore) -> None:
+    mine = aged(Path(store.path) / ".incoming" / PART, seconds=9 * WEEK, beside=time.time())
+    put(store, "a", b"x")
+    assert mine.exists()
+    assert {info.key for info in store.list("")} == {"a", f".incoming/{PART}"}
+
+
+def test_ages_are_counted_from_what_the_disk_says_and_not_from_this_machines_clock(
+    store: FolderStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = aged(Path(store.path) / ".archive-incoming" / PART, seconds=60, beside=time.time())
+    ahead = time.time() + 52 * WEEK
+    monkeypatch.setattr(time, "time", lambda: ahead)
+    put(store, "a", b"x")
+    assert left.exists()
+
+
+def test_what_is_being_written_and_was_swept_is_written_again_from_the_beginning(store: FolderStore) -> None:
+    upload = store.upload("big", 6 * MIB)
+    upload.put_part(1, b"x", sha256=hashlib.sha256(b"x").digest())
+    (part,) = (Path(store.path) / ".archive-incoming").iterdir()
+    part.unlink()
+    with pytest.raises(StoreBusy) as caught:
+        upload.complete(1)
+    assert caught.value.start_over
+    upload.abort()
+
+
+@pytest.mark.parametrize("kind", ["file", "link"])
+def test_another_thing_of_the_name_of_our_folder_is_named(store: FolderStore, tmp_path: Path, kind: str) -> None:
+    incoming = Path(store.path) / ".archive-incoming"
+    incoming.touch() if kind == "file" else incoming.symlink_to(tmp_path)
+    with pytest.raises(StoreUnusable, match=rf"/\.archive-incoming is a {kind}, and"):
+        put(store, "a", b"x")
+    assert list(store.list("a")) == []
 
 
 def test_contents_and_name_are_on_the_disk_before_put_returns(
@@ -109,7 +200,7 @@ def test_contents_and_name_are_on_the_disk_before_put_returns(
         os, "fsync", lambda handle: synced.append(os.readlink(f"/proc/self/fd/{handle}")) or original(handle)
     )
     put(store, "a/b/c", b"x")
-    assert synced[0].startswith(f"{store.path}/.incoming/")
+    assert synced[0].startswith(f"{store.path}/.archive-incoming/")
     assert synced[-1] == f"{store.path}/a/b"
     assert {f"{store.path}", f"{store.path}/a"} <= set(synced)
 
@@ -174,9 +265,25 @@ def test_a_url_is_percent_encoded_bytes(tmp_path: Path) -> None:
     assert store.path == raw
 
 
-@pytest.mark.parametrize("key", ["", "/a", "a//b", "../a", "a/../b", "a/.", "a b", "a\n", "ä", ".incoming/x"])
+@pytest.mark.parametrize(
+    "key",
+    [
+        "",
+        "/a",
+        "a//b",
+        "../a",
+        "a/../b",
+        "a/.",
+        "a b",
+        "a\n",
+        "ä",
+        ".incoming/x",
+        ".archive-incoming/x",
+        ".archive-incoming.1/x",
+    ],
+)
 def test_what_is_no_key_is_refused(store: FolderStore, key: str) -> None:
-    with pytest.raises(ValueError, match="is no key"):
+    with pytest.raises(ValueError, match="is not a key"):
         put(store, key, b"x")
 
 
@@ -196,7 +303,10 @@ def test_every_probe_finds_an_honest_folder(store: FolderStore) -> None:
 
 
 def test_probes_find_a_folder_that_lets_writers_overwrite(store: FolderStore, monkeypatch: Any) -> None:
-    monkeypatch.setattr("archive_tasks.default_plugins.folder_upload._link", os.replace)
+    def replace(source: str, name: str, folder: int) -> None:
+        os.replace(source, name, dst_dir_fd=folder)
+
+    monkeypatch.setattr("archive_tasks.default_plugins.folder_upload._link", replace)
     answers = {probe.name: probe.ask(f"doctor/x/{probe.name}/") for probe in store.probes()}
     assert answers["refuses-overwrite"].ok is False
     assert answers["one-winner"].ok is False
@@ -235,3 +345,118 @@ def test_parts_whose_sync_failed_are_written_again_from_the_beginning(store: Fol
             upload.complete(6 * MIB)
     assert caught.value.start_over
     upload.abort()
+
+
+# -- what is in the way ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("link", ["data", "data/laptop", "data/laptop/2026-01-01"])
+@pytest.mark.parametrize("prefix", ["data/", "data/laptop/2026-01-01/item~1/"])
+def test_what_is_behind_a_link_is_not_taken_for_missing(
+    store: FolderStore, tmp_path: Path, link: str, prefix: str
+) -> None:
+    put(store, "data/laptop/2026-01-01/item~1/a", b"x")
+    put(store, "manifests/a", b"x")
+    moved = Path(store.path, link).rename(tmp_path / "moved")
+    Path(store.path, link).symlink_to(moved)
+    with pytest.raises(StoreUnusable, match=rf"{link} is a link, .* mount it"):
+        list(store.list(prefix))
+    assert [info.key for info in store.list("manifests/")] == ["manifests/a"]
+    assert b"".join(store.read("data/laptop/2026-01-01/item~1/a")) == b"x", "it can still be brought back"
+    assert store.describe("data/laptop/2026-01-01/item~1/a") is not None
+
+
+def test_a_manifest_behind_a_link_and_a_link_to_nowhere_are_not_overlooked(store: FolderStore, tmp_path: Path) -> None:
+    put(store, "manifests/laptop/a", b"x")
+    one = Path(store.path, "manifests", "laptop", "a")
+    one.rename(tmp_path / "a")
+    for there in (tmp_path / "a", tmp_path / "nowhere"):
+        one.symlink_to(there)
+        with pytest.raises(StoreUnusable, match="manifests/laptop/a is a link"):
+            list(store.list("manifests/"))
+        one.unlink()
+
+
+def test_a_folder_with_nothing_but_a_link_is_not_empty_and_what_is_behind_it_is_not_listed(
+    store: FolderStore, tmp_path: Path
+) -> None:
+    (tmp_path / "mine").touch()
+    Path(store.path, "photos").symlink_to(tmp_path)
+    assert [info.key for info in store.list("")] == ["photos"]
+
+
+def test_nothing_is_written_or_removed_behind_a_link(store: FolderStore, tmp_path: Path) -> None:
+    put(store, "data/a/b", b"x")
+    moved = Path(store.path, "data").rename(tmp_path / "moved")
+    Path(store.path, "data").symlink_to(moved)
+    with pytest.raises(StoreUnusable, match="/data is a link"):
+        put(store, "data/a/c", b"y")
+    with pytest.raises(StoreUnusable, match="/data is a link"):
+        store.delete("data/a/b")
+    assert [path.name for path in (moved / "a").iterdir()] == ["b"]
+
+
+def test_the_top_folder_itself_may_be_behind_a_link(store: FolderStore, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(store.path)
+    linked = open_folder(tmp_path / "link")
+    put(linked, "data/a", b"x")
+    assert [info.key for info in store.list("data/")] == [info.key for info in linked.list("data/")] == ["data/a"]
+
+
+def test_a_file_where_a_folder_is_needed_is_named(store: FolderStore) -> None:
+    put(store, "data/a", b"x")
+    with pytest.raises(StoreUnusable, match="/data/a is a file, and a folder of that name is needed"):
+        put(store, "data/a/b/c", b"y")
+    store.delete("data/a/b/c")
+    assert b"".join(store.read("data/a")) == b"x"
+
+
+def test_a_pipe_of_an_objects_name_is_no_object_and_keeps_nobody_waiting(store: FolderStore) -> None:
+    os.mkfifo(os.path.join(store.path, "vault.json"))
+    with pytest.raises(ObjectMissing):
+        list(store.read("vault.json"))
+    assert store.describe("vault.json") is None
+
+
+def test_a_target_that_went_away_is_not_listed_as_empty(store: FolderStore) -> None:
+    put(store, "data/a", b"x")
+    assert store.exists()
+    os.rename(store.path, store.path + "-unmounted")
+    with pytest.raises(StoreUnusable, match="is gone: is its disk still mounted"):
+        list(store.list("data/"))
+    os.mkdir(store.path)
+    with pytest.raises(StoreUnusable, match="is gone: is its disk still mounted"):
+        list(store.list("data/"))
+    with pytest.raises(StoreUnusable, match="is gone: is its disk still mounted"):
+        store.delete("data/a")
+
+
+def test_a_new_disk_is_empty(store: FolderStore) -> None:
+    aged(Path(store.path) / "lost+found" / "#1", seconds=0, beside=time.time())
+    assert list(store.list("")) == []
+
+
+def test_folders_that_others_empty_meanwhile_are_made_again(store: FolderStore) -> None:
+    """The doctors of two runs at once, each of which removes what it wrote, and the folders with it."""
+
+    def write_and_remove(number: int) -> None:
+        for turn in range(60):
+            put(store, f"doctor/{number}/{turn}", b"x")
+            store.delete(f"doctor/{number}/{turn}")
+
+    with ThreadPoolExecutor(8) as writers:
+        list(writers.map(write_and_remove, range(8)))
+    assert list(store.list("")) == []
+
+
+def test_a_tree_of_any_depth_is_listed(store: FolderStore) -> None:
+    deep = "/".join(["d"] * 1_500)
+    handle = os.open(store.path, os.O_RDONLY)
+    for name in deep.split("/"):
+        os.mkdir(name, dir_fd=handle)
+        inner = os.open(name, os.O_RDONLY, dir_fd=handle)
+        os.close(handle)
+        handle = inner
+    os.close(os.open("end", os.O_CREAT, dir_fd=handle))
+    os.close(handle)
+    assert [info.key for info in store.list("")] == [f"{deep}/end"]

@@ -1,44 +1,34 @@
 """The store for `file:///folder`: a disk, a NAS, and the place archives go before a target is configured.
 
 Every object is written beside its place, synced to the disk, and appears under its key by one hard link: whole,
-or not at all, and never over another.
+or not at all, and never over another. It is open to whom the target's top folder is open.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import re
 import stat
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from urllib.parse import unquote_to_bytes, urlsplit
 
 from archive_tasks import hookimpl
+from archive_tasks.default_plugins.folder_errors import path_of, refused
+from archive_tasks.default_plugins.folder_incoming import make_incoming, sweep
+from archive_tasks.default_plugins.folder_listing import listed
+from archive_tasks.default_plugins.folder_place import INCOMING, Rights, made, opened, rights_below
 from archive_tasks.default_plugins.folder_probes import folder_probes
 from archive_tasks.default_plugins.folder_upload import FolderUpload, check_digest
-from archive_tasks.errors import (
-    ArchiveTasksError,
-    ItemUnreadable,
-    ObjectMissing,
-    StoreBusy,
-    StoreUnusable,
-    UsageError,
-)
+from archive_tasks.errors import ArchiveTasksError, ObjectMissing, StoreBusy, StoreUnusable
 from archive_tasks.names import display
 from archive_tasks.settings import Settings
 from archive_tasks.store import ObjectInfo, Probe, StoreFactory
 
-INCOMING = ".incoming"
+_OLD_INCOMING = ".incoming"
+"""What the first versions named it; it may be the user's own, so it is neither used nor hidden."""
 _KEY = re.compile(r"[A-Za-z0-9._~-]+(/[A-Za-z0-9._~-]+)*")
 _CHUNK = 1024 * 1024
-_ABANDONED_AFTER_SECONDS = 7 * 86_400
-_BUSY = frozenset({errno.ESTALE, errno.EAGAIN, errno.ETIMEDOUT, errno.EINTR, errno.EBUSY})
-_TOO_MUCH = frozenset({errno.EFBIG, errno.ENAMETOOLONG})
-"""About one object, not about the disk: FAT32 takes no file of 4 GiB."""
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 class FolderStore:
@@ -51,32 +41,34 @@ class FolderStore:
         UsageError: the URL names no absolute path on this machine.
     """
 
+    dates_can_be_set = False
+    storage_class = ""
+
     def __init__(self, url: str, settings: Settings) -> None:
         self.url = url
-        self.path = _path_of(url)
+        self.path = path_of(url)
         self.identity = f"folder {self.path}"
         self.largest_put = settings.part_size
-        self.storage_class = ""
-        self.dates_can_be_set = False
         self._swept = False
         self._place: tuple[int, int] | None = None
 
     def exists(self) -> bool:
         found = self._found()
-        self._place = self._place or found
+        self._place = self._place or _place_of(found)
         return found is not None
 
-    def check_still_here(self) -> None:
-        """Raises StoreUnusable when another folder lies here than when the store was opened.
+    def check_still_here(self) -> os.stat_result:
+        """What is said of the folder. Raises StoreUnusable when it is another than when the store was opened.
 
         A mount point of fstab's or autofs' stays when its disk goes away, as an empty folder on another disk.
         """
-        first, now = self._place, self._found()
-        if now is None or (first is not None and now != first):
+        now = self._found()
+        if now is None or self._place not in {None, _place_of(now)}:
             raise StoreUnusable(f"the target {display(self.path)} is gone: is its disk still mounted?")
+        return now
 
-    def _found(self) -> tuple[int, int] | None:
-        """Device and inode of the folder; None when there is none."""
+    def _found(self) -> os.stat_result | None:
+        """None when there is no such folder."""
         try:
             facts = os.stat(self.path)
         except (FileNotFoundError, NotADirectoryError):
@@ -85,14 +77,14 @@ class FolderStore:
             raise self.refused(error, "looking at") from error
         if not stat.S_ISDIR(facts.st_mode):
             raise StoreUnusable(f"the target {display(self.path)} is a file, not a folder; name a folder")
-        return facts.st_dev, facts.st_ino
+        return facts
 
     def create(self) -> None:
         try:
             os.makedirs(self.path, mode=0o700, exist_ok=True)
         except OSError as error:
             raise self.refused(error, "creating") from error
-        self._place = self._found()
+        self._place = _place_of(self._found())
 
     def part_size(self, size: int) -> int:
         return self.largest_put
@@ -124,8 +116,11 @@ class FolderStore:
 
     def read(self, key: str, *, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
         try:
-            with open(self.place(key), "rb", buffering=0) as file:
-                wanted = os.fstat(file.fileno()).st_size - offset
+            with open(self.place(key), "rb", buffering=0, opener=_without_waiting) as file:
+                facts = os.fstat(file.fileno())
+                if not stat.S_ISREG(facts.st_mode):
+                    raise ObjectMissing(f"{display(key)} in {display(self.path)} is not a file")
+                wanted = facts.st_size - offset
                 wanted = wanted if length is None else min(length, wanted)
                 while wanted > 0:
                     chunk = os.pread(file.fileno(), min(_CHUNK, wanted), offset)
@@ -149,99 +144,92 @@ class FolderStore:
         return _info(key, facts) if stat.S_ISREG(facts.st_mode) else None
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
-        folder = prefix.rpartition("/")[0]
+        """Links are not followed. One that the prefix leads over, or that is below it, raises StoreUnusable: what is
+        behind it must not be taken for missing. Without a prefix each is listed itself, so that none is overlooked.
+        """
+        self.check_still_here()
         try:
-            yield from (info for info in self._walk(folder) if info.key.startswith(prefix))
+            for key, facts in listed(self.path, prefix):
+                yield _info(key, facts)
         except OSError as error:
-            raise self.refused(error, "listing") from error
+            raise self.refused(error, "listing", at=error.filename) from error
+        self.check_still_here()
 
     def thaw(self, key: str, *, tier: str, days: int) -> None:
         """Everything here can be read at once."""
 
     def delete(self, key: str) -> None:
+        """Raises StoreUnusable where the way leads over a link: what is behind it is not the target's."""
+        path = self.place(key)
+        *folders, name = key.split("/")
         try:
-            os.unlink(self.place(key))
-            self._remove_empty(os.path.dirname(self.place(key)))
+            with opened(self._top(), folders, path=self.path) as folder:
+                os.unlink(name, dir_fd=folder)
         except (FileNotFoundError, NotADirectoryError):
             return
         except OSError as error:
-            raise self.refused(error, "removing from") from error
+            raise self.refused(error, "removing from", at=path) from error
+        self._remove_empty(folders)
 
     def probes(self) -> Sequence[Probe]:
         return folder_probes(self, self.path)
 
     def place(self, key: str) -> str:
-        """Path of an object. Raises ValueError for what is no key."""
+        """Path of an object. Raises ValueError for what is not a key."""
         segments = key.split("/")
-        if not _KEY.fullmatch(key) or any(segment.strip(".") == "" for segment in segments) or segments[0] == INCOMING:
-            raise ValueError(f"{key!r} is no key")
+        is_ours = segments[0].startswith(INCOMING) or segments[0] == _OLD_INCOMING
+        if not _KEY.fullmatch(key) or any(segment.strip(".") == "" for segment in segments) or is_ours:
+            raise ValueError(f"{key!r} is not a key")
         return os.path.join(self.path, *segments)
 
-    def refused(self, error: OSError, doing: str) -> ArchiveTasksError:
-        """What an OSError at the target means for the run."""
-        where = display(self.path)
-        if error.errno in _FULL:
-            return StoreUnusable(f"the disk that holds {where} is full: free space there or name another target")
-        if error.errno in _TOO_MUCH:
-            return ItemUnreadable(f"{where} cannot take it: {error.strerror}")
-        if error.errno in _BUSY:
-            return StoreBusy(f"{doing} {where}: {error.strerror}")
-        if isinstance(error, FileNotFoundError | NotADirectoryError):
-            return StoreUnusable(f"the target {where} is gone: is its disk still mounted?")
-        reason = (error.strerror or str(error)).lower()
-        return StoreUnusable(f"{doing} {where} failed: {reason}; check its disk and who may write there")
+    def refused(self, error: OSError, doing: str, *, at: str | None = None) -> ArchiveTasksError:
+        """What an OSError at the target means for the run. `at` is a path in it, where one is known."""
+        return refused(error, doing, self.path, at=at)
 
-    def incoming(self) -> str:
-        """The folder in which objects are written before they appear; leftovers of dead runs are swept once."""
-        self.check_still_here()
+    def incoming(self) -> tuple[str, Rights]:
+        """The folder in which objects are written before they appear, and the rights that they are to have."""
+        rights = rights_below(self.check_still_here())
         path = os.path.join(self.path, INCOMING)
-        with contextlib.suppress(FileExistsError):
-            os.mkdir(path, 0o700)
+        make_incoming(path, rights)
+        return path, rights
+
+    def sweep_once(self, incoming: str, fresh: int) -> None:
+        """Remove leftovers of dead runs, at the first object of a run; `fresh` is its handle."""
         if not self._swept:
             self._swept = True
-            _sweep(path)
-        return path
+            sweep(incoming, os.fstat(fresh))
 
-    def _remove_empty(self, folder: str) -> None:
-        with contextlib.suppress(OSError):
-            while folder != self.path:
-                os.rmdir(folder)
-                folder = os.path.dirname(folder)
+    def folder_for(self, key: str, rights: Rights) -> contextlib.AbstractContextManager[int]:
+        """The folder that an object is put into, made where it is missing, as a handle."""
+        return made(self._top(), key.split("/")[:-1], path=self.path, rights=rights)
 
-    def _walk(self, folder: str) -> Iterator[ObjectInfo]:
-        try:
-            entries = sorted(os.scandir(os.path.join(self.path, folder)), key=lambda entry: entry.name)
-        except (FileNotFoundError, NotADirectoryError):
-            return
-        for entry in entries:
-            key = f"{folder}/{entry.name}" if folder else entry.name
-            if entry.is_dir(follow_symlinks=False):
-                if key != INCOMING:
-                    yield from self._walk(key)
-            elif entry.is_file(follow_symlinks=False):
-                yield _info(key, entry.stat(follow_symlinks=False))
+    def _top(self) -> int:
+        """The top folder as a handle. Raises StoreUnusable when it is another than when the store was opened."""
+        handle = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        if self._place not in {None, _place_of(os.fstat(handle))}:
+            os.close(handle)
+            raise StoreUnusable(f"the target {display(self.path)} is gone: is its disk still mounted?")
+        return handle
+
+    def _remove_empty(self, folders: Sequence[str]) -> None:
+        with contextlib.suppress(OSError, StoreUnusable):
+            while folders:
+                *folders, name = folders
+                with opened(self._top(), folders, path=self.path) as folder:
+                    os.rmdir(name, dir_fd=folder)
 
 
 def _info(key: str, facts: os.stat_result) -> ObjectInfo:
     return ObjectInfo(key, facts.st_size, modified=datetime.fromtimestamp(facts.st_mtime, UTC))
 
 
-def _sweep(incoming: str) -> None:
-    limit = time.time() - _ABANDONED_AFTER_SECONDS
-    with contextlib.suppress(OSError):
-        for entry in os.scandir(incoming):
-            if entry.stat(follow_symlinks=False).st_mtime < limit:
-                os.unlink(entry.path)
+def _place_of(facts: os.stat_result | None) -> tuple[int, int] | None:
+    return (facts.st_dev, facts.st_ino) if facts else None
 
 
-def _path_of(url: str) -> str:
-    parts = urlsplit(url)
-    path = os.fsdecode(unquote_to_bytes(parts.path))
-    if parts.netloc not in {"", "localhost"} or not path.startswith("/") or parts.query or parts.fragment:
-        raise UsageError(f"the target {display(url)} names no folder here; write file:///absolute/path")
-    if "\0" in path or os.path.normpath(path) == "/":
-        raise UsageError(f"the target {display(url)} cannot be a target; write file:///absolute/path of a folder")
-    return os.path.normpath(path)
+def _without_waiting(path: str, flags: int) -> int:
+    """A pipe that bears an object's name has nobody at its other end."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 @hookimpl

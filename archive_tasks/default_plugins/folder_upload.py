@@ -6,17 +6,19 @@ import contextlib
 import errno
 import hashlib
 import os
-import secrets
 import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from archive_tasks.errors import IntegrityError, ObjectExists, StoreBusy
+from archive_tasks.default_plugins.folder_place import give_rights, part_name, sync_folder
+from archive_tasks.errors import IntegrityError, ObjectExists, StoreBusy, StoreUnusable
 from archive_tasks.names import display
 
 if TYPE_CHECKING:
     from archive_tasks.default_plugins.folder import FolderStore
 
 _CHUNK = 1024 * 1024
+_TRIES = 5
 _NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
 
 
@@ -27,14 +29,17 @@ class FolderUpload:
         self.part_size = store.part_size(size)
         self._store = store
         self._key = key
-        self._place = store.place(key)
+        self._name = store.place(key).rpartition("/")[2]
         self._lock = threading.Lock()
         self._written: dict[int, int] = {}
         try:
-            self._path = os.path.join(store.incoming(), secrets.token_hex(12))
+            incoming, self._rights = store.incoming()
+            self._path = os.path.join(incoming, part_name())
             self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise store.refused(error, "writing to") from error
+        give_rights(self._fd, self._rights.file, self._rights.group)
+        store.sweep_once(incoming, self._fd)
         self._open = True
 
     def put_part(self, number: int, data: bytes, *, sha256: bytes) -> None:
@@ -89,62 +94,61 @@ class FolderUpload:
             os.posix_fadvise(self._fd, 0, 0, os.POSIX_FADV_DONTNEED)
 
     def _publish(self) -> None:
-        """Give the object its name, which must be free, and see that the name is on the disk too."""
-        _make_folders(self._store.path, os.path.dirname(self._place))
+        """Give the object its name, which must be free, and see that the name is on the disk too.
+
+        Its folder may go again while it is still empty: another run removes the last object there.
+        """
+        for tries_left in reversed(range(_TRIES)):
+            try:
+                with self._store.folder_for(self._key, self._rights) as folder:
+                    self._link_into(folder)
+                    sync_folder(folder)
+                return
+            except NotADirectoryError as error:
+                raise StoreUnusable(
+                    f"{display(error.filename)} is a file, and a folder of that name is needed: move it away"
+                ) from error
+            except FileNotFoundError as error:
+                if not os.path.exists(self._path):
+                    raise StoreBusy(f"{display(self._path)} was removed", start_over=True) from error
+                if not tries_left:
+                    raise
+
+    def _link_into(self, folder: int) -> None:
         try:
-            _link(self._path, self._place)
+            _link(self._path, self._name, folder)
         except FileExistsError:
-            if not self._is_there_already():
+            if not self._is_there_already(folder):
                 raise ObjectExists(
                     f"{display(self._key)} is in {display(self._store.path)} with other contents"
                 ) from None
-        _sync_folder(os.path.dirname(self._place))
 
-    def _is_there_already(self) -> bool:
-        with open(self._path, "rb") as mine, open(self._place, "rb") as theirs:
+    def _is_there_already(self, folder: int) -> bool:
+        with open(self._path, "rb") as mine, open(self._name, "rb", opener=_opener_in(folder)) as theirs:
             size = os.fstat(mine.fileno()).st_size
             if os.fstat(theirs.fileno()).st_size != size:
                 return False
             return all(mine.read(_CHUNK) == theirs.read(_CHUNK) for _ in range(0, size + 1, _CHUNK))
 
 
-def _link(source: str, place: str) -> None:
-    """Raises FileExistsError when the place is taken.
+def _opener_in(folder: int) -> Callable[[str, int], int]:
+    return lambda name, flags: os.open(name, flags | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
 
-    exFAT and some network shares have no hard links: there the place is first taken, create-only, by an empty
+
+def _link(source: str, name: str, folder: int) -> None:
+    """Raises FileExistsError when the name is taken.
+
+    exFAT and some network shares have no hard links: there the name is first taken, create-only, by an empty
     file, and the object renamed over it. A crash between the two leaves an empty object, which no manifest
-    speaks of, and which the next attempt at the same key meets as ObjectExists.
+    refers to, and which the next attempt at the same key meets as ObjectExists.
     """
     try:
-        os.link(source, place)
+        os.link(source, name, dst_dir_fd=folder, follow_symlinks=False)
     except OSError as error:
         if error.errno not in _NO_LINKS:
             raise
-        os.close(os.open(place, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
-        os.replace(source, place)
-
-
-def _make_folders(root: str, folder: str) -> None:
-    """Make the folders below the root that are missing, never the root: a disk that went away stays away."""
-    made: list[str] = []
-    while folder != root and not os.path.isdir(folder):
-        made.append(folder)
-        folder = os.path.dirname(folder)
-    for path in reversed(made):
-        with contextlib.suppress(FileExistsError):
-            os.mkdir(path, 0o700)
-        _sync_folder(os.path.dirname(path))
-
-
-def _sync_folder(path: str) -> None:
-    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    except OSError as error:
-        if error.errno not in {errno.EINVAL, errno.ENOTSUP}:  # filesystems that cannot sync a folder
-            raise
-    finally:
-        os.close(handle)
+        os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600, dir_fd=folder))
+        os.replace(source, name, dst_dir_fd=folder)
 
 
 def check_digest(data: bytes, sha256: bytes) -> None:

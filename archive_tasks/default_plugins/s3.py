@@ -46,6 +46,8 @@ class S3Store:
         UsageError: the URL is none, or the endpoint would send credentials in clear.
     """
 
+    dates_can_be_set = False
+
     def __init__(self, url: str, settings: Settings) -> None:
         self.bucket, self._prefix = _parse(url)
         self.url = f"s3://{self.bucket}/{self._prefix}".rstrip("/")
@@ -88,10 +90,6 @@ class S3Store:
     @property
     def storage_class(self) -> str:
         return self.settings.s3.storage_class
-
-    @property
-    def dates_can_be_set(self) -> bool:
-        return False  # LastModified is the server's
 
     def is_cold(self, storage_class: str) -> bool:
         return storage_class in COLD_CLASSES
