@@ -95,6 +95,11 @@ def objects_of(manifest: bytes) -> list[str]:
     return sorted({record["key"] for record in _entries(manifest) if "key" in record})
 
 
+def keys_of_archive(manifest: bytes) -> list[str]:
+    """Keys of everything that an archive has below `data/`: its objects, and the copy of its manifest."""
+    return [*objects_of(manifest), f"{manifest_lines(manifest)[0]['data']}manifest.jsonl.zst"]
+
+
 def check_target(keys: list[str], fetch: Fetch) -> dict[str, str]:
     """No manifest refers to what is not there or is not as it says. Returns manifest key by item."""
     items: dict[str, str] = {}

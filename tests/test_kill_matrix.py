@@ -24,7 +24,7 @@ from archive_tasks.settings import make_settings
 from archive_tasks.sync import sync
 from archive_tasks.testing import File, Link, TreeEntry, make_tree, read_tree
 from tests.conftest import NOW
-from tests.foreign import check_target, folder_fetch, objects_of
+from tests.foreign import check_target, folder_fetch, keys_of_archive
 from tests.kills import count_events, run_and_die, spread
 from tests.restoring import bring_back, comparable
 from tests.test_archive import Bench
@@ -107,7 +107,7 @@ def archiving(place: Place, **options: Any) -> Scenario:
         """Every item once, every object spoken of, and none beside."""
         items = bench.items()
         assert set(items) == ITEMS
-        spoken_of = [key for item in items.values() for key in objects_of((bench.target / item).read_bytes())]
+        spoken_of = [key for item in items.values() for key in keys_of_archive((bench.target / item).read_bytes())]
         assert sorted(spoken_of) == bench.listed("data/")
         assert len(bench.listed("manifests/")) == len(ITEMS)
 

@@ -14,7 +14,7 @@ import pytest
 
 from archive_tasks.testing import File, Link, make_tree, read_tree
 from tests.conftest import CommandLine, Ran
-from tests.foreign import check_target, folder_fetch, folder_keys, objects_of
+from tests.foreign import check_target, folder_fetch, folder_keys, keys_of_archive
 from tests.restoring import same_trees
 from tests.strace import KILLED, choose, inject, record, why_not
 
@@ -78,7 +78,7 @@ class Desk:
         assert read_tree(self.root) == self.source
         if is_complete:
             assert set(items) == ITEMS
-            spoken_of = [key for item in items.values() for key in objects_of((self.target / item).read_bytes())]
+            spoken_of = [key for item in items.values() for key in keys_of_archive((self.target / item).read_bytes())]
             assert sorted(spoken_of) == folder_keys(self.target, "data/")
 
     def check_restored(self, *, is_complete: bool) -> None:
