@@ -14,8 +14,10 @@ from typing import Any
 
 from tests.servers import S3Server
 
-TEMPORARY = re.compile(r"\.(archive-)?incoming/")
-"""Where a folder target writes before it publishes."""
+TEMPORARY = re.compile(r"^(\.(archive-)?incoming|doctor)/")
+"""Where a folder target writes before it publishes, and what the doctor tries: rclone may keep some of that, when many
+removals empty a folder at once.
+"""
 
 
 class Place(ABC):
@@ -58,19 +60,19 @@ class Place(ABC):
 
     # -- the same for all ---------------------------------------------------------------------------
 
-    def keys(self, below: str = "") -> list[str]:
+    def listed(self, below: str = "") -> list[str]:
         return [key for key in self.all_keys() if key.startswith(below) and not TEMPORARY.search(key)]
 
     def age(self, days: float, below: str = "") -> None:
         """Let everything that is there now be so many days old."""
-        for key in self.keys(below):
+        for key in self.listed(below):
             self.set_date(key, datetime.now(UTC) - timedelta(days=days))
 
     def contents(self, below: str = "") -> dict[str, bytes]:
-        return {key: self.get(key) for key in self.keys(below)}
+        return {key: self.get(key) for key in self.listed(below)}
 
     def manifests(self, item: str = "") -> list[str]:
-        return [key for key in self.keys("manifests/") if f"/{item}" in key and key.endswith(".jsonl.zst")]
+        return [key for key in self.listed("manifests/") if f"/{item}" in key and key.endswith(".jsonl.zst")]
 
     def copy(self, source: str, destination: str) -> None:
         """As rsync does: all that begins with one prefix, to another."""

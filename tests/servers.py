@@ -95,7 +95,17 @@ def rclone_server(folder: Path, *, tls: bool = False, flags: Sequence[str] = ())
         options = ["--cert", ca, "--key", str(folder / "key.pem")]
     port = free_port()
     rclone = Path(sys.executable).with_name("rclone")
-    command = [str(rclone), "serve", "s3", "--addr", f"127.0.0.1:{port}", "--auth-key", f"{KEY},{SECRET}", *options, *flags]
+    command = [
+        str(rclone),
+        "serve",
+        "s3",
+        "--addr",
+        f"127.0.0.1:{port}",
+        "--auth-key",
+        f"{KEY},{SECRET}",
+        *options,
+        *flags,
+    ]
     log = (folder / "log").open("wb")
     process = subprocess.Popen(
         [*command, "--config", "", "--vfs-cache-mode", "off", str(folder / "data")], stdout=log, stderr=log
