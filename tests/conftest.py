@@ -23,7 +23,7 @@ from tests.moment import NOW
 hypothesis.settings.register_profile("shared machine", deadline=None)
 hypothesis.settings.load_profile("shared machine")
 
-pytest_plugins = ["tests.s3_fixtures"]
+pytest_plugins = ["tests.s3_fixtures", "tests.evidence_fixtures"]
 
 
 @pytest.fixture(autouse=True)

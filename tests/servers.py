@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -85,8 +85,8 @@ def moto_server(wrap: Callable[[Any], Any] = lambda app: app, *, kind: str = "mo
 
 
 @contextmanager
-def rclone_server(folder: Path, *, tls: bool = False) -> Iterator[S3Server]:
-    """`rclone serve s3`: a process of its own, with real files."""
+def rclone_server(folder: Path, *, tls: bool = False, flags: Sequence[str] = ()) -> Iterator[S3Server]:
+    """`rclone serve s3`: a process of its own, with real files: a bucket is a folder in `folder / "data"`."""
     (folder / "data").mkdir(parents=True)
     options, ca = [], ""
     if tls:
@@ -95,7 +95,17 @@ def rclone_server(folder: Path, *, tls: bool = False) -> Iterator[S3Server]:
         options = ["--cert", ca, "--key", str(folder / "key.pem")]
     port = free_port()
     rclone = Path(sys.executable).with_name("rclone")
-    command = [str(rclone), "serve", "s3", "--addr", f"127.0.0.1:{port}", "--auth-key", f"{KEY},{SECRET}", *options]
+    command = [
+        str(rclone),
+        "serve",
+        "s3",
+        "--addr",
+        f"127.0.0.1:{port}",
+        "--auth-key",
+        f"{KEY},{SECRET}",
+        *options,
+        *flags,
+    ]
     log = (folder / "log").open("wb")
     process = subprocess.Popen(
         [*command, "--config", "", "--vfs-cache-mode", "off", str(folder / "data")], stdout=log, stderr=log
