@@ -34,7 +34,7 @@ class Listings:
         self.manifests = manifests
         self._store = store
         self._whole = whole
-        self._seen: dict[str, dict[str, ObjectInfo]] = {}
+        self._seen: dict[str, dict[str, dict[str, ObjectInfo]]] = {}
         self._lock = threading.Lock()
 
     def attempt(self, prefix: str, patience: Patience) -> dict[str, ObjectInfo]:
@@ -44,8 +44,15 @@ class Listings:
             return listed_below(self._store, prefix, patience)
         with self._lock:
             if scope not in self._seen:
-                self._seen[scope] = listed_below(self._store, scope, patience)
-        return {key: info for key, info in self._seen[scope].items() if key.startswith(prefix)}
+                self._seen[scope] = _by_attempt(listed_below(self._store, scope, patience))
+            return self._seen[scope].get(prefix, {})
+
+
+def _by_attempt(listed: Mapping[str, ObjectInfo]) -> dict[str, dict[str, ObjectInfo]]:
+    found: dict[str, dict[str, ObjectInfo]] = {}
+    for key, info in listed.items():
+        found.setdefault(layout.attempt_of(key), {})[key] = info
+    return found
 
 
 def listed_below(store: Store, prefix: str, patience: Patience) -> dict[str, ObjectInfo]:

@@ -79,6 +79,7 @@ alter table receipts_4 rename to receipts;
 alter table indexed_4 rename to indexed;
 alter table blocks_4 rename to blocks;
 alter table restores_4 rename to restores;
+create index archive_of_item on archives (item);
 create unique index block_of_archive on blocks (manifest, number);
 create table objects (
     manifest text primary key, data text not null, number integer not null, list blob not null) without rowid;
