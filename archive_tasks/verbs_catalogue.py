@@ -50,8 +50,10 @@ class CatalogueOptions:
 
 def options(*, rebuild: bool, adopt: str | None, moved: str | None, forget: bool, yes: bool) -> CatalogueOptions:
     """Raises UsageError for what contradicts itself."""
-    if sum((rebuild, bool(adopt), bool(moved), forget)) > 1:
+    if sum((rebuild, adopt is not None, moved is not None, forget)) > 1:
         raise UsageError("catalogue does one thing at a time: --rebuild, --adopt, --moved or --forget")
+    if "" in (adopt, moved):
+        raise UsageError("--adopt needs the name of a host, and --moved the path that the root had")
     return CatalogueOptions(rebuild=rebuild, adopt=adopt or "", moved=moved or "", forget=forget, yes=yes)
 
 

@@ -248,7 +248,7 @@ def verify_lines(verified: verifying.Verified) -> list[str]:
             f"{unfinished} a copy of the manifest and no manifest: a run ended at its commit, or the manifest was "
             "removed; verify --repair writes it again"
         )
-    if verified.orphans:
+    if verified.orphans and not verified.damaged:
         objects = sum(number for number, _ in verified.orphans.values())
         size = sum(size for _, size in verified.orphans.values())
         lines.append(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import random as random_module
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -134,7 +134,8 @@ def verify(
             on_progress(number, len(keys))
     _sum_up(looked, verified, lambda key: _contents(key, promises.get(key), store, patience))
     if wanted is None:
-        _look_for_the_rest(present, looked, verifier.referred_to, verified)
+        promised_too = _attempts_of(promises[key] for key in verified.missing)
+        _look_for_the_rest(present, looked, verifier.referred_to | promised_too, verified)
     return verified
 
 
@@ -179,6 +180,18 @@ def contents_digest(records: Iterator[Record]) -> str:
             what = [name_in(record, "path"), *(record.get(name) for name in ("type", "sha256", "target", "hardlink"))]
             digest.update(ascii(what).encode())
     return digest.hexdigest()
+
+
+def _attempts_of(promises: Iterable[Promise]) -> set[str]:
+    """The attempts of archives whose manifests are missing, as far as this device knows them."""
+    found: set[str] = set()
+    for one in promises:
+        try:
+            keys = [record.get("object") or record.get("key") for record in one.lines()]
+        except ManifestError:
+            continue
+        found |= {layout.attempt_of(key) for key in keys if isinstance(key, str)}
+    return found
 
 
 def _look_for_the_rest(
