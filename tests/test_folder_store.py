@@ -459,4 +459,7 @@ def test_a_tree_of_any_depth_is_listed(store: FolderStore) -> None:
         handle = inner
     os.close(os.open("end", os.O_CREAT, dir_fd=handle))
     os.close(handle)
-    assert [info.key for info in store.list("")] == [f"{deep}/end"]
+    try:
+        assert [info.key for info in store.list("")] == [f"{deep}/end"]
+    finally:
+        subprocess.run(["rm", "-rf", store.path], check=True)  # pytest cannot remove it: it goes down by recursion
