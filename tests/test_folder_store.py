@@ -431,6 +431,10 @@ def test_a_target_that_went_away_is_not_listed_as_empty(store: FolderStore) -> N
         store.delete("data/a")
 
 
+def test_a_folder_that_never_was_lists_nothing(tmp_path: Path) -> None:
+    assert list(open_folder(tmp_path / "nowhere").list("manifests/")) == []
+
+
 def test_a_new_disk_is_empty(store: FolderStore) -> None:
     aged(Path(store.path) / "lost+found" / "#1", seconds=0, beside=time.time())
     assert list(store.list("")) == []
