@@ -92,6 +92,8 @@ def what_is_missing(
     What is not listed is asked for by its key: a listing may hide things for a while.
     """
     manifest = known.archive.manifest
+    if catalogue.is_damaged(manifest):
+        return "verify found its archive damaged"
     try:
         sizes = sizes_of_objects(catalogue, manifest)
     except ManifestError as error:

@@ -42,7 +42,9 @@ def find(c: Any, text: str, flags: Mapping[str, Any], *, json_document: bool) ->
             console.say(f"get one back with: restore {reporting.quoted(found[0].path)}", style="dim")
     if unindexed or not known:
         which = count_text(unindexed, "archive is", "archives are") if known else "no archive is"
-        console.warn(f"{which} in the catalogue of this machine{' without entries' if known else ''}: run catalogue")
+        console.warn(
+            f"{which} in the catalogue of this machine{' without entries' if known else ''}: run {session.command('catalogue')}"
+        )
     return document
 
 

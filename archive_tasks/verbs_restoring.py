@@ -68,8 +68,8 @@ def restore_named(session: Session, wanted: RestoreOptions, console: Console) ->
         synced = bring_in_step(session, store, opened, patience, console, wanted=_manifests_of(wanted.patterns))
         if not opened.archives() and not store.exists():
             raise UsageError(f"there is no target {display(url)}: give the right one with --target")
-        selected = _selected(_request(session, wanted, opened), opened, console)
-        _say_what_else(selected, synced, console)
+        selected = _selected(session, _request(session, wanted, opened), opened, console)
+        _say_what_else(session, selected, synced, console)
         run = _Restoring(session, store, opened, console, prices, wanted)
         document = run.carry_out(selected.selections)
     document["elsewhere"] = [candidate_document(one) for one in selected.elsewhere]
@@ -106,7 +106,7 @@ def _hex_of(archive_id: str) -> str:
     return archive_id
 
 
-def _selected(request: RestoreRequest, opened: Catalogue, console: Console) -> Selected:
+def _selected(session: Session, request: RestoreRequest, opened: Catalogue, console: Console) -> Selected:
     """What the request comes to; where it is not clear, the candidates are shown. Raises UsageError."""
     try:
         selected = select(request, [known.archive for known in opened.archives()])
@@ -118,16 +118,16 @@ def _selected(request: RestoreRequest, opened: Catalogue, console: Console) -> S
         first = selected.elsewhere[0]
         raise UsageError(
             f"this device never archived from {display(first.root)}, so nothing is written there: say where to with "
-            f"restore {reporting.command_of(first)} --to FOLDER"
+            f"restore {session.command(reporting.command_of(first))} --to FOLDER"
         )
     return selected
 
 
-def _say_what_else(selected: Selected, synced: Synced, console: Console) -> None:
+def _say_what_else(session: Session, selected: Selected, synced: Synced, console: Console) -> None:
     for archive in selected.elsewhere:
         console.warn(
             f"{display(archive.item)} of {display(archive.host)}:{display(archive.root)} is not restored: restore "
-            f"{reporting.command_of(archive)} --to FOLDER"
+            f"{session.command(reporting.command_of(archive))} --to FOLDER"
         )
     if selected.others:
         console.say("archives of that name from other places, not chosen:", style="dim")
@@ -137,7 +137,7 @@ def _say_what_else(selected: Selected, synced: Synced, console: Console) -> None
         if one.archive.manifest in missing:
             console.warn(
                 f"the manifest of {display(one.archive.item)} is not listed in the target; it is restored by what this "
-                "device knows of it: run verify --repair"
+                f"device knows of it: run {session.command('verify --repair')}"
             )
 
 

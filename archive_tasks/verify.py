@@ -49,6 +49,7 @@ class Verified:
         replaced: damaged archives whose items were archived again as a whole, by the key of their manifest.
         missing: archives that this device has receipts for, and whose manifests are not there.
         uncommitted: attempts that hold a copy of their manifest, which is not there itself.
+        harmed: keys of the manifests of archives that are damaged, and not replaced.
         orphans: attempts that nothing refers to: (objects, bytes).
     """
 
@@ -63,6 +64,7 @@ class Verified:
     replaced: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     uncommitted: list[str] = field(default_factory=list)
+    harmed: list[str] = field(default_factory=list)
     orphans: dict[str, tuple[int, int]] = field(default_factory=dict)
 
 
@@ -155,6 +157,7 @@ def _sum_up(looked: Mapping[str, _Looked], verified: Verified, contents: Callabl
             verified.replaced.append(earlier)
             whole.append(looked[earlier])  # which may have replaced another in its turn
     verified.damaged += [problem for key, one in looked.items() if key in waiting for problem in one.problems]
+    verified.harmed = sorted(waiting)
     verified.missing = [key for key in verified.missing if key in waiting]
 
 
