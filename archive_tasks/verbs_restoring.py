@@ -68,7 +68,7 @@ def restore_named(session: Session, wanted: RestoreOptions, console: Console) ->
         synced = bring_in_step(session, store, opened, patience, console, wanted=_manifests_of(wanted.patterns))
         if not opened.archives() and not store.exists():
             raise UsageError(f"there is no target {display(url)}: give the right one with --target")
-        selected = _selected(session, _request(session, wanted, opened), opened, console)
+        selected = _selected(session, _request(session, wanted, opened), opened, synced, console)
         _say_what_else(session, selected, synced, console)
         run = _Restoring(session, store, opened, console, prices, wanted)
         document = run.carry_out(selected.selections)
@@ -76,6 +76,12 @@ def restore_named(session: Session, wanted: RestoreOptions, console: Console) ->
     if console.is_for_json:
         console.document(document)
     run.end(document)
+    if synced.unreadable:
+        number = count_text(len(synced.unreadable), "manifest", "manifests")
+        raise PartlyFailed(
+            f"{number} could not be read, see above, so something may be missing: "
+            f"run {session.command('verify --repair')}"
+        )
     if selected.elsewhere:
         raise PartlyFailed(
             f"{count_text(len(selected.elsewhere), 'item was', 'items were')} not restored, see above: this device "
@@ -106,13 +112,21 @@ def _hex_of(archive_id: str) -> str:
     return archive_id
 
 
-def _selected(session: Session, request: RestoreRequest, opened: Catalogue, console: Console) -> Selected:
+def _selected(
+    session: Session, request: RestoreRequest, opened: Catalogue, synced: Synced, console: Console
+) -> Selected:
     """What the request comes to; where it is not clear, the candidates are shown. Raises UsageError."""
     try:
         selected = select(request, [known.archive for known in opened.archives()])
     except SeveralSources as error:
         console.show_rows(reporting.CANDIDATE_COLUMNS, reporting.candidate_rows(error.candidates))
         raise
+    except UsageError as error:
+        if not synced.unreadable:
+            raise
+        raise UsageError(
+            f"{error}; it may be in a manifest that cannot be read, see above: run {session.command('verify --repair')}"
+        ) from error
     if selected.elsewhere and not selected.selections:
         console.show_rows(reporting.CANDIDATE_COLUMNS, reporting.candidate_rows(selected.elsewhere))
         first = selected.elsewhere[0]
