@@ -1,24 +1,18 @@
-"""Verify names every damage down to the file, believes no store that lies, and prune removes orphans alone."""
+"""Verify names every damage down to the file, and believes no store that lies."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from archive_tasks.catalogue import Catalogue
 from archive_tasks.default_plugins.folder import FolderStore
-from archive_tasks.errors import StoreUnusable, UsageError
 from archive_tasks.pace import Pace, Patience
-from archive_tasks.prune import LEAST_GRACE, Pruner, check_grace
 from archive_tasks.settings import make_settings
-from archive_tasks.store_testing import MemoryStore, put
+from archive_tasks.store_testing import MemoryStore
 from archive_tasks.testing import File, make_tree
 from archive_tasks.verify import Ask, Verified, verify
 from tests.conftest import NOW, CommandLine
@@ -161,106 +155,3 @@ def test_the_command_ends_with_1_on_damage_and_says_where(cli: CommandLine, root
     assert "DAMAGED  item/b: it holds other bytes than were written" in ran.err
     assert cli.run(*arguments, "--sample", "many").code == 2
     assert cli.run(*arguments, "--sample", "5%", "--quick").code == 2
-
-
-# -- prune --------------------------------------------------------------------------------------------
-
-
-def begun(bench: Bench) -> None:
-    """A run that was cut off after its data and before its commit."""
-
-    class Stopping:
-        def __init__(self, store: Any) -> None:
-            self._store = store
-
-        def __getattr__(self, name: str) -> Any:
-            return getattr(self._store, name)
-
-        def put(self, key: str, data: bytes, **named: Any) -> None:
-            if key.endswith("/manifest.jsonl.zst"):
-                raise StoreUnusable("cut off")
-            self._store.put(key, data, **named)
-
-    with pytest.raises(StoreUnusable):
-        bench.run(wrap=Stopping)
-
-
-@contextmanager
-def pruner_of(bench: Bench) -> Iterator[Pruner]:
-    store = store_of(bench)
-    with Catalogue(str(bench.catalogue), target=store.url) as catalogue:
-        yield Pruner(store, catalogue, patience())
-
-
-def orphans_of(bench: Bench) -> list[Any]:
-    with pruner_of(bench) as pruner:
-        return list(pruner.look().orphans)
-
-
-def age(bench: Bench, key: str, *, days: float) -> None:
-    """Make an object as old as that, by the store's clock."""
-    then = datetime.now(UTC) - timedelta(days=days)
-    os.utime(bench.target / key, (then.timestamp(),) * 2)
-
-
-def test_what_a_run_left_is_an_orphan_until_the_next_run_goes_on_with_it(bench: Bench) -> None:
-    begun(bench)
-    assert look(store_of(bench)).orphans
-    found = orphans_of(bench)
-    assert sum(len(one.objects) for one in found) == len(bench.listed("data/"))
-    assert not bench.run().failed
-    assert look(store_of(bench)).orphans == {}
-    assert orphans_of(bench) == []
-
-
-def test_orphans_are_removed_when_they_are_old_and_archives_never(bench: Bench) -> None:
-    bench.run()
-    before = bench.listed()
-    make_tree(bench.root, {"item": {"new": File(os.urandom(1000), age_days=400)}}, now=NOW)
-    begun(bench)
-    for key in set(bench.listed("data/")) - set(before):
-        age(bench, key, days=20)
-    with pruner_of(bench) as pruner:
-        found = pruner.look()
-        assert found.orphans
-        assert all(one.is_old(now=found.now, grace=timedelta(days=14)) for one in found.orphans)
-        assert not any(one.is_old(now=found.now, grace=timedelta(days=21)) for one in found.orphans)
-        pruner.remove(found.orphans, now=NOW, on_progress=lambda _orphan: None)
-    assert bench.listed() == before
-    assert not look(store_of(bench)).damaged
-    assert not bench.run().failed
-
-
-def test_one_young_object_makes_its_attempt_young(bench: Bench) -> None:
-    begun(bench)
-    for number, key in enumerate(bench.listed("data/")):
-        age(bench, key, days=1 if number == 0 else 50)
-    with pruner_of(bench) as pruner:
-        found = pruner.look()
-    young = [one for one in found.orphans if not one.is_old(now=found.now, grace=timedelta(days=14))]
-    assert len(young) == 1
-
-
-def test_a_grace_in_which_a_run_may_go_on_is_refused() -> None:
-    check_grace(LEAST_GRACE)
-    with pytest.raises(UsageError, match="at least 8 days"):
-        check_grace(LEAST_GRACE - timedelta(seconds=1))
-
-
-def test_prune_removes_nothing_while_a_manifest_cannot_be_read(cli: CommandLine, root: Path) -> None:
-    make_tree(root, {"item": {"a": File("a", age_days=90)}, "other": {"b": File("b", age_days=90)}})
-    target = cli.project / "target"
-    cli.run("archive", "--root", str(root), "--target", target.as_uri(), "--yes")
-    stray = f"data/h/r/2020-01-01/x~{'0' * 32}/0123456789ab/files/x"
-    put(FolderStore(target.as_uri(), make_settings({}, {}, {})), stray, b"x")
-    for path in target.rglob("*"):
-        os.utime(path, (1, 1))
-    manifest = next(target.glob("manifests/**/item~*"))
-    _damage(manifest, "cut", at=0)
-    before = sorted(target.rglob("*"))
-    cli.environment["XDG_DATA_HOME"] = str(cli.project / "new")
-    ran = cli.run("prune", "--orphans", "--yes", "--target", target.as_uri())
-    assert (ran.code, "nobody knows what is an orphan" in ran.err) == (1, True)
-    assert sorted(target.rglob("*")) == before
-    assert cli.run("prune", "--target", target.as_uri()).code == 2
-    put(FolderStore(target.as_uri(), make_settings({}, {}, {})), "data/x/stray", b"x")
