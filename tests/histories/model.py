@@ -1,0 +1,353 @@
+"""The reference model: every byte that each user had, where it must be found now, and what each device claimed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.histories import verbs
+from tests.histories.store import SimStore
+from tests.histories.stranger import Archived, Stranger
+from tests.histories.verbs import Ran
+from tests.histories.world import Device, Place, Tree, World, read_aside, read_item, read_items
+
+
+class Broken(AssertionError):
+    """Something that must never happen has happened. `kind` tells one such thing from another."""
+
+    def __init__(self, kind: str, text: str) -> None:
+        super().__init__(f"{kind}: {text}")
+        self.kind = kind
+
+
+@dataclass(eq=False)
+class Away:
+    """An item that is not at home: set aside, in the trash, moved, or in the target alone.
+
+    Attributes:
+        by: keys of the devices whose run may have taken it.
+        local: is all of it still on the machine?
+        since: the step after which it was in the target alone.
+    """
+
+    place: Place
+    item: str
+    tree: Tree
+    by: frozenset[str]
+    step: int
+    local: bool = True
+    since: int = -1
+
+
+@dataclass(eq=False)
+class Claim:
+    """What a device said, or may have done unseen, about an item of a place."""
+
+    step: int
+    tree: Tree
+    manifest: str = ""
+    sure: bool = True
+
+
+@dataclass(eq=False)
+class Step:
+    """What is known of a step that has just ended."""
+
+    number: int
+    runs: list[Ran] = field(default_factory=list)
+    touched: set[tuple[int, str]] = field(default_factory=set)
+
+    def ran(self, *names: str, place: Place | None = None) -> list[Ran]:
+        return [one for one in self.runs if one.verb in names and (place is None or one.place is place)]
+
+
+class Model:
+    """Asked after every step."""
+
+    def __init__(self, world: World, store: SimStore, places: list[Place]) -> None:
+        self.world = world
+        self.store = store
+        self.places = places
+        self.home: dict[int, dict[str, Tree]] = {one.number: {} for one in places}
+        self.away: list[Away] = []
+        self.versions: dict[tuple[int, str], list[Tree]] = {}
+        self.claims: dict[tuple[str, int, str], list[Claim]] = {}
+        self.stranger = Stranger()
+        self.outside: dict[int, dict[str, bytes]] = {}
+
+    # -- what users and devices do --------------------------------------------------------------------
+
+    def user_changed(self, place: Place, item: str, step: Step | None) -> None:
+        """An item was written by its user: what lies at home now is what he wants to have."""
+        path = self.world.on_disk(place) / item
+        expected = self.home[place.number]
+        if path.exists():
+            tree = read_item(path)
+            expected[item] = tree
+            self._add_version(place, item, tree)
+        else:
+            expected.pop(item, None)
+        if step is not None:
+            step.touched.add((place.number, item))
+
+    def user_saw_it_gone(self, place: Place, item: str, step: Step) -> None:
+        """He wants to change what a run is just holding: it is not at home, and what he had is still his."""
+        tree = self.home[place.number].pop(item, None)
+        if tree is not None and not (self.world.on_disk(place) / item).exists():
+            self._goes_away(place, item, tree, step)
+        elif tree is not None:
+            self.home[place.number][item] = tree
+
+    def place_moved(self, _place: Place) -> None: ...
+
+    def lost_identity(self, device: Device) -> None:
+        device.identity += 1
+
+    def _add_version(self, place: Place, item: str, tree: Tree) -> None:
+        known = self.versions.setdefault((place.number, item), [])
+        if tree not in known:
+            known.append(tree)
+
+    def _goes_away(self, place: Place, item: str, tree: Tree, step: Step) -> None:
+        by = frozenset(one.device.key for one in step.runs if one.verb == "clean" and one.place is place)
+        self.away.append(Away(place, item, tree, by, step.number))
+
+    # -- when a verb has returned -----------------------------------------------------------------------
+
+    def returned(self, ran: Ran, step: Step, began: Mapping[str, bytes]) -> None:
+        """In its own turn: is what it says true now?
+
+        Args:
+            began: the store's objects as the run began, which is what it may have seen.
+        """
+        if ran.bug:
+            raise Broken("bug", f"{ran.text()}\n{ran.bug}")
+        if ran.verb == "archive" and ran.place is not None:
+            self._archive_returned(ran, step, began)
+
+    def _archive_returned(self, ran: Ran, step: Step, began: Mapping[str, bytes]) -> None:
+        assert ran.place is not None
+        claimed = {item for item, _, _ in ran.claims}
+        for item, tree in self.home[ran.place.number].items():
+            if item not in claimed and (ran.died or item in ran.failed or ran.code not in {0, 3}):
+                self._claim(ran, item, Claim(step.number, tree, sure=False))
+        for item, manifest, how in ran.claims:
+            tree = self.home[ran.place.number].get(item)
+            if tree is None or (ran.place.number, item) in step.touched:
+                for known in self.versions.get((ran.place.number, item), []):
+                    self._claim(ran, item, Claim(step.number, known, manifest, sure=False))
+                continue
+            self._check_claim(ran, item, manifest, how, tree, began)
+            self._claim(ran, item, Claim(step.number, tree, manifest))
+
+    def _claim(self, ran: Ran, item: str, claim: Claim) -> None:
+        assert ran.place is not None
+        self.claims.setdefault((ran.device.key, ran.place.number, item), []).append(claim)
+
+    def _check_claim(
+        self, ran: Ran, item: str, manifest: str, how: str, tree: Tree, began: Mapping[str, bytes]
+    ) -> None:
+        """What is lost by the store's fault, or removed by another, since the run began was there when it looked."""
+        lost = {key: data for key, (data, step) in self.store.lost.items() if key in began and step == self.store.step}
+        objects = {**lost, **self.store.objects}
+        if manifest not in objects:
+            raise Broken(f"claim {how}", f"{ran.text()}: {item} by {manifest}, which is not there")
+        archived = self.stranger.archive(manifest, objects)
+        if archived.damage:
+            raise Broken(f"claim {how}", f"{ran.text()}: {item} by {manifest}: {archived.damage}")
+        if archived.tree != tree:
+            raise Broken(f"claim {how} other", f"{ran.text()}: {item} by {manifest}, which holds other bytes or times")
+
+    # -- after a step -----------------------------------------------------------------------------------
+
+    def settle(self, step: Step) -> None:
+        """Look at every disk: what went, what came, and is everything still somewhere?"""
+        for place in self.places:
+            self._settle_home(place, step)
+        self._find_what_is_away(step)
+        self._check_foreign()
+
+    def _settle_home(self, place: Place, step: Step) -> None:
+        actual = read_items(self.world.on_disk(place))
+        expected = self.home[place.number]
+        for item in sorted(actual.keys() | expected.keys()):
+            want, got = expected.get(item), actual.get(item)
+            if want == got:
+                continue
+            if got is None and want is not None:
+                self._went(place, item, want, step)
+            elif got is not None and want is None:
+                self._came(place, item, got, step)
+            elif got is not None and want is not None:
+                self._changed(place, item, want, got, step)
+
+    def _went(self, place: Place, item: str, want: Tree, step: Step) -> None:
+        if not step.ran("clean", place=place):
+            raise Broken("vanished", f"{item} of {place.path}, and nobody cleaned: {_who(step)}")
+        del self.home[place.number][item]
+        self._goes_away(place, item, want, step)
+
+    def _came(self, place: Place, item: str, got: Tree, step: Step) -> None:
+        runs = step.ran("restore", "undo", "clean", "archive", place=place)
+        if not runs:
+            raise Broken("appeared", f"{item} in {place.path}: {_who(step)}")
+        known = self.versions.get((place.number, item), [])
+        if got not in known:
+            partial = any(not one.code == 0 for one in step.ran("restore", place=place))
+            if not (partial and any(_is_part(got, tree) for tree in known)):
+                raise Broken("wrong bytes", f"{item} in {place.path} is no version of it: {_who(step)}")
+        self._is_home(place, item, got)
+
+    def _is_home(self, place: Place, item: str, got: Tree) -> None:
+        self.home[place.number][item] = got
+        self._add_version(place, item, got)
+        same = [one for one in self.away if one.place is place and one.item == item and one.tree == got]
+        for one in same[-1:]:
+            self.away.remove(one)
+
+    def _changed(self, place: Place, item: str, want: Tree, got: Tree, step: Step) -> None:
+        """A restore beside what is at home adds what is missing, and replaces nothing."""
+        runs = step.ran("restore", place=place)
+        versions = self.versions.get((place.number, item), [])
+        added = {path: file for path, file in got.items() if path not in want}
+        kept = all(got.get(path) == file for path, file in want.items())
+        from_versions = any(_is_part(added, tree) for tree in versions)
+        if runs and kept and from_versions:
+            self._is_home(place, item, got)
+            return
+        if step.ran("clean", place=place) and got in versions and (place.number, item) in step.touched:
+            self._goes_away(place, item, want, step)  # another of that name was put back meanwhile
+            self._is_home(place, item, got)
+            return
+        raise Broken("changed at home", f"{item} of {place.path}: {_names(want)} is {_names(got)} now: {_who(step)}")
+
+    def _find_what_is_away(self, step: Step) -> None:
+        if not self.away:
+            return
+        aside = {one.number: read_aside(self.world.on_disk(one)) for one in self.places}
+        archives = list(self.stranger.archives(self.store.objects).values())
+        for away in self.away:
+            lying = [tree for item, tree in aside[away.place.number] if item == away.item]
+            lying += self._moved(away)
+            missing = {
+                path: file
+                for path, file in away.tree.items()
+                if not any(tree.get(path, (None,))[0] == file[0] for tree in lying)
+            }
+            away.local = not missing
+            if missing and away.since < 0:
+                away.since = step.number
+            for path, file in missing.items():
+                if not _holds(archives, away.item, path, file) and not self._is_excused(away, path, file):
+                    raise Broken("lost", f"{away.item}/{path} of {away.place.path} is nowhere: {_who(step)}")
+
+    def _moved(self, away: Away) -> Iterable[Tree]:
+        disk = self.world.disk(away.place.machine)
+        moved = verbs.moved_of(disk, away.place) / away.item
+        if moved.exists():
+            yield read_item(moved)
+        trash = verbs.trash_of(disk, away.place)
+        for path in sorted(trash.iterdir()) if trash.is_dir() else ():
+            if path.name.partition("~")[2] == away.item:
+                yield read_item(path)
+
+    def _is_excused(self, away: Away, path: str, file: tuple[bytes, int]) -> bool:
+        """The store lost it by itself, after the last copy at home had gone in good faith."""
+        lost = {key: data for key, (data, step) in self.store.lost.items() if step >= away.since}
+        if not lost:
+            return False
+        archives = self.stranger.__class__().archives({**self.store.objects, **lost}).values()
+        return _holds(archives, away.item, path, file)
+
+    def _check_foreign(self) -> None:
+        for key, data in self.store.foreign.items():
+            if self.store.objects.get(key) != data:
+                raise Broken("foreign", f"{key} is not archive_tasks', and was removed or overwritten")
+        for machine, files in self.outside.items():
+            for path, data in files.items():
+                now = self.world.disk(machine) / path
+                if not now.exists() or now.read_bytes() != data:
+                    raise Broken("outside", f"{path} is outside of every root, and was removed or overwritten")
+
+    # -- what restore and verify must answer --------------------------------------------------------------
+
+    def expected(self, device: Device, place: Place, item: str) -> list[Tree]:
+        """What a restore by this device may give, the surest alone where nothing is unsure. Empty: nothing of its own."""
+        claims = self.claims.get((device.key, place.number, item), [])
+        sure = [number for number, one in enumerate(claims) if one.sure]
+        return [one.tree for one in claims[sure[-1] if sure else 0 :]]
+
+    def check_restored(self, ran: Ran, item: str, to: Path, step: Step) -> None:
+        """A restore to elsewhere has ended."""
+        assert ran.place is not None
+        got = read_item(to / item) if (to / item).exists() else None
+        own = self.expected(ran.device, ran.place, item)
+        every = [tree for (_, name), trees in self.versions.items() if name == item for tree in trees]
+        if ran.code == 0:
+            allowed = own or every
+            if got not in allowed:
+                raise Broken("restored other", f"{ran.text()}: {item} is {_names(got)}, not {_many(allowed)}")
+            return
+        if got and not any(_is_part(got, tree) for tree in (own or every)):
+            raise Broken("restored other", f"{ran.text()}: a part of {item} is {_names(got)}")
+
+    def is_whole_for(self, device: Device, place: Place, item: str) -> bool:
+        """Is everything that this device said of the item in the target still whole?"""
+        claims = self.claims.get((device.key, place.number, item), [])
+        named = [one.manifest for one in claims if one.manifest]
+        if not claims or not all(one.sure for one in claims):
+            return False
+        objects = self.store.objects
+        return all(key in objects and not self.stranger.archive(key, objects).damage for key in named)
+
+    def damages(self, device: Device) -> list[str]:
+        """What verify must not call well."""
+        archives = self.stranger.archives(self.store.objects)
+        found = [f"{one.key}: {one.damage}" for one in archives.values() if one.damage and not _replaced(one, archives)]
+        for key, sha256 in verbs.receipts(device).items():
+            data = self.store.objects.get(key)
+            if data is None:
+                found.append(f"{key} is missing, and there is a receipt for it")
+            elif hashlib.sha256(data).hexdigest() != sha256:
+                found.append(f"{key} is not the manifest that there is a receipt for")
+        return found
+
+    def check_verified(self, ran: Ran) -> None:
+        """A verify has ended that nothing and nobody disturbed."""
+        found = self.damages(ran.device)
+        if ran.code == 0 and found:
+            raise Broken("verify says well", f"{ran.text()}: {found[0]}")
+        if ran.code != 0 and not found:
+            raise Broken("verify says damaged", ran.text())
+
+
+def _replaced(archived: Archived, archives: Mapping[str, Archived]) -> bool:
+    """Is there a whole one, made to replace it?"""
+    for one in archives.values():
+        if one.header and one.header.get("replaces") == archived.key and (
+            archived.header is None or one.same_source(archived)
+        ):
+            return not one.damage or _replaced(one, archives)
+    return False
+
+
+def _holds(archives: Iterable[Archived], item: str, path: str, file: tuple[bytes, int]) -> bool:
+    return any(one.item == item and one.files.get(path) == file for one in archives)
+
+
+def _is_part(part: Tree, whole: Tree) -> bool:
+    return all(whole.get(path) == file for path, file in part.items())
+
+
+def _who(step: Step) -> str:
+    return f"step {step.number}: " + "; ".join(one.text() for one in step.runs)
+
+
+def _names(tree: Tree | None) -> str:
+    return str({path: file[0].decode() for path, file in tree.items()}) if tree is not None else "nothing"
+
+
+def _many(trees: list[Tree]) -> str:
+    return " or ".join(_names(tree) for tree in trees) or "anything"

@@ -1,0 +1,116 @@
+"""What the histories of one run must have met: a check that never meets what it is about proves nothing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tests.histories.model import Model, Step
+    from tests.histories.turns import Actor
+    from tests.histories.verbs import Ran
+
+SITUATIONS: dict[str, str] = {}
+
+
+def told(name: str, text: str) -> str:
+    SITUATIONS[name] = text
+    return name
+
+
+DIED_BEFORE_CALL = told("died at a call", "a device died before or after a call of the store")
+DIED_ON_DISK = told("died at the disk", "a device died at an event of the file system")
+DIED_BEFORE_COPY = told("died with data", "an archive run died with data in the store, and no manifest")
+DIED_AFTER_COMMIT = told("died after commit", "an archive run died between its commit and its look at it")
+DIED_IN_SLOT = told("died in slot", "a run of clean died with an item aside that is not proven yet")
+DIED_PURGING = told("died purging", "a run of clean died while it purged")
+DIED_RESTORING = told("died restoring", "a restore died")
+SAME_LISTING = told("one listing twice", "two manifests of one listing")
+REFUSED = told("refused", "the store refused a write, create-only")
+OVERWROTE = told("overwrote", "the store took a second write of one key")
+PRUNE_MEETS_ARCHIVE = told("prune meets archive", "one pruned while another archived")
+PRUNED = told("pruned", "prune removed something")
+HIDDEN_PRUNE = told("hidden from prune", "a part of a listing was hidden while one pruned")
+HIDDEN_ARCHIVE = told("hidden from archive", "a part of a listing was hidden while one archived")
+LONG_UPLOAD = told("long upload", "weeks went by while one archived")
+AHEAD_PRUNES = told("a year ahead", "one pruned by a clock that is a year ahead")
+BEHIND = told("a year behind", "one worked by a clock that is a year behind")
+LOST_THEN_ARCHIVED = told("lost, archived", "an object was lost, and the item archived again")
+MANIFEST_LOST = told("manifest lost", "a manifest was lost")
+OLD_VERSION_AGAIN = told("old version again", "an item that was archived in two versions is as the first again")
+TWINS = told("twins", "two devices of one host name and one root path archived an item of one name")
+SAME_BYTES = told("same bytes", "one item was archived from two roots")
+DISTURBED_CLEAN = told("disturbed clean", "the user changed an item while one cleaned")
+DISTURBED_ARCHIVE = told("disturbed archive", "the user changed an item while one archived")
+UNDONE = told("undone", "undo brought something back")
+PURGED = told("purged", "what was set aside was purged when its grace was over")
+TRASHED = told("trashed", "something went to the trash")
+MOVED = told("moved", "something was moved to another folder")
+RESTORED_HOME = told("restored home", "a restore put something back where it was")
+RESTORED_ELSEWHERE = told("restored elsewhere", "a restore put something elsewhere")
+RESTORE_BESIDE = told("restore refused", "a restore met something at home, and left it")
+CATALOGUE_LOST = told("catalogue lost", "a device that had lost its catalogue cleaned")
+SHARED_DATA = told("shared data", "two machines shared a data folder, and both archived")
+LOCKED_OUT = told("locked out", "a run found another one at work, and ended")
+FOREIGN_AND_PRUNE = told("foreign and prune", "one pruned a target that holds things of others")
+READ_BACK = told("read back", "a store that is not believed was cleaned by")
+WELL = told("well", "verify called a target well")
+DAMAGED = told("damaged", "verify called a target damaged")
+PLACE_MOVED = told("root renamed", "a root was renamed, and archived again")
+
+
+def of_death(actor: Actor, ran: Ran) -> set[str]:
+    """What it was in the middle of."""
+    found = {DIED_BEFORE_CALL if actor.dies and actor.dies["of"] == "store" else DIED_ON_DISK}
+    puts = [ask for ask in actor.asks if ask.startswith(("put ", "complete "))]
+    data = [ask for ask in puts if " data/" in ask]
+    commits = [number for number, ask in enumerate(actor.asks) if ask.startswith(("put manifests/", "complete manifests/"))]
+    if ran.verb == "archive" and data and not commits:
+        found.add(DIED_BEFORE_COPY)
+    if ran.verb == "archive" and commits and commits[-1] == len(actor.asks) - 1:
+        found.add(DIED_AFTER_COMMIT)
+    if ran.verb == "restore":
+        found.add(DIED_RESTORING)
+    return found
+
+
+def of_step(step: Step, model: Model) -> set[str]:
+    """What a step that has ended was."""
+    found: set[str] = set()
+    runs = {one.verb: one for one in step.runs}
+    faults = {one["kind"] for one in model.store.met}
+    happened = model.store.happened
+    found |= {name for name, key in ((REFUSED, "refused"), (OVERWROTE, "overwritten")) if happened[key]}
+    if {"prune", "archive"} <= runs.keys():
+        found.add(PRUNE_MEETS_ARCHIVE)
+    if "prune" in runs:
+        found |= _of_prune(step, model, runs["prune"], faults)
+    if "archive" in runs:
+        found |= _of_archive(step, model, faults)
+    if any(one.device.skew.days < 0 for one in step.runs):
+        found.add(BEHIND)
+    if any("another run" in line for one in step.runs for line in one.said):
+        found.add(LOCKED_OUT)
+    for one in step.ran("verify"):
+        found |= {WELL} if one.code == 0 else {DAMAGED} if one.code == 1 else set()
+    return found
+
+
+def _of_prune(step: Step, model: Model, ran: Ran, faults: set[str]) -> set[str]:
+    found = {HIDDEN_PRUNE} if "hide" in faults else set()
+    found |= {AHEAD_PRUNES} if ran.device.skew.days > 0 else set()
+    found |= {FOREIGN_AND_PRUNE} if model.store.foreign else set()
+    found |= {PRUNED} if any(at == step.number for _, at, _ in model.store.removed.values()) else set()
+    return found
+
+
+def _of_archive(step: Step, model: Model, faults: set[str]) -> set[str]:
+    found = {HIDDEN_ARCHIVE} if "hide" in faults else set()
+    found |= {LONG_UPLOAD} if "jump" in faults else set()
+    found |= {DISTURBED_ARCHIVE} if step.touched else set()
+    return found
+
+
+def missing(met: Counter[str]) -> list[str]:
+    """Those that were not met, in words."""
+    return [f"{name}: {text}" for name, text in SITUATIONS.items() if not met[name]]
