@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import os
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.histories import verbs
+from tests.histories import situations, verbs
 from tests.histories.store import SimStore
 from tests.histories.stranger import Archived, Stranger
 from tests.histories.verbs import Ran
@@ -75,7 +77,8 @@ class Model:
         self.versions: dict[tuple[int, str], list[Tree]] = {}
         self.claims: dict[tuple[str, int, str], list[Claim]] = {}
         self.stranger = Stranger()
-        self.outside: dict[int, dict[str, bytes]] = {}
+        self._outside: dict[int, dict[str, bytes]] = {}
+        self.met: Counter[str] = Counter()
 
     # -- what users and devices do --------------------------------------------------------------------
 
@@ -84,6 +87,7 @@ class Model:
         path = self.world.on_disk(place) / item
         expected = self.home[place.number]
         if path.exists():
+            self.world.date_folder(path)
             tree = read_item(path)
             expected[item] = tree
             self._add_version(place, item, tree)
@@ -116,18 +120,14 @@ class Model:
 
     # -- when a verb has returned -----------------------------------------------------------------------
 
-    def returned(self, ran: Ran, step: Step, began: Mapping[str, bytes]) -> None:
-        """In its own turn: is what it says true now?
-
-        Args:
-            began: the store's objects as the run began, which is what it may have seen.
-        """
+    def returned(self, ran: Ran, step: Step) -> None:
+        """In its own turn: is what it says true now?"""
         if ran.bug:
             raise Broken("bug", f"{ran.text()}\n{ran.bug}")
         if ran.verb == "archive" and ran.place is not None:
-            self._archive_returned(ran, step, began)
+            self._archive_returned(ran, step)
 
-    def _archive_returned(self, ran: Ran, step: Step, began: Mapping[str, bytes]) -> None:
+    def _archive_returned(self, ran: Ran, step: Step) -> None:
         assert ran.place is not None
         claimed = {item for item, _, _ in ran.claims}
         for item, tree in self.home[ran.place.number].items():
@@ -139,19 +139,19 @@ class Model:
                 for known in self.versions.get((ran.place.number, item), []):
                     self._claim(ran, item, Claim(step.number, known, manifest, sure=False))
                 continue
-            self._check_claim(ran, item, manifest, how, tree, began)
+            self._check_claim(ran, item, manifest, how, tree)
             self._claim(ran, item, Claim(step.number, tree, manifest))
 
     def _claim(self, ran: Ran, item: str, claim: Claim) -> None:
         assert ran.place is not None
-        self.claims.setdefault((ran.device.key, ran.place.number, item), []).append(claim)
+        key = (ran.device.key, ran.place.number, item)
+        self.met.update(situations.of_claim(self, ran, item, claim, self.claims.get(key, [])))
+        self.claims.setdefault(key, []).append(claim)
 
-    def _check_claim(
-        self, ran: Ran, item: str, manifest: str, how: str, tree: Tree, began: Mapping[str, bytes]
-    ) -> None:
-        """What is lost by the store's fault, or removed by another, since the run began was there when it looked."""
-        lost = {key: data for key, (data, step) in self.store.lost.items() if key in began and step == self.store.step}
-        objects = {**lost, **self.store.objects}
+    def _check_claim(self, ran: Ran, item: str, manifest: str, how: str, tree: Tree) -> None:
+        """What the store loses by itself while the run goes on may have been there when the run looked."""
+        lost = {key: data for key, (data, step) in self.store.lost.items() if step == self.store.step}
+        objects = {**self.store.objects, **lost}
         if manifest not in objects:
             raise Broken(f"claim {how}", f"{ran.text()}: {item} by {manifest}, which is not there")
         archived = self.stranger.archive(manifest, objects)
@@ -167,7 +167,8 @@ class Model:
         for place in self.places:
             self._settle_home(place, step)
         self._find_what_is_away(step)
-        self._check_foreign()
+        self._check_target(step)
+        self._check_foreign(step)
 
     def _settle_home(self, place: Place, step: Step) -> None:
         actual = read_items(self.world.on_disk(place))
@@ -190,12 +191,15 @@ class Model:
         self._goes_away(place, item, want, step)
 
     def _came(self, place: Place, item: str, got: Tree, step: Step) -> None:
-        runs = step.ran("restore", "undo", "clean", "archive", place=place)
+        runs = step.ran("undo", "clean", "archive", place=place) or _restores_to(place, step)
         if not runs:
             raise Broken("appeared", f"{item} in {place.path}: {_who(step)}")
         known = self.versions.get((place.number, item), [])
+        restored = _restores_to(place, step)
+        self.met[situations.RESTORED_HOME] += any(one.code == 0 for one in restored)
+        self.met[situations.UNDONE] += bool(step.ran("undo", place=place))
         if got not in known:
-            partial = any(not one.code == 0 for one in step.ran("restore", place=place))
+            partial = any(one.code != 0 for one in restored)
             if not (partial and any(_is_part(got, tree) for tree in known)):
                 raise Broken("wrong bytes", f"{item} in {place.path} is no version of it: {_who(step)}")
         self._is_home(place, item, got)
@@ -209,8 +213,12 @@ class Model:
 
     def _changed(self, place: Place, item: str, want: Tree, got: Tree, step: Step) -> None:
         """A restore beside what is at home adds what is missing, and replaces nothing."""
-        runs = step.ran("restore", place=place)
+        runs = _restores_to(place, step)
         versions = self.versions.get((place.number, item), [])
+        if (place.number, item) in step.touched:  # renamed while it was being restored
+            versions = [
+                tree for (number, _), trees in self.versions.items() if number == place.number for tree in trees
+            ]
         added = {path: file for path, file in got.items() if path not in want}
         kept = all(got.get(path) == file for path, file in want.items())
         from_versions = any(_is_part(added, tree) for tree in versions)
@@ -236,6 +244,7 @@ class Model:
                 for path, file in away.tree.items()
                 if not any(tree.get(path, (None,))[0] == file[0] for tree in lying)
             }
+            self.met[situations.PURGED] += bool(away.local and missing and away.step < step.number)
             away.local = not missing
             if missing and away.since < 0:
                 away.since = step.number
@@ -247,10 +256,12 @@ class Model:
         disk = self.world.disk(away.place.machine)
         moved = verbs.moved_of(disk, away.place) / away.item
         if moved.exists():
+            self.met[situations.MOVED] += 1
             yield read_item(moved)
         trash = verbs.trash_of(disk, away.place)
         for path in sorted(trash.iterdir()) if trash.is_dir() else ():
             if path.name.partition("~")[2] == away.item:
+                self.met[situations.TRASHED] += 1
                 yield read_item(path)
 
     def _is_excused(self, away: Away, path: str, file: tuple[bytes, int]) -> bool:
@@ -261,36 +272,68 @@ class Model:
         archives = self.stranger.__class__().archives({**self.store.objects, **lost}).values()
         return _holds(archives, away.item, path, file)
 
-    def _check_foreign(self) -> None:
+    def _check_target(self, step: Step) -> None:
+        """Nothing of what was committed may be removed or overwritten by us."""
+        ours = [key for key, _ in self.store.overwritten if key.startswith(("manifests/", "data/"))]
+        if ours:
+            raise Broken("overwrote", f"{ours[0]}: {_who(step)}")
+        gone = [key for key in self.store.removed if key.startswith("manifests/")]
+        if gone:
+            raise Broken("removed a manifest", f"{gone[0]}: {_who(step)}")
+        archives = self.stranger.archives(self.store.objects)
+        self.met[situations.SAME_LISTING] += situations.same_listing(archives.values())
+        for one in archives.values() if self.store.removed else ():
+            if one.damage and (removed := [key for key in one.keys if key in self.store.removed]):
+                raise Broken("removed what was committed", f"{removed[0]}, of {one.key}: {_who(step)}")
+
+    def _check_foreign(self, step: Step) -> None:
         for key, data in self.store.foreign.items():
             if self.store.objects.get(key) != data:
                 raise Broken("foreign", f"{key} is not archive_tasks', and was removed or overwritten")
-        for machine, files in self.outside.items():
-            for path, data in files.items():
-                now = self.world.disk(machine) / path
-                if not now.exists() or now.read_bytes() != data:
-                    raise Broken("outside", f"{path} is outside of every root, and was removed or overwritten")
+        for machine, before in self._outside.items():
+            if self._read_outside(machine) != before:
+                now = self._read_outside(machine)
+                changed = sorted(path for path in now.keys() | before.keys() if now.get(path) != before.get(path))
+                raise Broken("outside", f"{changed[0]} is outside of every root, and was written: {_who(step)}")
+
+    def remember_outside(self) -> None:
+        """What lies beside the roots stays as it is."""
+        for machine in {one.machine for one in self.places}:
+            self._outside[machine] = self._read_outside(machine)
+
+    def _read_outside(self, machine: int) -> dict[str, bytes]:
+        """All files of a machine but those in a root, and in the places where something may be written."""
+        disk = self.world.disk(machine)
+        own = [str(self.world.on_disk(one)) for one in self.places if one.machine == machine]
+        own += [str(disk / name) for name in ("data", "moved", "restored")]
+        own += [str(verbs.trash_of(disk, one)) for one in self.places]
+        found: dict[str, bytes] = {}
+        for base, folders, names in os.walk(disk):
+            folders[:] = [name for name in folders if f"{base}/{name}" not in own]
+            found |= {str(Path(base, name).relative_to(disk)): Path(base, name).read_bytes() for name in names}
+        return found
 
     # -- what restore and verify must answer --------------------------------------------------------------
 
     def expected(self, device: Device, place: Place, item: str) -> list[Tree]:
-        """What a restore by this device may give, the surest alone where nothing is unsure. Empty: nothing of its own."""
+        """What a restore by this device may give: its newest, or what may be newer; anybody's if it has none."""
         claims = self.claims.get((device.key, place.number, item), [])
         sure = [number for number, one in enumerate(claims) if one.sure]
-        return [one.tree for one in claims[sure[-1] if sure else 0 :]]
+        if sure:
+            return [one.tree for one in claims[sure[-1] :]]
+        return [tree for (_, name), trees in self.versions.items() if name == item for tree in trees]
 
     def check_restored(self, ran: Ran, item: str, to: Path, step: Step) -> None:
         """A restore to elsewhere has ended."""
         assert ran.place is not None
         got = read_item(to / item) if (to / item).exists() else None
-        own = self.expected(ran.device, ran.place, item)
-        every = [tree for (_, name), trees in self.versions.items() if name == item for tree in trees]
+        allowed = self.expected(ran.device, ran.place, item)
         if ran.code == 0:
-            allowed = own or every
+            self.met[situations.RESTORED_ELSEWHERE] += 1
             if got not in allowed:
                 raise Broken("restored other", f"{ran.text()}: {item} is {_names(got)}, not {_many(allowed)}")
             return
-        if got and not any(_is_part(got, tree) for tree in (own or every)):
+        if got and not any(_is_part(got, tree) for tree in allowed):
             raise Broken("restored other", f"{ran.text()}: a part of {item} is {_names(got)}")
 
     def is_whole_for(self, device: Device, place: Place, item: str) -> bool:
@@ -302,10 +345,11 @@ class Model:
         objects = self.store.objects
         return all(key in objects and not self.stranger.archive(key, objects).damage for key in named)
 
-    def damages(self, device: Device) -> list[str]:
-        """What verify must not call well."""
+    def damages(self, device: Device, *, entries: bool) -> list[str]:
+        """What verify must not call well. What a manifest says wrongly of whole objects shows where entries are read."""
         archives = self.stranger.archives(self.store.objects)
-        found = [f"{one.key}: {one.damage}" for one in archives.values() if one.damage and not _replaced(one, archives)]
+        bad = [one for one in archives.values() if one.damage and (entries or not one.misplaced)]
+        found = [f"{one.key}: {one.damage}" for one in bad if not _replaced(one, archives)]
         for key, sha256 in verbs.receipts(device).items():
             data = self.store.objects.get(key)
             if data is None:
@@ -316,7 +360,7 @@ class Model:
 
     def check_verified(self, ran: Ran) -> None:
         """A verify has ended that nothing and nobody disturbed."""
-        found = self.damages(ran.device)
+        found = self.damages(ran.device, entries=ran.options.get("read_data", False))
         if ran.code == 0 and found:
             raise Broken("verify says well", f"{ran.text()}: {found[0]}")
         if ran.code != 0 and not found:
@@ -326,8 +370,10 @@ class Model:
 def _replaced(archived: Archived, archives: Mapping[str, Archived]) -> bool:
     """Is there a whole one, made to replace it?"""
     for one in archives.values():
-        if one.header and one.header.get("replaces") == archived.key and (
-            archived.header is None or one.same_source(archived)
+        if (
+            one.header
+            and one.header.get("replaces") == archived.key
+            and (archived.header is None or one.same_source(archived))
         ):
             return not one.damage or _replaced(one, archives)
     return False
@@ -343,6 +389,11 @@ def _is_part(part: Tree, whole: Tree) -> bool:
 
 def _who(step: Step) -> str:
     return f"step {step.number}: " + "; ".join(one.text() for one in step.runs)
+
+
+def _restores_to(place: Place, step: Step) -> list[Ran]:
+    """Restores that may have put something back there: a device may mean another of its own roots."""
+    return [one for one in step.ran("restore") if place in one.device.places]
 
 
 def _names(tree: Tree | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import pkgutil
@@ -86,8 +87,9 @@ def _open(path: Any, flags: int, *rest: Any, **named: Any) -> int:
     actor = current_actor()
     if actor and not actor.quiet:
         for other in current_turns().actors:
-            other.handles.discard(fd)
-        actor.handles.add(fd)
+            other.handles.pop(fd, None)
+        facts = os.fstat(fd)
+        actor.handles[fd] = (facts.st_dev, facts.st_ino)
     return fd
 
 
@@ -95,14 +97,14 @@ def _close(fd: int) -> None:
     _real_close(fd)
     actor = current_actor()
     if actor:
-        actor.handles.discard(fd)
+        actor.handles.pop(fd, None)
 
 
 def _fdopen(fd: int, *rest: Any, **named: Any) -> Any:
     file = _real_fdopen(fd, *rest, **named)
     actor = current_actor()
     if actor:
-        actor.handles.discard(fd)
+        actor.handles.pop(fd, None)
     return file
 
 
@@ -115,6 +117,7 @@ def patched() -> Iterator[None]:
     """While histories are played."""
     hook_into_python()
     _load_everything()
+    gc.freeze()
     patches = [
         mock.patch.object(sqlite3, "connect", _connect),
         mock.patch.object(socket, "gethostname", _hostname),
@@ -134,6 +137,7 @@ def patched() -> Iterator[None]:
     finally:
         for one in reversed(patches):
             one.stop()
+        gc.unfreeze()
 
 
 def _load_everything() -> None:
@@ -146,5 +150,7 @@ def _users_of_threads() -> list[Any]:
     return [
         module
         for name, module in sorted(sys.modules.items())
-        if name.startswith("archive_tasks.") and "store" not in name and hasattr(module, "ThreadPoolExecutor")
+        if name.startswith("archive_tasks.")
+        and not name.endswith("store_testing")
+        and hasattr(module, "ThreadPoolExecutor")
     ]

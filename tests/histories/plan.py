@@ -23,7 +23,7 @@ Actor = dict[str, Any]
 
 ITEMS = ("thesis", "film", "note")
 FILES = {"thesis": ("a", "b"), "film": ("a",), "note": ("",)}
-MODES = ("quarantine", "delete", "move", "trash")
+MODES = ("quarantine", "quarantine", "delete", "delete", "move", "trash")
 USERS = ("anna", "bob")
 INNER = [
     "data/vault.json",
@@ -69,8 +69,8 @@ class _Maker:
 
     # -- who there is -------------------------------------------------------------------------------
 
-    def place(self, machine: int, user: str = "anna") -> int:
-        path = f"{user}/Documents"
+    def place(self, machine: int, user: str = "anna", folder: str = "Documents") -> int:
+        path = f"{user}/{folder}"
         for number, one in enumerate(self.places):
             if one == {"machine": machine, "path": path}:
                 return number
@@ -137,6 +137,8 @@ class _Maker:
             return None
         if chance.random() < 0.6:
             return {"of": "store", "at": chance.randint(2, 14), "after": chance.random() < 0.6}
+        if chance.random() < 0.4:
+            return {"of": "any", "at": chance.randint(30, 125)}
         return {"of": "any", "at": int(2 ** chance.uniform(2, 8))}
 
     def act(self, do: str, device: int, place: int | None = None, *, dies: float = 0.0, **more: Any) -> Actor:
@@ -149,6 +151,9 @@ class _Maker:
         if do == "restore":
             actor.setdefault("to", self.chance.random() < 0.6)
             actor.setdefault("pick", self.chance.randrange(100))
+            actor.setdefault("all", self.chance.random() < 0.15)
+        if do == "verify":
+            actor.setdefault("read_data", self.chance.random() < 0.3)
         return actor
 
     def user(self, place: int, *, most: int = 3) -> Actor:
@@ -158,7 +163,9 @@ class _Maker:
         chance = self.chance
         item = chance.choice(ITEMS)
         file = chance.choice(FILES[item])
-        kind = kind or chance.choice(("write", "write", "sneak", "sneak", "rename", "revert", "revert", "delete", "copy"))
+        kind = kind or chance.choice(
+            ("write", "write", "sneak", "sneak", "rename", "revert", "revert", "delete", "copy")
+        )
         if kind in {"write", "sneak"}:
             return [kind, item, file]
         if kind == "revert":
@@ -192,7 +199,19 @@ class _Maker:
     def any_actor(self) -> Actor:
         chance = self.chance
         do = chance.choice(
-            ("archive", "archive", "archive", "clean", "clean", "undo", "prune", "verify", "repair", "restore", "restore")
+            (
+                "archive",
+                "archive",
+                "archive",
+                "clean",
+                "clean",
+                "undo",
+                "prune",
+                "verify",
+                "repair",
+                "restore",
+                "restore",
+            )
         )
         actor = self.act(do, self.some_device(), dies=0.2)
         if chance.random() < 0.1:
@@ -207,7 +226,13 @@ class _Maker:
         if kind == "hide":
             what = chance.choice(("manifests/", "manifests/", "data/", ""))
             share = chance.choice((0.5, 1.0, 1.0))
-            return {"kind": kind, "call": chance.randint(1, 3), "what": what, "share": share, "pick": chance.randrange(99)}
+            return {
+                "kind": kind,
+                "call": chance.randint(1, 3),
+                "what": what,
+                "share": share,
+                "pick": chance.randrange(99),
+            }
         if kind == "lose":
             return {"kind": kind, "call": chance.randint(1, 20), **self.loss()}
         if kind == "busy":
@@ -216,7 +241,7 @@ class _Maker:
 
     def loss(self) -> dict[str, Any]:
         chance = self.chance
-        what = chance.choice(("data/", "data/", "manifests/"))
+        what = chance.choice(("data/", "data/", "data/", "manifests/", "manifests/", "tamper"))
         return {"what": what, "pick": chance.randrange(100), "rot": chance.random() < 0.2}
 
 
@@ -251,7 +276,9 @@ def _prune_and_archive(make: _Maker) -> None:
     step = make.step(make.act("archive", other, dies=0.1), pruning, days=days)
     step["schedule"] = make.pause(make.chance.choice((0, 0, 1)))
     if make.chance.random() < 0.5:
-        step["faults"] = [{"kind": "jump", "call": make.chance.randint(3, 16), "days": make.chance.choice((5, 8, 15, 16))}]
+        step["faults"] = [
+            {"kind": "jump", "call": make.chance.randint(3, 16), "days": make.chance.choice((5, 8, 15, 16))}
+        ]
     make.step(make.act("clean", other, mode="delete"))
     make.noise(0.3)
     make.step(make.act("prune", one), days=make.chance.choice((0, 15)))
@@ -347,11 +374,23 @@ def _deaths(make: _Maker) -> None:
     """One device that dies again and again."""
     make.anybody()
     device = make.some_device()
-    story = ("archive", "archive", "clean", "undo", "archive", "clean", "clean", "restore", "restore", "verify")
+    story = (
+        "archive",
+        "archive",
+        "clean",
+        "undo",
+        "archive",
+        "clean",
+        "clean",
+        "clean",
+        "restore",
+        "restore",
+        "verify",
+    )
     for do in story:
         if make.chance.random() < 0.8:
-            days = make.chance.choice((0, 0, 0, 8)) if do == "clean" else 0
-            make.step(make.act(do, device, dies=0.7), days=days)
+            days = make.chance.choice((0, 0, 8)) if do == "clean" else 0
+            make.step(make.act(do, device, dies=0.3 if do == "archive" else 0.7), days=days)
     make.noise(0.3)
 
 
@@ -373,7 +412,8 @@ def _moved_and_adopted(make: _Maker) -> None:
     place = make.place(0)
     device = make.device(0, place)
     make.step(make.act("archive", device))
-    make.step(make.act("clean", device))
+    if make.chance.random() < 0.5:
+        make.step(make.act("clean", device))
     for _ in range(make.chance.choice((1, 2))):
         what = make.chance.choice(("lose_catalogue", "lose_data", "move_place", "adopt"))
         make.step({"do": what, "device": device, "place": place})
@@ -381,6 +421,41 @@ def _moved_and_adopted(make: _Maker) -> None:
         do = make.chance.choice(("archive", "clean", "restore", "verify", "undo"))
         make.step(make.act(do, device), days=make.chance.choice((0, 8)))
     make.step(make.act("restore", device, to=True))
+
+
+def _tampered(make: _Maker) -> None:
+    """A manifest says of two files that each is where the other is, and nobody has a receipt for it any more."""
+    chance = make.chance
+    place = make.place(0)
+    device = make.device(0, place)
+    other = make.device(0, place, host=chance.choice(("pi", "laptop")))
+    make.devices[device]["pack"] = True
+    make.step(make.act("archive", device))
+    make.noise(0.2)
+    upheaval = chance.choice(("lose_catalogue", "lose_catalogue", "lose_data", "adopt"))
+    if chance.random() < 0.8:
+        make.step({"do": upheaval, "device": device, "place": place})
+    tampered = {"what": "tamper", "pick": chance.randrange(9), "rot": False}
+    who = chance.choice((device, other))
+    make.step(make.act("verify", who), losses=[tampered])
+    if chance.random() < 0.5:
+        make.step(make.act("archive", who, dies=0.2))
+    make.step(make.act("clean", who, mode="delete"))
+    make.step(make.act("restore", who, to=True))
+
+
+def _strangers(make: _Maker) -> None:
+    """Others archive from folders that have the names of somebody's here; one restores everything."""
+    chance = make.chance
+    here = make.place(0)
+    there = make.place(1, chance.choice(("anna", "bob")), chance.choice((".ssh", ".config", "Pictures")))
+    one, other = make.device(0, here), make.device(1, there, host=chance.choice(("pi", "laptop")))
+    make.step(make.act("archive", other))
+    make.step(make.act("archive", one))
+    make.noise(0.3)
+    make.step(make.act("clean", one))
+    make.step(make.act("restore", one, all=True))
+    make.noise(0.3)
 
 
 def _anything(make: _Maker) -> None:
@@ -401,5 +476,8 @@ THEMES: tuple[Callable[[_Maker], None], ...] = (
     _deaths,
     _disturbed,
     _moved_and_adopted,
+    _tampered,
+    _strangers,
     _prune_and_archive,
+    _anything,
 )

@@ -46,7 +46,7 @@ def play(history: History, folder: Path, *, keep_lines: bool = False) -> Played:
             player.play()
         except (Broken, Stuck) as error:
             kind, broken = getattr(error, "kind", "stuck"), str(error)
-        return Played(trace.digest, trace.length, player.met, kind, broken, trace.lines or [])
+        return Played(trace.digest, trace.length, player.met + player.model.met, kind, broken, trace.lines or [])
 
 
 class _Player:
@@ -73,6 +73,7 @@ class _Player:
         world.pass_time(days=-100)
         for place in self.places:
             self._furnish(place)
+        self.model.remember_outside()
         world.pass_time(days=100)
 
     def _device(self, number: int, one: dict[str, Any]) -> Device:
@@ -96,11 +97,10 @@ class _Player:
             if item == "thesis" or chance.random() < 0.5:
                 for file in FILES[item]:
                     self.world.write(root / item / file if file else root / item, self.world.new_contents())
-                self.model.user_changed(place, item, None)
-        precious = root.parent / ".ssh" / "authorized_keys"
-        self.world.write(precious, b"precious")
-        outside = self.model.outside.setdefault(place.machine, {})
-        outside[str(precious.relative_to(self.world.disk(place.machine)))] = b"precious"
+        for user in USERS:
+            self.world.write(self.world.disk(place.machine) / user / ".ssh" / "authorized_keys", b"precious")
+        for item in read_items(root):
+            self.model.user_changed(place, item, None)
 
     # -- the story ----------------------------------------------------------------------------------
 
@@ -114,6 +114,9 @@ class _Player:
         self.world.pass_time(days=planned["days"], seconds=60)
         self.store.begin_step(number, planned["faults"])
         for loss in planned["losses"]:
+            if loss["what"] == "tamper":
+                self.met[situations.TAMPERED] += self.store.tamper(loss["pick"]) is not None
+                continue
             key = self.store.lose(loss["pick"], loss["what"], rot=loss["rot"] and not self.store.trusted)
             if key and key.startswith("manifests/"):
                 self.met[situations.MANIFEST_LOST] += 1
@@ -158,7 +161,6 @@ class _Player:
     ) -> None:
         """A verb, in its device's thread."""
         with quietly():
-            began = dict(self.store.objects)
             item, to = self._what_to_restore(planned, device, place)
         ran = self._carry_out(planned, device, place, item, to)
         step.runs[at] = ran
@@ -166,9 +168,10 @@ class _Player:
             if ran.died:
                 let_go_of_handles(actor)
                 self.met.update(situations.of_death(actor, ran))
+                self.met.update(situations.of_slots(self.world.on_disk(place)) if ran.verb == "clean" else ())
             self.trace.add(actor.name, f"ends: {ran.code}")
-            self.model.returned(ran, step, began)
-            if ran.verb == "restore" and to and not ran.bug:
+            self.model.returned(ran, step)
+            if ran.verb == "restore" and to and not ran.bug and item != verbs.EVERYTHING:
                 self.model.check_restored(ran, item, Path(to), step)
             if ran.verb == "verify" and alone and not self.store.met and not ran.died and not device.skew:
                 self.model.check_verified(ran)
@@ -179,6 +182,10 @@ class _Player:
             return verbs.clean(device, place, planned["mode"], grace=planned["grace"])
         if do == "restore":
             return verbs.restore(device, place, item, to=to)
+        if do == "verify":
+            return verbs.verify(device, place, read_data=planned.get("read_data", False))
+        if do == "undo":
+            return verbs.undo(device, place, planned.get("item"))
         verb: Callable[[Device, Place], Ran] = getattr(verbs, do)
         return verb(device, place)
 
@@ -186,16 +193,18 @@ class _Player:
         """What is away first of all; else anything that was archived."""
         if planned["do"] != "restore":
             return "", ""
-        away = [one.item for one in self.model.away if one.place is place]
+        if planned.get("all"):
+            return verbs.EVERYTHING, self._new_folder() if planned["to"] else ""
+        away = [planned["item"]] if "item" in planned else [one.item for one in self.model.away if one.place is place]
         claimed = [item for key, number, item in self.model.claims if key == device.key and number == place.number]
         names = sorted(set(away)) or sorted(set(claimed)) or ["thesis"]
-        to = ""
-        if planned["to"]:
-            self._restores += 1
-            folder = self.world.here / "restored" / str(self._restores)
-            folder.mkdir(parents=True)
-            to = str(folder)
-        return names[planned["pick"] % len(names)], to
+        return names[planned["pick"] % len(names)], self._new_folder() if planned["to"] else ""
+
+    def _new_folder(self) -> str:
+        self._restores += 1
+        folder = self.world.here / "restored" / str(self._restores)
+        folder.mkdir(parents=True)
+        return str(folder)
 
     # -- upheavals ----------------------------------------------------------------------------------
 
@@ -248,6 +257,9 @@ class _Player:
                     new = sorted(set(self.store.objects) - before)
                     raise Broken("does not converge", f"{ran.text()}: wrote {new[:2]} again")
                 number += 1
+                if round_ and ran.claims:
+                    self._free_and_bring_back(number, device, place, ran)
+                    number += 2
         for device in self.devices:
             self._alone(number, {"do": "verify"}, device, device.places[0])
             number += 1
@@ -256,6 +268,18 @@ class _Player:
         self.world.pass_time(days=16)
         self._alone(number + 50, {"do": "prune"}, first, first.places[0])
         self._restore_everything(number + 51)
+
+    def _free_and_bring_back(self, number: int, device: Device, place: Place, archived: Ran) -> None:
+        """What is archived can be cleaned, and comes back by undo."""
+        before = dict(self.model.home[place.number])
+        claimed = {item for item, _, _ in archived.claims}
+        ran = self._alone(number, {"do": "clean", "mode": "quarantine", "grace": 1000}, device, place)
+        if ran.code != 0 or set(ran.freed) != claimed:
+            raise Broken("does not clean", f"{sorted(claimed)} of {place.path} are archived: {ran.text()}")
+        for item in before:
+            ran = self._alone(number + 1, {"do": "undo", "item": item}, device, place)
+        if self.model.home[place.number] != before:
+            raise Broken("does not undo", ran.text())
 
     def _restore_everything(self, number: int) -> None:
         for away in list(self.model.away):

@@ -6,7 +6,11 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tests.histories.model import Model, Step
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from tests.histories.model import Claim, Model, Step
+    from tests.histories.stranger import Archived
     from tests.histories.turns import Actor
     from tests.histories.verbs import Ran
 
@@ -36,6 +40,7 @@ LONG_UPLOAD = told("long upload", "weeks went by while one archived")
 AHEAD_PRUNES = told("a year ahead", "one pruned by a clock that is a year ahead")
 BEHIND = told("a year behind", "one worked by a clock that is a year behind")
 LOST_THEN_ARCHIVED = told("lost, archived", "an object was lost, and the item archived again")
+TAMPERED = told("tampered", "a manifest with two places exchanged")
 MANIFEST_LOST = told("manifest lost", "a manifest was lost")
 OLD_VERSION_AGAIN = told("old version again", "an item that was archived in two versions is as the first again")
 TWINS = told("twins", "two devices of one host name and one root path archived an item of one name")
@@ -64,7 +69,9 @@ def of_death(actor: Actor, ran: Ran) -> set[str]:
     found = {DIED_BEFORE_CALL if actor.dies and actor.dies["of"] == "store" else DIED_ON_DISK}
     puts = [ask for ask in actor.asks if ask.startswith(("put ", "complete "))]
     data = [ask for ask in puts if " data/" in ask]
-    commits = [number for number, ask in enumerate(actor.asks) if ask.startswith(("put manifests/", "complete manifests/"))]
+    commits = [
+        number for number, ask in enumerate(actor.asks) if ask.startswith(("put manifests/", "complete manifests/"))
+    ]
     if ran.verb == "archive" and data and not commits:
         found.add(DIED_BEFORE_COPY)
     if ran.verb == "archive" and commits and commits[-1] == len(actor.asks) - 1:
@@ -72,6 +79,46 @@ def of_death(actor: Actor, ran: Ran) -> set[str]:
     if ran.verb == "restore":
         found.add(DIED_RESTORING)
     return found
+
+
+def of_slots(root: Path) -> set[str]:
+    """How far those are that a run of clean, which has just died, was holding."""
+    found: set[str] = set()
+    for state in root.glob(".archive-set-aside/*/state.json"):
+        text = state.read_text()
+        if '"stage": "purging"' in text:
+            found.add(DIED_PURGING)
+        if '"stage": "moving"' in text and any((state.parent / "item").iterdir()):
+            found.add(DIED_IN_SLOT)
+    return found
+
+
+def of_claim(model: Model, ran: Ran, item: str, claim: Claim, earlier: list[Claim]) -> set[str]:
+    """What is odd about an archive that a device has just made or found."""
+    assert ran.place is not None
+    found: set[str] = set()
+    before = [one.tree for one in earlier]
+    if claim.tree in before and before[-1] != claim.tree:
+        found.add(OLD_VERSION_AGAIN)
+    others = [one for one in earlier if one.tree == claim.tree and one.manifest not in {"", claim.manifest}]
+    objects = model.store.objects
+    if any(one.manifest not in objects or model.stranger.archive(one.manifest, objects).damage for one in others):
+        found.add(LOST_THEN_ARCHIVED)
+    for (_, number, name), claims in model.claims.items():
+        place = model.places[number]
+        if name != item or place is ran.place:
+            continue
+        if any(one.tree == claim.tree for one in claims):
+            found.add(SAME_BYTES)
+        if place.machine != ran.place.machine and place.path == ran.place.path:
+            found.add(TWINS)
+    return found
+
+
+def same_listing(archives: Iterable[Archived]) -> bool:
+    """Are there two manifests of one listing?"""
+    ids = [one.header["id"] for one in archives if one.header]
+    return len(set(ids)) < len(ids)
 
 
 def of_step(step: Step, model: Model) -> set[str]:
@@ -87,6 +134,14 @@ def of_step(step: Step, model: Model) -> set[str]:
         found |= _of_prune(step, model, runs["prune"], faults)
     if "archive" in runs:
         found |= _of_archive(step, model, faults)
+    if "clean" in runs and step.touched:
+        found.add(DISTURBED_CLEAN)
+    if any(one.verb == "clean" and one.freed for one in step.runs) and not model.store.trusted:
+        found.add(READ_BACK)
+    if any(one.verb == "restore" and one.code == 3 and any("FAILED" in line for line in one.said) for one in step.runs):
+        found.add(RESTORE_BESIDE)
+    if len({one.device.machine for one in step.ran("archive") if one.device.data.endswith("shared")}) > 1:
+        found.add(SHARED_DATA)
     if any(one.device.skew.days < 0 for one in step.runs):
         found.add(BEHIND)
     if any("another run" in line for one in step.runs for line in one.said):

@@ -13,6 +13,7 @@ from archive_tasks.checksums import whole_checksum
 from archive_tasks.errors import IntegrityError, ObjectExists, StoreBusy
 from archive_tasks.store import Answer, ObjectInfo, Probe
 from archive_tasks.store_testing import MemoryStore
+from tests.histories.stranger import is_manifest, with_places_exchanged
 from tests.histories.turns import Actor, current_actor, current_turns
 
 T = TypeVar("T")
@@ -33,7 +34,13 @@ class SimStore(MemoryStore):
     """
 
     def __init__(
-        self, *, create_only: bool, trusted: bool, part_size: int, now: Callable[[], datetime], foreign: dict[str, bytes]
+        self,
+        *,
+        create_only: bool,
+        trusted: bool,
+        part_size: int,
+        now: Callable[[], datetime],
+        foreign: dict[str, bytes],
     ) -> None:
         super().__init__(URL, now=now)
         self.create_only = create_only
@@ -97,6 +104,18 @@ class SimStore(MemoryStore):
             self._facts.pop(key, None)
         return key
 
+    def tamper(self, pick: int) -> str | None:
+        """Exchange the places of two files of a pack in a manifest, as a packer's bug would. Returns its key."""
+        ours = sorted(key for key in self.objects if is_manifest(key) and key not in self.foreign)
+        for key in ours[pick % max(1, len(ours)) :] + ours[: pick % max(1, len(ours))]:
+            exchanged = with_places_exchanged(self.objects[key])
+            if exchanged is not None:
+                self.lost[key] = (self.objects[key], self.step)
+                self.objects[key] = exchanged
+                self._facts[key] = self._facts[key]._replace(size=len(exchanged), checksum=None)
+                return key
+        return None
+
     # -- faults -------------------------------------------------------------------------------------
 
     def before(self, method: str) -> dict[str, Any] | None:
@@ -157,9 +176,7 @@ class DeviceStore:
         return _DeviceUpload(made, key, self._call)
 
     def read(self, key: str, *, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
-        return iter(
-            [self._call("read", key, lambda: b"".join(self._shared.read(key, offset=offset, length=length)))]
-        )
+        return iter([self._call("read", key, lambda: b"".join(self._shared.read(key, offset=offset, length=length)))])
 
     def describe(self, key: str) -> ObjectInfo | None:
         return self._call("describe", key, lambda: self._shared.describe(key))

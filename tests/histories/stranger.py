@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tests.foreign import contents_of, exact, manifest_lines
+from tests.foreign import contents_of, exact, manifest_lines, zstd
 
 
 @dataclass(frozen=True)
@@ -18,12 +19,16 @@ class Archived:
         header: None for a manifest that cannot be read.
         files: contents and mtime by path below the item ("" for an item that is a file); what cannot be had is None.
         damage: what is wrong; empty for a whole one.
+        misplaced: True when every object is as it must be, and the manifest says wrongly what is where in them.
+        keys: of the objects that it refers to.
     """
 
     key: str
     header: dict[str, Any] | None
     files: Mapping[str, tuple[bytes, int] | None]
     damage: str
+    keys: tuple[str, ...] = ()
+    misplaced: bool = False
 
     @property
     def item(self) -> str:
@@ -68,7 +73,7 @@ class Stranger:
         known = self._read.get(key)
         if known and len(known[0]) == len(now) and all(a is b for a, b in zip(known[0], now, strict=True)):
             return known[1]
-        archived = _archived(key, lines, objects)
+        archived = _archived(key, lines, objects, tuple(keys[1:]))
         self._read[key] = (now, archived)
         return archived
 
@@ -85,23 +90,36 @@ def is_manifest(key: str) -> bool:
     return key.startswith("manifests/") and key.endswith(".jsonl.zst")
 
 
-def _archived(key: str, lines: list[dict[str, Any]], objects: Mapping[str, bytes]) -> Archived:
+def with_places_exchanged(manifest: bytes) -> bytes | None:
+    """The manifest, with the places of two files of one frame exchanged; None where there are no two."""
+    lines = manifest_lines(manifest)
+    packed = [line for line in lines if "within" in line]
+    if len(packed) < 2:
+        return None
+    packed[0]["within"], packed[1]["within"] = packed[1]["within"], packed[0]["within"]
+    written = [json.dumps(line, ensure_ascii=True, separators=(",", ":")).encode() + b"\n" for line in lines]
+    end = {"end": len(lines), "sha256": hashlib.sha256(b"".join(written)).hexdigest()}
+    return zstd.compress(b"".join([*written, json.dumps(end).encode() + b"\n"]))
+
+
+def _archived(key: str, lines: list[dict[str, Any]], objects: Mapping[str, bytes], keys: tuple[str, ...]) -> Archived:
     header = lines[0]
     item = exact(header, "item")
     files: dict[str, tuple[bytes, int] | None] = {}
-    damage = ""
+    damage, objects_damaged = "", False
     for line in lines[1:]:
         if "object" in line:
             data = objects.get(line["object"])
             if data is None or hashlib.sha256(data).hexdigest() != line["sha256"]:
-                damage = f"{line['object']} is missing or changed"
+                damage, objects_damaged = f"{line['object']} is missing or changed", True
         elif line.get("type") == "file":
             below = exact(line, "path").removeprefix(item).removeprefix("/")
             contents = _contents(line, objects.__getitem__)
             files[below] = None if contents is None else (contents, line["mtime_ns"])
             if contents is None:
                 damage = f"{exact(line, 'path')} cannot be had"
-    return Archived(key, header, files, damage)
+                objects_damaged |= "within" not in line
+    return Archived(key, header, files, damage, keys, bool(damage) and not objects_damaged)
 
 
 def _contents(line: dict[str, Any], fetch: Callable[[str], bytes]) -> bytes | None:

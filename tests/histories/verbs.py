@@ -26,8 +26,10 @@ from tests.histories.turns import Died, current_actor
 from tests.histories.world import Device, Place
 from tests.restoring import Silent
 
-_OFF = ("open_files", "machine_locks")
-"""Guards that look at the machine's processes."""
+EVERYTHING = "*"
+"""The item that means all of them."""
+_OFF = (*("bundles", "git_unsaved", "machine_locks", "open_files", "placeholders", "program_locks", "sqlite_journals"),)
+"""Guards that look at what is not in these histories, and at this machine's folders and processes."""
 
 
 @dataclass
@@ -125,9 +127,9 @@ def clean(device: Device, place: Place, mode: str, *, grace: int = 7) -> Ran:
     return _run("clean", device, place, do, clean=limits)
 
 
-def undo(device: Device, place: Place) -> Ran:
+def undo(device: Device, place: Place, item: str | None = None) -> Ran:
     def do(session: Session, console: Console, ran: Ran) -> None:
-        undone = undo_root(session, None, console, everything=True)
+        undone = undo_root(session, item, console, everything=item is None)
         ran.failed = [one.item for one in undone.failed]
         ran.code = 3 if undone.failed else 0
 
@@ -145,7 +147,9 @@ def verify(device: Device, place: Place, *, read_data: bool = False) -> Ran:
     def do(session: Session, console: Console, _ran: Ran) -> None:
         verbs_care.verify(None, None, {}, read_data=read_data, sample=None, quick=False, json_document=True)
 
-    return _run("verify", device, place, do)
+    ran = _run("verify", device, place, do)
+    ran.options["read_data"] = read_data
+    return ran
 
 
 def repair(device: Device, place: Place) -> Ran:
@@ -193,9 +197,7 @@ def catalogue_file(device: Device) -> Path:
 # -- around them --------------------------------------------------------------------------------------
 
 
-def _run(
-    verb: str, device: Device, place: Place, do: Callable[[Session, Console, Ran], None], **settings: Any
-) -> Ran:
+def _run(verb: str, device: Device, place: Place, do: Callable[[Session, Console, Ran], None], **settings: Any) -> Ran:
     """As the command line does: an error becomes an exit code."""
     ran = Ran(verb, device, place)
     _actor().said = []

@@ -123,6 +123,12 @@ class World:
             os.utime(path, ns=(mtime_ns, mtime_ns))
         return mtime_ns
 
+    def date_folder(self, item: Path) -> None:
+        """A folder's time is the world's: what is packed must not depend on this machine's clock."""
+        if item.is_dir():
+            now = int(self.now.timestamp()) * 1_000_000_000
+            os.utime(item, ns=(now, now))
+
     def write_tree(self, path: Path, tree: Tree) -> None:
         for below, (contents, mtime_ns) in tree.items():
             self.write(path / below if below else path, contents, mtime_ns=mtime_ns)
