@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tests.histories import situations, verbs
 from tests.histories.store import SimStore
-from tests.histories.stranger import Archived, Stranger
+from tests.histories.stranger import Archived, Stranger, is_manifest
 from tests.histories.verbs import Ran
 from tests.histories.world import Device, Place, Tree, World, read_aside, read_item, read_items
 
@@ -78,6 +78,7 @@ class Model:
         self.claims: dict[tuple[str, int, str], list[Claim]] = {}
         self.stranger = Stranger()
         self._outside: dict[int, dict[str, bytes]] = {}
+        self._untold: set[str] = set()
         self.met: Counter[str] = Counter()
 
     # -- what users and devices do --------------------------------------------------------------------
@@ -104,10 +105,17 @@ class Model:
         elif tree is not None:
             self.home[place.number][item] = tree
 
-    def place_moved(self, _place: Place) -> None: ...
-
     def lost_identity(self, device: Device) -> None:
         device.identity += 1
+
+    def adopted(self, device: Device, ran: Ran) -> None:
+        """Archives of others are its own now, if it came that far: of each of its items any version may be the newest."""
+        if ran.code == 0 or ran.died:
+            for place in device.places:
+                for (number, item), trees in list(self.versions.items()):
+                    if self.places[number].path == place.path:
+                        known = self.claims.setdefault((device.key, place.number, item), [])
+                        known += [Claim(self.store.step, tree, sure=False) for tree in trees]
 
     def _add_version(self, place: Place, item: str, tree: Tree) -> None:
         known = self.versions.setdefault((place.number, item), [])
@@ -149,9 +157,15 @@ class Model:
         self.claims.setdefault(key, []).append(claim)
 
     def _check_claim(self, ran: Ran, item: str, manifest: str, how: str, tree: Tree) -> None:
-        """What the store loses by itself while the run goes on may have been there when the run looked."""
-        lost = {key: data for key, (data, step) in self.store.lost.items() if step == self.store.step}
-        objects = {**self.store.objects, **lost}
+        """What the store loses by itself while the run goes on may have been there when the run looked.
+
+        What it changes without changing its size is found when it is read, and before anything is cleaned.
+        """
+        objects = dict(self.store.objects)
+        for key, (data, step) in self.store.lost.items():
+            changed = key in objects and (is_manifest(key) or len(objects[key]) == len(data))
+            if step == self.store.step or changed:
+                objects[key] = data
         if manifest not in objects:
             raise Broken(f"claim {how}", f"{ran.text()}: {item} by {manifest}, which is not there")
         archived = self.stranger.archive(manifest, objects)
@@ -269,22 +283,36 @@ class Model:
         lost = {key: data for key, (data, step) in self.store.lost.items() if step >= away.since}
         if not lost:
             return False
+        lost |= {key: data for key, (data, *_) in self.store.removed.items() if key.startswith(self._doomed())}
         archives = self.stranger.__class__().archives({**self.store.objects, **lost}).values()
         return _holds(archives, away.item, path, file)
 
     def _check_target(self, step: Step) -> None:
         """Nothing of what was committed may be removed or overwritten by us."""
-        ours = [key for key, _ in self.store.overwritten if key.startswith(("manifests/", "data/"))]
+        self._doomed()
+        archives = self.stranger.archives(self.store.objects)
+        ours = [key for key, _ in self.store.overwritten if key.startswith("manifests/")]
+        ours += [key for key, _ in self.store.overwritten for one in archives.values() if one.damage and key in one.keys]
         if ours:
             raise Broken("overwrote", f"{ours[0]}: {_who(step)}")
         gone = [key for key in self.store.removed if key.startswith("manifests/")]
         if gone:
             raise Broken("removed a manifest", f"{gone[0]}: {_who(step)}")
-        archives = self.stranger.archives(self.store.objects)
         self.met[situations.SAME_LISTING] += situations.same_listing(archives.values())
         for one in archives.values() if self.store.removed else ():
-            if one.damage and (removed := [key for key in one.keys if key in self.store.removed]):
+            removed = [key for key in one.keys if key in self.store.removed] if one.damage else []
+            if removed and not removed[0].startswith(self._doomed()):
                 raise Broken("removed what was committed", f"{removed[0]}, of {one.key}: {_who(step)}")
+
+    def _doomed(self) -> tuple[str, ...]:
+        """Attempts of which the store lost both the manifest and its copy: nothing tells any more what they are."""
+        for key, (data, _) in self.store.lost.items():
+            if is_manifest(key) and key not in self.store.objects:
+                was = Stranger().archive(key, {key: data})
+                prefix = str(was.header and was.header.get("data"))
+                if f"{prefix}manifest.jsonl.zst" not in self.store.objects:
+                    self._untold.add(prefix)
+        return tuple(self._untold)
 
     def _check_foreign(self, step: Step) -> None:
         for key, data in self.store.foreign.items():
@@ -347,36 +375,61 @@ class Model:
 
     def damages(self, device: Device, *, entries: bool) -> list[str]:
         """What verify must not call well. What a manifest says wrongly of whole objects shows where entries are read."""
-        archives = self.stranger.archives(self.store.objects)
-        bad = [one for one in archives.values() if one.damage and (entries or not one.misplaced)]
-        found = [f"{one.key}: {one.damage}" for one in bad if not _replaced(one, archives)]
+        objects = self.store.objects
+        archives = self.stranger.archives(objects)
+        found = {one.key: one.damage for one in archives.values() if one.damage and (entries or not one.misplaced)}
         for key, sha256 in verbs.receipts(device).items():
-            data = self.store.objects.get(key)
-            if data is None:
-                found.append(f"{key} is missing, and there is a receipt for it")
-            elif hashlib.sha256(data).hexdigest() != sha256:
-                found.append(f"{key} is not the manifest that there is a receipt for")
-        return found
+            if key not in objects:
+                found[key] = "is missing, and there is a receipt for it"
+            elif hashlib.sha256(objects[key]).hexdigest() != sha256:
+                found[key] = "is not the manifest that there is a receipt for"
+        return [f"{key}: {why}" for key, why in found.items() if not self._is_replaced(key, found, archives)]
+
+    def _is_replaced(self, key: str, damaged: Mapping[str, str], archives: Mapping[str, Archived]) -> bool:
+        """Is there a whole one of the same contents, made to replace it?"""
+        was = self._as_written(key)
+        lost = [one for name in self.store.lost if is_manifest(name) and (one := self._as_written(name))]
+        for one in {**{one.key: one for one in lost}, **archives}.values():
+            if one.header and one.header.get("replaces") == key and was and was.digests == one.digests:
+                is_whole = one.key in archives and one.key not in damaged and not archives[one.key].damage
+                if is_whole or self._is_replaced(one.key, damaged, archives):
+                    return True
+        return False
+
+    def _as_written(self, key: str) -> Archived | None:
+        """An archive as it was before the store lost something of it."""
+        lost = {name: data for name, (data, _) in self.store.lost.items()}
+        objects = {**self.store.objects, **lost}
+        return Stranger().archive(key, objects) if key in objects else None
+
+    def check_repaired(self, ran: Ran) -> None:
+        """A manifest that is missing, and whose copy is beside its data, must be there again."""
+        for key, sha256 in verbs.receipts(ran.device).items():
+            if key in self.store.objects:
+                continue
+            copies = [data for name, data in self.store.objects.items() if name.endswith("/manifest.jsonl.zst")]
+            archives = self.stranger.archives(self.store.objects)
+            if self._is_replaced(key, {}, archives):
+                continue
+            if any(hashlib.sha256(data).hexdigest() == sha256 for data in copies):
+                raise Broken("does not repair", f"{ran.text()}: {key} is still missing, and its copy is there")
+
+    def is_tampered(self, ran: Ran, item: str) -> bool:
+        """Is something in the archive that a run relies on other than it was written? Nothing is freed by it then."""
+        named = [manifest for name, manifest, _ in ran.claims if name == item]
+        objects = self.store.objects
+        return any(key in objects and self.stranger.archive(key, objects).damage for key in named)
 
     def check_verified(self, ran: Ran) -> None:
         """A verify has ended that nothing and nobody disturbed."""
+        if ran.code == 2 and "vault.json" not in self.store.objects:
+            return
         found = self.damages(ran.device, entries=ran.options.get("read_data", False))
         if ran.code == 0 and found:
             raise Broken("verify says well", f"{ran.text()}: {found[0]}")
-        if ran.code != 0 and not found:
+        unreadable = [one for one in self.stranger.archives(self.store.objects).values() if one.header is None]
+        if ran.code != 0 and not found and not unreadable:  # whether those are replaced, a device may not know
             raise Broken("verify says damaged", ran.text())
-
-
-def _replaced(archived: Archived, archives: Mapping[str, Archived]) -> bool:
-    """Is there a whole one, made to replace it?"""
-    for one in archives.values():
-        if (
-            one.header
-            and one.header.get("replaces") == archived.key
-            and (archived.header is None or one.same_source(archived))
-        ):
-            return not one.damage or _replaced(one, archives)
-    return False
 
 
 def _holds(archives: Iterable[Archived], item: str, path: str, file: tuple[bytes, int]) -> bool:

@@ -53,6 +53,8 @@ class _Maker:
         self.theme = theme
         theme(self)
         chance = self.chance
+        if len(self.steps) > 1 and chance.random() < 0.12:
+            self.steps[chance.randint(1, len(self.steps) - 1)]["appears"] = INNER
         return {
             "seed": self.seed,
             "theme": theme.__name__.strip("_"),
@@ -60,7 +62,7 @@ class _Maker:
                 "create_only": chance.random() < 0.75,
                 "trusted": chance.random() < 0.6,
                 "part_size": 60 if chance.random() < 0.2 else 0,
-                "foreign": chance.choice(([], [], [], OWN_THINGS, INNER)),
+                "foreign": chance.choice(([], [], [], OWN_THINGS)),
             },
             "places": self.places,
             "devices": self.devices,
@@ -71,9 +73,8 @@ class _Maker:
 
     def place(self, machine: int, user: str = "anna", folder: str = "Documents") -> int:
         path = f"{user}/{folder}"
-        for number, one in enumerate(self.places):
-            if one == {"machine": machine, "path": path}:
-                return number
+        if (one := {"machine": machine, "path": path}) in self.places:
+            return self.places.index(one)
         self.places.append({"machine": machine, "path": path})
         return len(self.places) - 1
 
@@ -216,8 +217,9 @@ class _Maker:
         actor = self.act(do, self.some_device(), dies=0.2)
         if chance.random() < 0.1:
             actor["skew"] = chance.choice((-365, 365))
-        if chance.random() < 0.03:
-            return {"do": chance.choice(("lose_catalogue", "lose_data")), "device": self.some_device()}
+        if chance.random() < 0.05:
+            upheaval = chance.choice(("lose_catalogue", "lose_data", "forget", "adopt"))
+            return self.act(upheaval, self.some_device())
         return actor
 
     def fault(self, kind: str = "") -> dict[str, Any]:
@@ -415,9 +417,11 @@ def _moved_and_adopted(make: _Maker) -> None:
     if make.chance.random() < 0.5:
         make.step(make.act("clean", device))
     for _ in range(make.chance.choice((1, 2))):
-        what = make.chance.choice(("lose_catalogue", "lose_data", "move_place", "adopt"))
+        what = make.chance.choice(("lose_catalogue", "lose_data", "lose_data", "move_place", "move_place"))
         make.step({"do": what, "device": device, "place": place})
-        make.noise(0.3)
+        make.noise(0.2)
+        if make.chance.random() < 0.6:
+            make.step(make.act("moved" if what == "move_place" else "adopt", device, dies=0.1))
         do = make.chance.choice(("archive", "clean", "restore", "verify", "undo"))
         make.step(make.act(do, device), days=make.chance.choice((0, 8)))
     make.step(make.act("restore", device, to=True))
@@ -432,9 +436,11 @@ def _tampered(make: _Maker) -> None:
     make.devices[device]["pack"] = True
     make.step(make.act("archive", device))
     make.noise(0.2)
-    upheaval = chance.choice(("lose_catalogue", "lose_catalogue", "lose_data", "adopt"))
+    upheaval = chance.choice(("lose_catalogue", "lose_catalogue", "lose_data"))
     if chance.random() < 0.8:
         make.step({"do": upheaval, "device": device, "place": place})
+        if upheaval == "lose_data":
+            make.step(make.act("adopt", device))
     tampered = {"what": "tamper", "pick": chance.randrange(9), "rot": False}
     who = chance.choice((device, other))
     make.step(make.act("verify", who), losses=[tampered])

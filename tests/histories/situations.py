@@ -24,7 +24,8 @@ def told(name: str, text: str) -> str:
 
 DIED_BEFORE_CALL = told("died at a call", "a device died before or after a call of the store")
 DIED_ON_DISK = told("died at the disk", "a device died at an event of the file system")
-DIED_BEFORE_COPY = told("died with data", "an archive run died with data in the store, and no manifest")
+DIED_BEFORE_COPY = told("died with data", "an archive run died with data in the store, and no copy of the manifest")
+DIED_AFTER_COPY = told("died after copy", "an archive run died between the copy of a manifest and the manifest")
 DIED_AFTER_COMMIT = told("died after commit", "an archive run died between its commit and its look at it")
 DIED_IN_SLOT = told("died in slot", "a run of clean died with an item aside that is not proven yet")
 DIED_PURGING = told("died purging", "a run of clean died while it purged")
@@ -61,6 +62,11 @@ FOREIGN_AND_PRUNE = told("foreign and prune", "one pruned a target that holds th
 READ_BACK = told("read back", "a store that is not believed was cleaned by")
 WELL = told("well", "verify called a target well")
 DAMAGED = told("damaged", "verify called a target damaged")
+ADOPTED = told("adopted", "a device took over the archives of another")
+TAKEN_ALONG = told("taken along", "the archives of a root that was renamed were taken over")
+REPAIRED = told("repaired", "a missing manifest was written again")
+PRUNE_REFUSED = told("prune refused", "prune ended because something was doubtful")
+INNER_TARGET = told("inner target", "one pruned a target with another one inside")
 PLACE_MOVED = told("root renamed", "a root was renamed, and archived again")
 
 
@@ -72,7 +78,10 @@ def of_death(actor: Actor, ran: Ran) -> set[str]:
     commits = [
         number for number, ask in enumerate(actor.asks) if ask.startswith(("put manifests/", "complete manifests/"))
     ]
-    if ran.verb == "archive" and data and not commits:
+    copies = [ask for ask in data if ask.endswith("/manifest.jsonl.zst")]
+    if ran.verb == "archive" and len(commits) < len(copies):
+        found.add(DIED_AFTER_COPY)
+    elif ran.verb == "archive" and data and not data[-1].endswith("/manifest.jsonl.zst"):
         found.add(DIED_BEFORE_COPY)
     if ran.verb == "archive" and commits and commits[-1] == len(actor.asks) - 1:
         found.add(DIED_AFTER_COMMIT)
@@ -146,6 +155,9 @@ def of_step(step: Step, model: Model) -> set[str]:
         found.add(BEHIND)
     if any("another run" in line for one in step.runs for line in one.said):
         found.add(LOCKED_OUT)
+    found |= {ADOPTED} if any(one.code == 0 for one in step.ran("adopt")) else set()
+    found |= {TAKEN_ALONG} if any(one.code == 0 for one in step.ran("moved")) else set()
+    found |= {REPAIRED} if any(one.repaired for one in step.ran("repair")) else set()
     for one in step.ran("verify"):
         found |= {WELL} if one.code == 0 else {DAMAGED} if one.code == 1 else set()
     return found
@@ -155,6 +167,8 @@ def _of_prune(step: Step, model: Model, ran: Ran, faults: set[str]) -> set[str]:
     found = {HIDDEN_PRUNE} if "hide" in faults else set()
     found |= {AHEAD_PRUNES} if ran.device.skew.days > 0 else set()
     found |= {FOREIGN_AND_PRUNE} if model.store.foreign else set()
+    found |= {INNER_TARGET} if "data/vault.json" in model.store.foreign else set()
+    found |= {PRUNE_REFUSED} if ran.code == 1 and any("nothing was removed" in line for line in ran.said) else set()
     found |= {PRUNED} if any(at == step.number for _, at, _ in model.store.removed.values()) else set()
     return found
 

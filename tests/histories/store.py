@@ -58,12 +58,17 @@ class SimStore(MemoryStore):
         self.on_jump: Callable[[float], None] = lambda _days: None
         self._called: Counter[str] = Counter()
         for key, data in foreign.items():
-            self.publish(key, data, whole_checksum(hashlib.sha256(data).digest()), "")
+            self.put_foreign(key, data)
 
     def begin_step(self, step: int, faults: Sequence[dict[str, Any]]) -> None:
         self.step, self.faults, self.met = step, list(faults), []
         self._called.clear()
         self.calls.clear()
+
+    def put_foreign(self, key: str, data: bytes) -> None:
+        """Somebody else writes something."""
+        self.foreign[key] = data
+        super().publish(key, data, whole_checksum(hashlib.sha256(data).digest()), "")
 
     def publish(self, key: str, data: bytes, checksum: str, storage_class: str) -> None:
         if self.objects.get(key, data) != data:
@@ -97,7 +102,8 @@ class SimStore(MemoryStore):
             return None
         key = ours[pick % len(ours)]
         data = self.objects.pop(key)
-        self.lost[key] = (data, self.step)
+        known = self.lost.get(key)
+        self.lost[key] = (known[0] if known and len(known[0]) == len(data) else data, self.step)
         if rot:
             self.objects[key] = bytes([data[0] ^ 1]) + data[1:] if data else data
         else:

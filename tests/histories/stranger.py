@@ -21,6 +21,7 @@ class Archived:
         damage: what is wrong; empty for a whole one.
         misplaced: True when every object is as it must be, and the manifest says wrongly what is where in them.
         keys: of the objects that it refers to.
+        digests: path and SHA-256 of each file, as the manifest says.
     """
 
     key: str
@@ -29,6 +30,7 @@ class Archived:
     damage: str
     keys: tuple[str, ...] = ()
     misplaced: bool = False
+    digests: tuple[tuple[str, str], ...] = ()
 
     @property
     def item(self) -> str:
@@ -107,6 +109,7 @@ def _archived(key: str, lines: list[dict[str, Any]], objects: Mapping[str, bytes
     item = exact(header, "item")
     files: dict[str, tuple[bytes, int] | None] = {}
     damage, objects_damaged = "", False
+    digests = tuple((line["path"], line["sha256"]) for line in lines if line.get("type") == "file")
     for line in lines[1:]:
         if "object" in line:
             data = objects.get(line["object"])
@@ -119,7 +122,7 @@ def _archived(key: str, lines: list[dict[str, Any]], objects: Mapping[str, bytes
             if contents is None:
                 damage = f"{exact(line, 'path')} cannot be had"
                 objects_damaged |= "within" not in line
-    return Archived(key, header, files, damage, keys, bool(damage) and not objects_damaged)
+    return Archived(key, header, files, damage, keys, bool(damage) and not objects_damaged, digests)
 
 
 def _contents(line: dict[str, Any], fetch: Callable[[str], bytes]) -> bytes | None:

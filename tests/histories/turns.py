@@ -81,7 +81,6 @@ class Actor:
     met: Counter[str] = field(default_factory=Counter)
     asks: list[str] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
-    session: Any = None
     handles: dict[int, tuple[int, int]] = field(default_factory=dict)
     turn: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
 

@@ -11,23 +11,26 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from archive_tasks import root_place, verbs_care, verbs_cleaning, verbs_restoring, verbs_writing
+from archive_tasks import root_place, verbs_cleaning, verbs_writing
 from archive_tasks.catalogue import Catalogue, catalogue_path
 from archive_tasks.console import Console
 from archive_tasks.errors import ArchiveTasksError
 from archive_tasks.hookspecs import hookimpl
 from archive_tasks.plugins import make_plugin_manager
+from archive_tasks.selection import EVERYTHING
 from archive_tasks.session import Session
 from archive_tasks.settings import make_settings
 from archive_tasks.verbs import make_plan
+from archive_tasks.verbs_catalogue import CatalogueOptions, catalogue_of
+from archive_tasks.verbs_prune import PruneOptions, prune_target
+from archive_tasks.verbs_restoring import RestoreOptions, restore_named
 from archive_tasks.verbs_undo import finish_what_died, undo_root
+from archive_tasks.verbs_verify import VerifyOptions, verify_target
 from tests.histories.store import URL, DeviceStore, SimStore
 from tests.histories.turns import Died, current_actor
 from tests.histories.world import Device, Place
 from tests.restoring import Silent
 
-EVERYTHING = "*"
-"""The item that means all of them."""
 _OFF = (*("bundles", "git_unsaved", "machine_locks", "open_files", "placeholders", "program_locks", "sqlite_journals"),)
 """Guards that look at what is not in these histories, and at this machine's folders and processes."""
 
@@ -42,6 +45,7 @@ class Ran:
         freed: items that clean says it freed.
         failed: items, entries or damages that it says.
         kept: items that stay, by its word.
+        repaired: keys of manifests that it says it wrote again.
         bug: the traceback of an exception that nobody meant.
     """
 
@@ -53,6 +57,7 @@ class Ran:
     freed: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
     kept: list[str] = field(default_factory=list)
+    repaired: list[str] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
     bug: str = ""
     died: bool = False
@@ -102,7 +107,7 @@ def archive(device: Device, place: Place) -> Ran:
         ran.kept = [one.item.name for one in plan.to_keep]
         if not plan.to_archive:
             return
-        outcome = verbs_writing._carry_out(session, plan, store, console, yes=True)
+        outcome = verbs_writing._carry_out(session, plan, store, console, yes=True, create=bool(_shared[0].foreign))
         ran.claims = [(one.item, one.manifest, "archived") for one in outcome.archives]
         ran.claims += [(one.item, one.manifest, "already") for one in outcome.already]
         ran.failed = [one.item for one in outcome.failed]
@@ -138,56 +143,73 @@ def undo(device: Device, place: Place, item: str | None = None) -> Ran:
 
 def prune(device: Device, place: Place) -> Ran:
     def do(session: Session, console: Console, _ran: Ran) -> None:
-        verbs_care.prune(None, {}, orphans=True, grace=None, yes=True, dry_run=False, json_document=True)
+        prune_target(session, PruneOptions(yes=True, max_share=100), console)
 
     return _run("prune", device, place, do)
 
 
 def verify(device: Device, place: Place, *, read_data: bool = False) -> Ran:
-    def do(session: Session, console: Console, _ran: Ran) -> None:
-        verbs_care.verify(None, None, {}, read_data=read_data, sample=None, quick=False, json_document=True)
-
-    ran = _run("verify", device, place, do)
-    ran.options["read_data"] = read_data
-    return ran
+    return _verified("verify", device, place, VerifyOptions(share=1.0 if read_data else 0.0))
 
 
 def repair(device: Device, place: Place) -> Ran:
-    """Nothing, until there is such a verb."""
-    return _run("repair", device, place, lambda _session, _console, _ran: None)
+    return _verified("repair", device, place, VerifyOptions(repair=True))
+
+
+def _verified(verb: str, device: Device, place: Place, wanted: VerifyOptions) -> Ran:
+    def do(session: Session, console: Console, ran: Ran) -> None:
+        document = verify_target(session, wanted, console)
+        ran.failed = [f"{one['path']}: {one['problem']}" for one in document["damaged"]]
+        ran.repaired = list(document["repaired"])
+        ran.code = 1 if document["damaged"] else 0
+
+    ran = _run(verb, device, place, do)
+    ran.options["read_data"] = wanted.share == 1.0
+    return ran
 
 
 def restore(device: Device, place: Place, item: str, *, to: str = "") -> Ran:
     def do(session: Session, console: Console, _ran: Ran) -> None:
-        verbs_restoring.restore(
-            None,
-            [item],
-            {},
-            to=to or None,
-            at=None,
-            conflict="refuse",
-            tier=None,
-            wait=False,
-            yes=True,
-            dry_run=False,
-            json_document=True,
-        )
+        restore_named(session, RestoreOptions(patterns=(item,), to=to, yes=True), console)
 
     return _run("restore", device, place, do)
 
 
+def adopt(device: Device, place: Place, host: str) -> Ran:
+    """Take over the archives of another device of a host name."""
+
+    def do(session: Session, console: Console, _ran: Ran) -> None:
+        catalogue_of(session, CatalogueOptions(adopt=host, yes=True), console)
+
+    return _run("adopt", device, place, do)
+
+
+def moved(device: Device, place: Place, old: str) -> Ran:
+    """Take over the archives of a root that bore another name."""
+
+    def do(session: Session, console: Console, _ran: Ran) -> None:
+        catalogue_of(session, CatalogueOptions(moved=old, yes=True), console)
+
+    return _run("moved", device, place, do)
+
+
+def forget(device: Device, place: Place) -> Ran:
+    """Forget the target, on purpose."""
+
+    def do(session: Session, console: Console, _ran: Ran) -> None:
+        catalogue_of(session, CatalogueOptions(forget=True, yes=True), console)
+
+    return _run("forget", device, place, do)
+
+
 def receipts(device: Device) -> dict[str, str]:
     """SHA-256 of each manifest that this device says it proved, by key."""
-    path = catalogue_path(str(device.data), URL)
+    path = str(catalogue_file(device))
     if not os.path.exists(path):
         return {}
     with Catalogue(path) as catalogue:
         known = [one for one in catalogue.archives() if one.receipt]
         return {one.archive.manifest: one.receipt.manifest_sha256 for one in known if one.receipt}
-
-
-def is_receipt_for(_device: Device, _header: dict[str, Any]) -> bool:
-    return True
 
 
 def catalogue_file(device: Device) -> Path:
@@ -204,7 +226,6 @@ def _run(verb: str, device: Device, place: Place, do: Callable[[Session, Console
     console = _Console()
     try:
         session = _session(device, place, **settings)
-        _actor().session = session
         do(session, console, ran)
         ran.code = ran.code or 0
     except Died:
@@ -300,10 +321,8 @@ def harnessed() -> Iterator[None]:
         mock.patch.object(root_place, "_SYSTEM_ALL", allowed),
         mock.patch.object(verbs_cleaning, "_to_trash", _to_trash),
         mock.patch("archive_tasks.leases._SET_LEASE", None),
+        mock.patch("archive_tasks.device.machine_digest", lambda: f"{_actor().machine:016x}"),
     ]
-    for module in (verbs_care, verbs_restoring):
-        patches.append(mock.patch.object(module, "session_of", lambda _c, _flags: _actor().session))
-        patches.append(mock.patch.object(module, "Console", _Console))
     for one in patches:
         one.start()
     try:

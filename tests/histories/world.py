@@ -25,11 +25,16 @@ Tree = dict[str, tuple[bytes, int]]
 
 @dataclass(eq=False)
 class Place:
-    """A root of a machine. `path` is below that machine's home of homes; a user may rename it."""
+    """A root of a machine. `path` is below that machine's home of homes; a user may rename it.
+
+    Attributes:
+        was: the whole path that it had before.
+    """
 
     number: int
     machine: int
     path: str
+    was: str = ""
 
 
 @dataclass(eq=False)
