@@ -212,11 +212,23 @@ class Model:
         restored = _restores_to(place, step)
         self.met[situations.RESTORED_HOME] += any(one.code == 0 for one in restored)
         self.met[situations.UNDONE] += bool(step.ran("undo", place=place))
+        if restored:
+            # Where a device has nothing of its own by that name, or wants everything, it is given what there is from a
+            # root of that path.
+            known = [
+                tree for number, trees in self._versions_of(item) if self._has_path(number, place) for tree in trees
+            ]
         if got not in known:
             partial = any(one.code != 0 for one in restored)
             if not (partial and any(_is_part(got, tree) for tree in known)):
                 raise Broken("wrong bytes", f"{item} in {place.path} is no version of it: {_who(step)}")
         self._is_home(place, item, got)
+
+    def _versions_of(self, item: str) -> list[tuple[int, list[Tree]]]:
+        return [(number, trees) for (number, name), trees in self.versions.items() if name == item]
+
+    def _has_path(self, number: int, place: Place) -> bool:
+        return self.places[number].path == place.path
 
     def _is_home(self, place: Place, item: str, got: Tree) -> None:
         self.home[place.number][item] = got
@@ -291,8 +303,11 @@ class Model:
         """Nothing of what was committed may be removed or overwritten by us."""
         self._doomed()
         archives = self.stranger.archives(self.store.objects)
-        ours = [key for key, _ in self.store.overwritten if key.startswith("manifests/")]
-        ours += [key for key, _ in self.store.overwritten for one in archives.values() if one.damage and key in one.keys]
+        manifests = [key for key, _ in self.store.overwritten if key.startswith("manifests/")]
+        ours = [key for key in manifests if key not in self.store.lost]  # one that was damaged may be written again
+        ours += [
+            key for key, _ in self.store.overwritten for one in archives.values() if one.damage and key in one.keys
+        ]
         if ours:
             raise Broken("overwrote", f"{ours[0]}: {_who(step)}")
         gone = [key for key in self.store.removed if key.startswith("manifests/")]
@@ -356,6 +371,8 @@ class Model:
         assert ran.place is not None
         got = read_item(to / item) if (to / item).exists() else None
         allowed = self.expected(ran.device, ran.place, item)
+        if step.ran("archive", place=ran.place):  # its newest was made meanwhile
+            allowed = [tree for _, trees in self._versions_of(item) for tree in trees]
         if ran.code == 0:
             self.met[situations.RESTORED_ELSEWHERE] += 1
             if got not in allowed:
@@ -391,7 +408,7 @@ class Model:
         lost = [one for name in self.store.lost if is_manifest(name) and (one := self._as_written(name))]
         for one in {**{one.key: one for one in lost}, **archives}.values():
             if one.header and one.header.get("replaces") == key and was and was.digests == one.digests:
-                is_whole = one.key in archives and one.key not in damaged and not archives[one.key].damage
+                is_whole = one.key in archives and one.key not in damaged
                 if is_whole or self._is_replaced(one.key, damaged, archives):
                     return True
         return False
@@ -409,7 +426,8 @@ class Model:
                 continue
             copies = [data for name, data in self.store.objects.items() if name.endswith("/manifest.jsonl.zst")]
             archives = self.stranger.archives(self.store.objects)
-            if self._is_replaced(key, {}, archives):
+            damaged = {one.key: one.damage for one in archives.values() if one.damage and not one.misplaced}
+            if self._is_replaced(key, damaged, archives):
                 continue
             if any(hashlib.sha256(data).hexdigest() == sha256 for data in copies):
                 raise Broken("does not repair", f"{ran.text()}: {key} is still missing, and its copy is there")

@@ -176,7 +176,14 @@ class _Player:
             self.model.returned(ran, step)
             if ran.verb == "restore" and to and not ran.bug and item != verbs.EVERYTHING:
                 self.model.check_restored(ran, item, Path(to), step)
-            if ran.verb == "verify" and alone and not self.store.met and not ran.died and not device.skew:
+            if (
+                ran.verb == "verify"
+                and alone
+                and not self.store.met
+                and not ran.died
+                and not device.skew
+                and not self._has_two_ids()
+            ):
                 self.model.check_verified(ran)
 
     def _carry_out(self, planned: dict[str, Any], device: Device, place: Place, item: str, to: str) -> Ran:
@@ -254,6 +261,8 @@ class _Player:
 
     def _heal(self, number: int) -> None:
         """The store is honest, clocks are right and nobody dies: two runs, and nothing is left to do."""
+        if self._has_two_ids():
+            return
         self.world.pass_time(days=1)
         pairs = [(device, place) for device in self.devices for place in device.places]
         for round_ in range(2):
@@ -264,7 +273,8 @@ class _Player:
                     return  # there was another target before this one could be made
                 if ran.code != 0:
                     raise Broken("does not heal", ran.text())
-                if round_ and set(self.store.objects) != before:
+                is_changed = self.store.lost.keys() & before  # what is changed, and not in size, is found when it is read
+                if round_ and set(self.store.objects) != before and not is_changed:
                     new = sorted(set(self.store.objects) - before)
                     raise Broken("does not converge", f"{ran.text()}: wrote {new[:2]} again")
                 number += 1
@@ -282,6 +292,12 @@ class _Player:
         self.world.pass_time(days=16)
         self._alone(number + 50, {"do": "prune"}, first, first.places[0])
         self._restore_everything(number + 51)
+
+    def _has_two_ids(self) -> bool:
+        """Two devices began the target at once, and the store let both: one of them is told so, and refuses for good."""
+        twice = any(key == "vault.json" for key, _ in self.store.overwritten)
+        self.met[situations.TWO_IDS] += twice
+        return twice
 
     def _free_and_bring_back(self, number: int, device: Device, place: Place, archived: Ran) -> None:
         """What is archived can be cleaned, and comes back by undo."""

@@ -94,7 +94,10 @@ def is_manifest(key: str) -> bool:
 
 def with_places_exchanged(manifest: bytes) -> bytes | None:
     """The manifest, with the places of two files of one frame exchanged; None where there are no two."""
-    lines = manifest_lines(manifest)
+    try:
+        lines = manifest_lines(manifest)
+    except Exception:  # noqa: BLE001 - it is damaged already
+        return None
     packed = [line for line in lines if "within" in line]
     if len(packed) < 2:
         return None

@@ -172,7 +172,9 @@ def restore(device: Device, place: Place, item: str, *, to: str = "") -> Ran:
     def do(session: Session, console: Console, _ran: Ran) -> None:
         restore_named(session, RestoreOptions(patterns=(item,), to=to, yes=True), console)
 
-    return _run("restore", device, place, do)
+    ran = _run("restore", device, place, do)
+    ran.options["all"] = item == EVERYTHING
+    return ran
 
 
 def adopt(device: Device, place: Place, host: str) -> Ran:

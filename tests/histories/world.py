@@ -115,7 +115,7 @@ class World:
         """Bytes that nobody had before, as many as are wanted."""
         self._written += 1
         text = f"<{self._written}>"
-        return text.ljust(size or 8, ".").encode()
+        return text.ljust(size or 8 + self._written % 3, ".").encode()
 
     def write(self, path: Path, contents: bytes, *, mtime_ns: int = 0) -> int:
         """As programs do; with the old time, for one that puts it back. Returns the mtime."""
