@@ -116,6 +116,10 @@ class Model:
                     if self.places[number].path == place.path:
                         known = self.claims.setdefault((device.key, place.number, item), [])
                         known += [Claim(self.store.step, tree, sure=False) for tree in trees]
+            if device.data.endswith("shared"):  # both use one catalogue, in which they are this device's now
+                for claims in self.claims.values():
+                    for claim in claims:
+                        claim.sure = False
 
     def _add_version(self, place: Place, item: str, tree: Tree) -> None:
         known = self.versions.setdefault((place.number, item), [])

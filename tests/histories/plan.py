@@ -335,6 +335,27 @@ def _versions(make: _Maker) -> None:
     make.step(make.act("restore", device))
 
 
+def _cut_off_at_commit(make: _Maker) -> None:
+    """A run dies around its commit, the item changes, is archived again, and is as it was before."""
+    chance = make.chance
+    place = make.place(0)
+    device = make.device(0, place)
+    item = chance.choice(ITEMS)
+    file = chance.choice(FILES[item])
+    if chance.random() < 0.5:
+        make.step(make.act("archive", device))
+    make.step({"do": "user", "place": place, "ops": [["write", item, file]]})
+    dying = make.act("archive", device)
+    dying["dies"] = {"of": "store", "at": chance.randint(4, 18), "after": chance.random() < 0.7}
+    make.step(dying)
+    make.step({"do": "user", "place": place, "ops": [["write", item, file]]})
+    make.step(make.act(chance.choice(("archive", "archive", "repair")), device), days=chance.choice((0, 0, 8)))
+    make.step({"do": "user", "place": place, "ops": [["revert", item, chance.randrange(4)]]})
+    make.step(make.act("archive", device, dies=0.2))
+    make.step(make.act("clean", device))
+    make.step(make.act("restore", device))
+
+
 def _twins(make: _Maker) -> None:
     """Two machines of one name, with the same paths; or one data folder for both, or a copy of it."""
     here, there = make.place(0), make.place(1)
@@ -485,5 +506,5 @@ THEMES: tuple[Callable[[_Maker], None], ...] = (
     _tampered,
     _strangers,
     _prune_and_archive,
-    _anything,
+    _cut_off_at_commit,
 )
