@@ -39,9 +39,14 @@ class ItemRestorer:
     def begin(self) -> None:
         """Make folders, and have files fetched. Raises DestinationUnusable."""
         self._run.restored.items.append(self._selection.archive)
+        found = False
         try:
             for place, record in wanted_entries(self._selection, self._run.means.catalogue):
+                found = True
                 self._guarded(place, self._take, record)
+            if not found:
+                item = display(self._selection.archive.item)
+                self._run.fail(self._selection.archive.item, f"nothing in {item} has the name that was asked for")
             if self._links.strays:
                 self._take_strays()
         except ManifestError as error:

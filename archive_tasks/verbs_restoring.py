@@ -15,7 +15,9 @@ from archive_tasks import report_restoring as reporting
 from archive_tasks.catalogue import Catalogue
 from archive_tasks.chain import PartlyFailed, refuse_help, session_of
 from archive_tasks.console import Console
-from archive_tasks.errors import Interrupted, UsageError
+from archive_tasks.entry_index import kept_records
+from archive_tasks.errors import Interrupted, ManifestError, UsageError
+from archive_tasks.manifest import name_in
 from archive_tasks.model import Archive
 from archive_tasks.names import display, key_segment
 from archive_tasks.opened import bring_in_step, new_pace, new_patience, open_catalogue, root_of, target_of
@@ -92,6 +94,7 @@ def restore_named(session: Session, wanted: RestoreOptions, console: Console) ->
 
 def _request(session: Session, wanted: RestoreOptions, opened: Catalogue) -> RestoreRequest:
     root = root_of(session)
+    _check_destination(session, wanted.to, opened.target)
     return RestoreRequest(
         patterns=wanted.patterns,
         at=moment(wanted.at) if wanted.at else None,
@@ -106,6 +109,14 @@ def _request(session: Session, wanted: RestoreOptions, opened: Catalogue) -> Res
     )
 
 
+def _check_destination(session: Session, to: str, target: str) -> None:
+    """Raises UsageError for a destination in the target, or among this program's own files."""
+    where = os.path.realpath(os.path.expanduser(to)) if to else ""
+    for own in session.private_paths(target):
+        if where and (where == own or where.startswith(own + "/")):
+            raise UsageError(f"{display(to)} is in {display(own)}, which is archive_tasks' own: give another --to")
+
+
 def _hex_of(archive_id: str) -> str:
     if archive_id and not re.fullmatch(r"[0-9a-fA-F]{4,32}", archive_id):
         raise UsageError(f"--id is {archive_id!r}, but must be the beginning of an id, at least 4 of its digits")
@@ -117,7 +128,8 @@ def _selected(
 ) -> Selected:
     """What the request comes to; where it is not clear, the candidates are shown. Raises UsageError."""
     try:
-        selected = select(request, [known.archive for known in opened.archives()])
+        archives = [known.archive for known in opened.archives()]
+        selected = select(request, archives, lambda archive, path: _holds(opened, archive, path))
     except SeveralSources as error:
         console.show_rows(reporting.CANDIDATE_COLUMNS, reporting.candidate_rows(error.candidates))
         raise
@@ -135,6 +147,17 @@ def _selected(
             f"restore {session.command(reporting.command_of(first))} --to FOLDER"
         )
     return selected
+
+
+def _holds(opened: Catalogue, archive: Archive, path: str) -> bool:
+    """Is there an entry of this path? Looked for only where the path could be meant as a pattern."""
+    if not set(path) & set("*?["):
+        return False
+    try:
+        records = kept_records(opened, archive.manifest)
+        return any("path" in record and name_in(record, "path") == path for record in records)
+    except ManifestError:
+        return False
 
 
 def _say_what_else(session: Session, selected: Selected, synced: Synced, console: Console) -> None:

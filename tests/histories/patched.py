@@ -123,8 +123,8 @@ def patched() -> Iterator[None]:
         mock.patch.object(socket, "gethostname", _hostname),
         mock.patch.object(secrets, "token_hex", lambda size=16: _random_bytes(size).hex()),
         mock.patch.object(os, "urandom", _random_bytes),
-        mock.patch.object(os, "sync", lambda: None),
-        mock.patch.object(os, "fsync", lambda _fd: None),
+        mock.patch.object(os, "sync", lambda: None),  # noqa: PT008 - a mock takes notes of every call
+        mock.patch.object(os, "fsync", lambda _fd: None),  # noqa: PT008 - as above
         mock.patch.object(os, "open", _open),
         mock.patch.object(os, "close", _close),
         mock.patch.object(os, "fdopen", _fdopen),

@@ -323,7 +323,7 @@ def harnessed() -> Iterator[None]:
         mock.patch.object(root_place, "_SYSTEM_ALL", allowed),
         mock.patch.object(verbs_cleaning, "_to_trash", _to_trash),
         mock.patch("archive_tasks.leases._SET_LEASE", None),
-        mock.patch("archive_tasks.device.machine_digest", lambda: f"{_actor().machine:016x}"),
+        mock.patch("archive_tasks.device.machine_digest", lambda: f"{_actor().machine:016x}"),  # noqa: PT008 - it is asked for the actor at each call
     ]
     for one in patches:
         one.start()
