@@ -245,7 +245,7 @@ def _parsed(line: bytes) -> Record:
 
 
 def _check_header(record: Record) -> None:
-    if record.get("archive_tasks") != "manifest":
+    if record.get("archive_tasks") != "manifest" or "end" in record:
         raise ManifestError("this is no manifest of archive_tasks")
     if not isinstance(record.get("format"), int) or record["format"] > FORMAT:
         raise ManifestError(

@@ -40,7 +40,7 @@ def write_from_copy(prefix: str, sending: Sending, *, sha256: str = "") -> Store
         raise IntegrityError(f"{display(missing)}, which it refers to, is not in the target")
     check_gaps(info.modified for info in listed.values())
     _make_way(key, found, sending, is_known=bool(sha256))
-    return write_manifest(key, sending.store.read(copy), sending, sha256=found)
+    return write_manifest(key, iter([_whole(copy, sending)]), sending, sha256=found)
 
 
 def _make_way(key: str, sha256: str, sending: Sending, *, is_known: bool) -> None:
@@ -100,7 +100,7 @@ def commit(manifest: ObjectWriter, sending: Sending) -> Stored:
 
 def _read(copy: str, prefix: str, sending: Sending) -> tuple[str, str, dict[str, int]]:
     """SHA-256 of a copy, the key of its manifest, and the objects that it refers to."""
-    data = sending.patience.ask(lambda: b"".join(sending.store.read(copy)))
+    data = _whole(copy, sending)
     sizes: dict[str, int] = {}
     records = read_manifest(data)
     header = next(records)
@@ -109,6 +109,10 @@ def _read(copy: str, prefix: str, sending: Sending) -> tuple[str, str, dict[str,
     if header.get("data") != prefix or any(layout.attempt_of(key) != prefix for key in sizes):
         raise ManifestError(f"{display(copy)} is of another attempt")
     return hashlib.sha256(data).hexdigest(), key_of(header), sizes
+
+
+def _whole(copy: str, sending: Sending) -> bytes:
+    return sending.patience.ask(lambda: b"".join(sending.store.read(copy)))
 
 
 def key_of(header: Record) -> str:
@@ -123,7 +127,8 @@ def key_of(header: Record) -> str:
         )
     except (KeyError, TypeError, ValueError) as error:
         raise ManifestError("the manifest is damaged: its first line lacks something") from error
-    if layout.manifest_name(key) is None:
+    name = layout.manifest_name(key)
+    if name is None or not name.commit or (name.commit, name.id) != (header["commit"], header["id"]):
         raise ManifestError("the manifest is damaged: its first line makes no key")
     return key
 

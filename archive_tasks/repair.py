@@ -43,7 +43,7 @@ def repair(missing: Sequence[str], uncommitted: Sequence[str], catalogue: Catalo
 
 def _try(repaired: Repaired, what: str, ways: Sequence[Callable[[], str]]) -> None:
     """Take the first way that works; what the last one says is the reason why none does."""
-    reason = ""
+    reason = "this device has no receipt for it"
     for way in ways:
         try:
             repaired.manifests.append(way())
