@@ -27,14 +27,15 @@
  * LEFT OUT: contents and checksums (a version is a number), packs, sizes, storage classes and guards; a dead process's
  * request that arrives after its next run has begun; the loss of a journal; formats 1 and 2; names, vault.json and
  * --max-share; marks that a long upload is alive (they are objects like others); the limit of 7 days to resume, since a
- * device's clock may be wrong: here an attempt is resumed at any age.
- * An act within minutes of its evidence is one step with it: no protocol prevents an accident in between. Only safety is
- * checked, not that a run ever ends or that a leftover is ever removed.
+ * device's clock may be wrong: here an attempt is resumed at any age. An act within minutes of its evidence is one step
+ * with it: no protocol prevents an accident in between. Only safety is checked, not that a run ever ends or that a
+ * leftover is ever removed.
  *
- * FOUND WITH IT, beside what the switches show. The first listing of manifests, and the copy in the listing of data, are
- * needless where prune asks for the copy by HEAD and lists manifests again: they only save requests. Prune may take any
- * time between its look and its removals; a limit there (PRUNES_AT_ONCE) replaces none of the rules. Two runs of one
- * source at once, while the user writes, lose nothing, but can leave an older version as the newest archive.
+ * FOUND WITH IT, beside what the switches show. The first listing of manifests, and the copy in the listing of data,
+ * are needless where prune asks for the copy by HEAD and lists manifests again: they only save requests. Prune may be
+ * suspended for any time between its look and its removals: a limit there (PRUNES_AT_ONCE) replaces no rule but that
+ * the date is asked for before the listing. Two runs of one source at once, while the user writes, lose nothing, but
+ * can leave an older version as the newest archive.
  */
 
 /* ---- the scene: who takes part, and how much of everything there is --------------------------------------------- */

@@ -14,7 +14,7 @@
 #define no_gap(x) true
 #elif defined(NEWEST_ONLY)  /* only the newest object before the copy must be younger than a week */
 #define no_gap(x) (within_week(attempt[x].date[0], now) || within_week(attempt[x].date[1], now))
-#elif defined(NO_BEGINNING) /* the first object's date is the first that counts: it may have been sent again */
+#elif defined(NO_BEGINNING) /* an object's date is the first that counts, though it was sent again */
 #define no_gap(x) links_each(x)
 #else
 #define no_gap(x) (linked(x, attempt[x].begun) && links_each(x))
