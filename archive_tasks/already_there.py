@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from archive_tasks import layout
+from archive_tasks.attempts import used_number
 from archive_tasks.catalogue import Catalogue
 from archive_tasks.catalogue_rows import Known
 from archive_tasks.entry_index import sizes_of_objects
@@ -81,7 +82,10 @@ def newest_of(catalogue: Catalogue, source: Source, item: str) -> Known | None:
     Two may bear one number: of runs at once, or where a run that died at its commit is finished after a later one.
     Only the one that a restore would give may count as there already, and only by it may an item be freed.
     """
-    return next(iter(catalogue.archives_of(source, item)), None)
+    newest = next(iter(catalogue.archives_of(source, item)), None)
+    if newest and newest.archive.number < used_number(catalogue, source, item):
+        return None  # a later one was about to be committed, and is not known to be there or not
+    return newest
 
 
 def what_is_missing(

@@ -6,11 +6,13 @@ always knows which of what is in the target came from it.
 
 from __future__ import annotations
 
+import hashlib
 import os
 from datetime import datetime
 from typing import NamedTuple
 
 from archive_tasks.catalogue import Catalogue, journal
+from archive_tasks.model import Source
 
 
 class AttemptOf(NamedTuple):
@@ -70,6 +72,23 @@ def note_commit(catalogue: Catalogue, of: AttemptOf, *, manifest: str, now: date
             (manifest, *of.columns),
         )
         journal(write, now, "committing", manifest=manifest)
+
+
+def note_number(catalogue: Catalogue, of: AttemptOf, number: int) -> None:
+    """Remember that a number is used, before a manifest that bears it is written anywhere.
+
+    A run that dies then may have committed or not: the next archive gets a higher number in any case.
+    """
+    catalogue.set_fact(_number_of(of.device, of.root, of.item), str(number))
+
+
+def used_number(catalogue: Catalogue, source: Source, item: str) -> int:
+    """The highest number that this device is known to have used for an item of the source; 0 for none."""
+    return int(catalogue.fact(_number_of(source.device, source.root, item)) or 0)
+
+
+def _number_of(device: str, root: str, item: str) -> str:
+    return f"number {hashlib.sha256(os.fsencode(f'{device} {root} {item}')).hexdigest()}"
 
 
 def forget_attempt(catalogue: Catalogue, of: AttemptOf, *, now: datetime, why: str) -> None:

@@ -14,7 +14,16 @@ from datetime import datetime, timedelta
 
 from archive_tasks import layout, pack
 from archive_tasks.already_there import Listings, listed_below, newest_of, what_is_missing
-from archive_tasks.attempts import Attempt, AttemptOf, begin_attempt, find_attempt, forget_attempt, note_commit
+from archive_tasks.attempts import (
+    Attempt,
+    AttemptOf,
+    begin_attempt,
+    find_attempt,
+    forget_attempt,
+    note_commit,
+    note_number,
+    used_number,
+)
 from archive_tasks.catalogue import Catalogue
 from archive_tasks.contents import matches_manifest
 from archive_tasks.entries import Survey, check_unchanged, list_entries, survey_item, watched
@@ -29,7 +38,7 @@ from archive_tasks.errors import (
 )
 from archive_tasks.events import ItemAlreadyThere, ItemArchived, ItemKept
 from archive_tasks.item_sender import ItemSender, Told
-from archive_tasks.last_look import SignsOfLife, check_attempt
+from archive_tasks.last_look import SignsOfLife, check_attempt, check_not_pruned
 from archive_tasks.manifest import Block, ManifestWriter, Record, name_fields
 from archive_tasks.manifest_again import LARGEST_MANIFEST, commit, write_from_copy
 from archive_tasks.model import Archive, Failure, Item, Receipt, Source
@@ -238,6 +247,7 @@ class _ItemArchiver:
         try:
             self._write_lines(header, writers, keeper, sending)
             self._patience.ask(self._work.target.check_vault)
+            note_number(self._work.catalogue, self._of, header["number"])
             writers[0].finish().result()
             check_attempt(prefix, keeper.objects, self._work.store, self._patience)
             stored = commit(writers[1], sending)
@@ -315,6 +325,7 @@ class _ItemArchiver:
         if earlier:
             self._resumed = True
             listed = listed_below(self._work.store, earlier.prefix, self._patience)
+            check_not_pruned(earlier.prefix, self._work.store, self._patience)
             return earlier.prefix, {key: info.size for key, info in listed.items()}
         prefix = layout.attempt_prefix(
             scope=self._scope, day=self._work.now, item=self._item.name, archive_id=self._survey.id
@@ -325,6 +336,7 @@ class _ItemArchiver:
     def _header(self, prefix: str, key: str) -> Record:
         survey = self._survey
         known = self._work.catalogue.archives_of(self._work.source, self._item.name)
+        used = used_number(self._work.catalogue, self._work.source, self._item.name)
         return {
             "id": survey.id,
             **name_fields("item", self._item.name),
@@ -333,7 +345,7 @@ class _ItemArchiver:
             "device": self._work.source.device,
             "host": socket.gethostname(),
             **name_fields("root", self._item.root),
-            "number": 1 + max((one.archive.number for one in known), default=0),
+            "number": 1 + max((used, *(one.archive.number for one in known))),
             "commit": layout.commit_in(key),
             **({"replaces": self._replaces} if self._replaces else {}),
             "created": self._work.now.isoformat(),

@@ -1,8 +1,11 @@
 """The look at an attempt right before its manifest is written: is everything that it refers to still there?
 
-`prune` removes attempts that nobody commits any more. It takes only those whose newest object is 14 days old, and a
-commit is refused where, by the store's own dates, seven days passed between two objects of its attempt: so no attempt
-can be old enough for `prune` and young enough to be committed, however long either of them was suspended.
+`prune` removes attempts that nobody commits any more, and must not meet somebody who does. It puts a mark into the
+attempt, and then asks whether a copy of the manifest is there; a commit puts the copy there, and then asks for the
+mark. So one of the two sees the other, however long either was suspended, and no clock counts. (tests/models, MARKS)
+
+Beside that, `prune` takes only attempts whose newest object is 14 days old, and a commit is refused where, by the
+store's own dates, seven days passed between two objects of its attempt.
 """
 
 from __future__ import annotations
@@ -34,11 +37,18 @@ def check_attempt(prefix: str, sizes: Mapping[str, int], store: Store, patience:
     Raises:
         IntegrityError: an object is not there any more, or the attempt was left alone for too long.
     """
+    check_not_pruned(prefix, store, patience)
     listed = listed_below(store, prefix, patience)
     unlisted = [key for key, size in sizes.items() if key not in listed or listed[key].size != size]
     if missing := first_missing(sizes, unlisted, store, patience):
         raise IntegrityError(f"the target does not hold {display(missing)} any more: it is sent again by the next run")
     check_gaps(info.modified for info in listed.values())
+
+
+def check_not_pruned(prefix: str, store: Store, patience: Patience) -> None:
+    """To be asked when the copy of the manifest is there. Raises IntegrityError."""
+    if patience.ask(lambda: store.describe(layout.pruned_key(prefix))) is not None:
+        raise IntegrityError("prune removes what its interrupted run had left: it is sent again by the next run")
 
 
 def check_gaps(moments: Iterable[datetime | None]) -> None:

@@ -35,7 +35,9 @@ LONGEST_KEY = 900
 _SCOPE_AND_DAY = r"(?:[A-Za-z0-9._~-]+/)+[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])/"
 _ID = r"[0-9a-f]{32}"
 _ATTEMPT = re.compile(rf"data/{_SCOPE_AND_DAY}[A-Za-z0-9._~-]+~{_ID}/[0-9a-f]{{12}}/")
-_IN_ATTEMPT = re.compile(r"files(?:/[A-Za-z0-9._~-]+)+|packs/[0-9]{5,}\.tar\.zst|manifest\.jsonl\.zst|alive/[0-9]+")
+_IN_ATTEMPT = re.compile(
+    r"files(?:/[A-Za-z0-9._~-]+)+|packs/[0-9]{5,}\.tar\.zst|manifest\.jsonl\.zst|alive/[0-9]+|pruned"
+)
 _MANIFEST = re.compile(
     rf"manifests/{_SCOPE_AND_DAY}(?P<item>[A-Za-z0-9._~-]+?)~(?:(?P<commit>[0-9a-f]{{12}})~)?(?P<id>{_ID})\.jsonl\.zst"
 )
@@ -97,6 +99,11 @@ def _is_safe(key: str) -> bool:
 def copy_key(prefix: str) -> str:
     """Key of the copy of the manifest that is beside an attempt's objects."""
     return f"{prefix}manifest.jsonl.zst"
+
+
+def pruned_key(prefix: str) -> str:
+    """Key of the mark that `prune` leaves in an attempt before it removes anything of it."""
+    return f"{prefix}pruned"
 
 
 def alive_key(prefix: str, number: int) -> str:

@@ -9,7 +9,7 @@ from datetime import datetime
 from archive_tasks import layout, object_sizes
 from archive_tasks.already_there import first_missing, listed_below
 from archive_tasks.errors import IntegrityError, ManifestError, ObjectExists, ObjectMissing
-from archive_tasks.last_look import check_gaps
+from archive_tasks.last_look import check_gaps, check_not_pruned
 from archive_tasks.manifest import Record, name_in, read_manifest
 from archive_tasks.names import display
 from archive_tasks.object_writer import ObjectWriter
@@ -34,6 +34,7 @@ def write_from_copy(prefix: str, sending: Sending, *, sha256: str = "") -> Store
     found, key, sizes = _read(copy, prefix, sending)
     if sha256 and found != sha256:
         raise IntegrityError(f"{display(copy)} is another manifest than was written")
+    check_not_pruned(prefix, sending.store, sending.patience)
     listed = listed_below(sending.store, prefix, sending.patience)
     unlisted = [name for name, size in sizes.items() if name not in listed or listed[name].size != size]
     if missing := first_missing(sizes, unlisted, sending.store, sending.patience):

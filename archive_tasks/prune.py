@@ -122,6 +122,7 @@ class Pruner:
         self._patience.ask(lambda: check_vault(self._store, self._catalogue.fact("vault")))
         if self._open_store and (around := targets_around(self._store.url, self._open_store)):
             raise NotPruned(f"the target is inside of the target {display(around[0])}: nothing is removed in either")
+        now = self._store_time()  # before the listing: what is written meanwhile is not older than it is
         listed = self._patience.ask(lambda: list(self._store.list(layout.DATA)))
         if below := targets_below(self._store, (info.key for info in listed), self._open_store):
             raise NotPruned(f"another target is inside of this one, {display(below[0])}: nothing is removed in either")
@@ -135,7 +136,6 @@ class Pruner:
             if attempt not in referred_to and not _has_copy(objects)
         ]
         mine = [info for objects in attempts.values() for info in objects]
-        now = self._store_time()
         return Found(orphans=tuple(orphans), now=now, objects=len(mine), bytes=sum(info.size for info in mine))
 
     def remove(self, orphans: Sequence[Orphan], *, now: datetime, on_progress: Callable[[Orphan], None]) -> None:
@@ -150,17 +150,32 @@ class Pruner:
         for orphan in orphans:
             at = self._look_again(orphan)
             forget_attempts_below(self._catalogue, orphan.attempt, now=now)
-            for info in orphan.objects:
+            mark = layout.pruned_key(orphan.attempt)
+            for key in (*(info.key for info in orphan.objects if info.key != mark), mark):
                 if self._seconds() - at > LONGEST_LOOK:
                     at = self._look_again(orphan)
-                self._patience.ask(lambda key=info.key: self._store.delete(key))  # type: ignore[misc]
+                self._patience.ask(lambda key=key: self._store.delete(key))  # type: ignore[misc]
             on_progress(orphan)
 
     def _look_again(self, orphan: Orphan) -> float:
-        """The last look before anything of an attempt goes; returns when it began. Raises NotPruned."""
+        """The last look before anything of an attempt goes; returns when it began. Raises NotPruned.
+
+        The mark is there before the copy is asked for: whoever commits writes the copy, and then asks for the mark.
+        """
         at = self._seconds()
+        mark = layout.pruned_key(orphan.attempt)
+        if self._patience.ask(lambda: self._store.describe(mark)) is None:
+            self._put(mark)
+        try:
+            self._check_still_orphan(orphan, mark)
+        except NotPruned:
+            self._patience.ask(lambda: self._store.delete(mark))
+            raise
+        return at
+
+    def _check_still_orphan(self, orphan: Orphan, mark: str) -> None:
         objects = listed_below(self._store, orphan.attempt, self._patience)
-        if not objects.keys() <= {info.key for info in orphan.objects}:
+        if not objects.keys() <= {mark, *(info.key for info in orphan.objects)}:
             raise NotPruned(f"somebody is writing to {display(orphan.attempt)}: run prune again later")
         copy = layout.copy_key(orphan.attempt)
         if self._patience.ask(lambda: self._store.describe(copy)) is not None:
@@ -169,7 +184,6 @@ class Pruner:
         self._check_known(manifests)
         if orphan.attempt in self._referred_to(manifests):
             raise NotPruned(f"{display(orphan.attempt)} was committed meanwhile: run prune again")
-        return at
 
     def _check_known(self, manifests: Mapping[str, ObjectInfo]) -> None:
         """Every archive that is known here must be listed: else the listing, or the target, is not whole.
@@ -205,11 +219,14 @@ class Pruner:
                 "run verify"
             ) from error
 
+    def _put(self, key: str) -> None:
+        data = key.encode()
+        self._patience.ask(lambda: self._store.put(key, data, sha256=hashlib.sha256(data).digest()))
+
     def _store_time(self) -> datetime:
         """The store's date of a small object that is written now."""
         key = f"prune/{secrets.token_hex(12)}"
-        data = key.encode()
-        self._patience.ask(lambda: self._store.put(key, data, sha256=hashlib.sha256(data).digest()))
+        self._put(key)
         try:
             info = self._patience.ask(lambda: self._store.describe(key))
         finally:

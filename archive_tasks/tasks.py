@@ -251,6 +251,7 @@ def catalogue(
         "orphans": "remove objects of runs that never finished",
         "grace": "leave alone what is younger than so many days (default 14, at least 8)",
         "max-share": "percentage of the target's objects or bytes that may go (default 10)",
+        "all-devices": "what other devices began too; each removes its own otherwise",
         "target": _TARGET,
         "yes": "do not ask",
         "dry-run": "show what would be removed; remove nothing",
@@ -262,6 +263,7 @@ def prune(
     orphans: bool = False,
     grace: str | None = None,
     max_share: str | None = None,
+    all_devices: bool = False,
     target: str | None = None,
     yes: bool = False,
     dry_run: bool = False,
@@ -271,7 +273,9 @@ def prune(
     from archive_tasks import verbs_prune
 
     dry_run = dry_run or bool(c.config.run.dry)
-    wanted = verbs_prune.options(orphans=orphans, grace=grace, max_share=max_share, yes=yes, dry_run=dry_run)
+    wanted = verbs_prune.options(
+        orphans=orphans, grace=grace, max_share=max_share, all_devices=all_devices, yes=yes, dry_run=dry_run
+    )
     return verbs_prune.prune(c, {"target": target}, wanted, json_document=json)
 
 

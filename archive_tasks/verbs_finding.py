@@ -13,7 +13,9 @@ from archive_tasks.catalogue import Catalogue, catalogue_path, list_catalogues
 from archive_tasks.chain import refuse_help, session_of
 from archive_tasks.console import Console
 from archive_tasks.errors import CatalogueError, UsageError
+from archive_tasks.find import Found
 from archive_tasks.report import Document, count_text
+from archive_tasks.session import Session
 
 MOST_FOUND = 200
 
@@ -39,12 +41,20 @@ def find(c: Any, text: str, flags: Mapping[str, Any], *, json_document: bool) ->
         console.show_rows(reporting.FIND_COLUMNS, reporting.find_rows(found))
         console.say(reporting.find_summary(found, more=more, archives=known), style="bold")
         if found:
-            console.say(f"get one back with: restore {reporting.quoted(found[0].path)}", style="dim")
+            console.say(f"get one back with: restore {_command(session, found[0])}", style="dim")
     if unindexed or not known:
         which = count_text(unindexed, "archive is", "archives are") if known else "no archive is"
         missing = " without entries" if known else ""
         console.warn(f"{which} in the catalogue of this machine{missing}: run {session.command('catalogue')}")
     return document
+
+
+def _command(session: Session, one: Found) -> str:
+    """What to type behind `restore`; with the target where it is not the one that restore would take."""
+    from archive_tasks.opened import target_of  # a search that finds nothing does without
+
+    path, target = reporting.quoted(one.path), one.archive.target
+    return path if target == target_of(session) else f"{path} --target {reporting.quoted(target)}"
 
 
 def _opened(paths: Sequence[str], stack: ExitStack, console: Console) -> Iterator[Catalogue]:

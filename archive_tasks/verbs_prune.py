@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from archive_tasks.catalogue import Catalogue
 from archive_tasks.chain import session_of
 from archive_tasks.console import Console
 from archive_tasks.errors import Interrupted, UsageError
@@ -28,15 +29,19 @@ class PruneOptions:
     Attributes:
         grace: an attempt whose newest object is younger stays.
         max_share: percentage of the target's objects, or of their bytes, that may go.
+        all_devices: True takes attempts that other devices began too; otherwise each device removes its own.
     """
 
     grace: timedelta = timedelta(days=GRACE_DAYS)
     max_share: int = MAX_SHARE
+    all_devices: bool = False
     yes: bool = False
     dry_run: bool = False
 
 
-def options(*, orphans: bool, grace: str | None, max_share: str | None, yes: bool, dry_run: bool) -> PruneOptions:
+def options(
+    *, orphans: bool, grace: str | None, max_share: str | None, yes: bool, dry_run: bool, all_devices: bool = False
+) -> PruneOptions:
     """Raises UsageError for what cannot be meant."""
     if not orphans:
         raise UsageError("prune removes objects of runs that did not finish: say --orphans")
@@ -45,7 +50,7 @@ def options(*, orphans: bool, grace: str | None, max_share: str | None, yes: boo
     share = _number(max_share, "--max-share", "percent") if max_share is not None else MAX_SHARE
     if not 0 <= share <= 100:
         raise UsageError(f"--max-share is {share}, but must be a percentage from 0 to 100")
-    return PruneOptions(grace=days, max_share=share, yes=yes, dry_run=dry_run)
+    return PruneOptions(grace=days, max_share=share, all_devices=all_devices, yes=yes, dry_run=dry_run)
 
 
 def _number(text: str, flag: str, unit: str) -> int:
@@ -76,14 +81,22 @@ def prune_target(session: Session, wanted: PruneOptions, console: Console) -> Do
         pruner = Pruner(store, catalogue, patience, open_store=session.open_store)
         found = pruner.look()
         old = [one for one in found.orphans if one.is_old(now=found.now, grace=wanted.grace)]
-        _show(found, old, wanted.grace, console)
+        others = [] if wanted.all_devices else _of_others(old, catalogue)
+        old = [one for one in old if one not in others]
+        _show(found, old, others, wanted.grace, console)
         removed: list[Orphan] = []
         if old and not wanted.dry_run:
             _check_share(old, found, wanted.max_share)
             _ask_to_remove(old, console, yes=wanted.yes)
             pruner.remove(old, now=session.now, on_progress=removed.append)
             console.say(f"removed {_amount(removed)}", style="bold")
-    return _document(store.url, found, old, dry_run=wanted.dry_run)
+    return _document(store.url, found, old, others, dry_run=wanted.dry_run)
+
+
+def _of_others(orphans: Sequence[Orphan], catalogue: Catalogue) -> list[Orphan]:
+    """Those that this device did not begin. What another one may know of them, and of a lost manifest, is not seen."""
+    begun = {details.get("prefix") for _, _, details in catalogue.notes("attempt")}
+    return [one for one in orphans if one.attempt not in begun]
 
 
 def _check_share(old: Sequence[Orphan], found: Found, max_share: int) -> None:
@@ -103,12 +116,17 @@ def _amount(orphans: Sequence[Orphan]) -> str:
     return f"{count_text(objects, 'object')} ({size_text(sum(one.bytes for one in orphans))})"
 
 
-def _show(found: Found, old: Sequence[Orphan], grace: timedelta, console: Console) -> None:
+def _show(found: Found, old: Sequence[Orphan], others: Sequence[Orphan], grace: timedelta, console: Console) -> None:
     for one in old[:MOST_SHOWN]:
         console.say(f"orphan   {display(one.attempt)} ({_amount([one])})")
-    young = len(found.orphans) - len(old)
+    young = len(found.orphans) - len(old) - len(others)
     waits = f"; {count_text(young, 'attempt')} younger than {grace.days} days stay" if young else ""
     console.say(f"{count_text(len(old), 'attempt')} that nothing refers to{waits}", style="bold")
+    if others:
+        console.say(
+            f"{_amount(others)} of {count_text(len(others), 'attempt')} that this device did not begin: prune on the "
+            "device that did, or add --all-devices"
+        )
 
 
 def _ask_to_remove(old: Sequence[Orphan], console: Console, *, yes: bool) -> None:
@@ -120,14 +138,15 @@ def _ask_to_remove(old: Sequence[Orphan], console: Console, *, yes: bool) -> Non
         raise Interrupted("nothing was removed")
 
 
-def _document(target: str, found: Found, old: Sequence[Orphan], *, dry_run: bool) -> Document:
+def _document(target: str, found: Found, old: Sequence[Orphan], others: Sequence[Orphan], *, dry_run: bool) -> Document:
     def listed(orphans: Sequence[Orphan]) -> list[Document]:
         return [{"attempt": one.attempt, "objects": len(one.objects), "bytes": one.bytes} for one in orphans]
 
-    young = [one for one in found.orphans if one not in old]
+    young = [one for one in found.orphans if one not in old and one not in others]
     return {
         "target": target,
         "dry_run": dry_run,
         "removed" if not dry_run else "would_remove": listed(old),
         "young": listed(young),
+        "of_other_devices": listed(others),
     }

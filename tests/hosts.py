@@ -23,8 +23,8 @@ COMMITS = r"(link|PUT) \S*/manifests/"
 NEARLY_COMMITS = r"(link|PUT) \S*(/manifests/|/manifest\.jsonl\.zst)"
 """Its commit, or the copy of the manifest right before it: whichever comes first."""
 
-ANY_SHARE = ("--max-share", "100")
-"""Of what `prune` removes: a place of a few objects has no tenth worth speaking of."""
+ANY_SHARE = ("--max-share", "100", "--all-devices")
+"""Of what `prune` removes: a place of a few objects has no tenth worth speaking of. And whoever began it."""
 
 
 class Host(CommandLine):

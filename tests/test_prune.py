@@ -18,11 +18,13 @@ from archive_tasks import layout, verbs_prune
 from archive_tasks.attempts import AttemptOf, begin_attempt, find_attempt
 from archive_tasks.catalogue import Catalogue
 from archive_tasks.console import Console
-from archive_tasks.errors import Interrupted, StoreUnusable, UsageError
+from archive_tasks.errors import IntegrityError, Interrupted, StoreUnusable, UsageError
+from archive_tasks.last_look import check_attempt
+from archive_tasks.opened import open_catalogue
 from archive_tasks.prune import LEAST_GRACE, NotPruned, Orphan, Pruner, check_grace, objects_of, seconds_awake_or_not
 from archive_tasks.session import Session
 from archive_tasks.store import ObjectInfo
-from archive_tasks.store_testing import MemoryStore
+from archive_tasks.store_testing import MemoryStore, put
 from archive_tasks.testing import File, make_tree
 from archive_tasks.vault import write_vault
 from tests.conftest import NOW, CommandLine
@@ -225,7 +227,8 @@ def ends(yard: Yard, message: str, **options: Any) -> None:
     with pytest.raises(NotPruned, match=message):
         pruner(yard, **options).look()
     assert yard.store.objects == before
-    assert {method for method, _ in yard.store.calls} <= {"read", "list", "describe"}
+    asked = {method for method, key in yard.store.calls if not key.startswith("prune/")}
+    assert asked <= {"read", "list", "describe"}, "but for the object that tells the store's time"
 
 
 def test_another_target_in_its_place_ends_it(yard: Yard) -> None:
@@ -331,7 +334,7 @@ def test_it_is_in_the_journal_and_nobody_resumes_it_before_the_first_object_goes
     found = of_prune.look().orphans
     assert find_attempt(yard.catalogue, of, how="so", since=NOW)
     remove(of_prune, found)
-    assert seen == [([prefix], None)]
+    assert seen == [([prefix], None)] * 2, "the object, and the mark"
 
 
 def between(yard: Yard, happens: Callable[[str], object], message: str) -> None:
@@ -425,7 +428,7 @@ def test_each_manifest_is_read_once_and_new_ones_before_each_attempt(yard: Yard)
     assert len(yard.calls("list", "manifests/")) == listed + 2
 
 
-@pytest.mark.parametrize(("each", "looks"), [(300, 1), (301, 3)])
+@pytest.mark.parametrize(("each", "looks"), [(300, 2), (301, 3)])
 def test_what_takes_longer_than_five_minutes_is_looked_at_again(
     yard: Yard, monkeypatch: pytest.MonkeyPatch, each: float, looks: int
 ) -> None:
@@ -443,7 +446,7 @@ def test_what_takes_longer_than_five_minutes_is_looked_at_again(
     monkeypatch.setattr(yard.store, "delete", slowly)
     yard.store.calls.clear()
     remove(of, found)
-    assert len(yard.calls("list", "manifests/")) == (looks if each == 300 else 2)
+    assert len(yard.calls("list", "manifests/")) == looks
     assert data_of(yard) == set()
 
 
@@ -516,7 +519,15 @@ class Desk:
 
     def prune(self, person: Person | None = None, **wanted: Any) -> Any:
         self.person = person or Person(None)
-        asked = {"orphans": True, "grace": None, "max_share": None, "yes": True, "dry_run": False, **wanted}
+        asked = {
+            "orphans": True,
+            "grace": None,
+            "max_share": None,
+            "yes": True,
+            "dry_run": False,
+            "all_devices": True,
+            **wanted,
+        }
         return verbs_prune.prune_target(self.session, verbs_prune.options(**asked), self.person)
 
 
@@ -536,7 +547,7 @@ def sizes(listed: list[dict[str, Any]]) -> list[tuple[int, int]]:
 
 def test_the_old_ones_go_and_the_document_tells_of_both(desk: Desk) -> None:
     document = desk.prune()
-    assert set(document) == {"target", "dry_run", "removed", "young"}
+    assert set(document) == {"target", "dry_run", "removed", "young", "of_other_devices"}
     assert (document["target"], document["dry_run"]) == ("memory://test", False)
     assert (sizes(document["removed"]), sizes(document["young"])) == ([(2, 11)], [(1, 7)])
     assert "/thesis~" in document["removed"][0]["attempt"]
@@ -801,3 +812,33 @@ def test_the_command_removes_nothing_while_a_manifest_cannot_be_read(cli: Comman
     assert (ran.code, "nobody knows what is an orphan" in ran.err) == (1, True)
     assert sorted(target.rglob("*")) == before
     assert cli.run("prune", "--target", target.as_uri()).code == 2
+
+
+def test_a_device_removes_what_it_began_itself_and_shows_what_others_left(desk: Desk) -> None:
+    before = set(desk.yard.store.objects)
+    document = desk.prune(max_share="100", all_devices=False)
+    assert document["removed"] == []
+    (other,) = document["of_other_devices"]
+    assert set(desk.yard.store.objects) == before
+    with open_catalogue(desk.session, desk.yard.store.url) as catalogue:
+        of = AttemptOf(desk.session.device, "/r", "item", "0" * 32)
+        begin_attempt(catalogue, of, prefix=other["attempt"], how="so", now=desk.session.now)
+    document = desk.prune(max_share="100", all_devices=False)
+    assert [one["attempt"] for one in document["removed"]] == [other["attempt"]]
+    assert before - set(desk.yard.store.objects) == {key for key in before if key.startswith(other["attempt"])}
+
+
+def test_a_mark_is_there_before_the_copy_is_asked_for_and_a_commit_that_sees_it_is_refused(yard: Yard) -> None:
+    """Whichever of the two looks second sees the other."""
+    prefix = yard.attempt("thesis")
+    of = pruner(yard)
+    found = of.look().orphans
+    yard.store.calls.clear()
+    remove(of, found)
+    asked = [call for call in yard.store.calls if call[1] in {layout.pruned_key(prefix), layout.copy_key(prefix)}]
+    assert [method for method, _ in asked] == ["describe", "put", "describe", "delete"]
+    assert data_of(yard) == set()
+    other = yard.attempt("film", 1)
+    put(yard.store, layout.pruned_key(other), b"x")
+    with pytest.raises(IntegrityError, match="prune removes what its interrupted run had left"):
+        check_attempt(other, {}, yard.store, yard.patience)

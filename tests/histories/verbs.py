@@ -143,7 +143,7 @@ def undo(device: Device, place: Place, item: str | None = None) -> Ran:
 
 def prune(device: Device, place: Place) -> Ran:
     def do(session: Session, console: Console, _ran: Ran) -> None:
-        prune_target(session, PruneOptions(yes=True, max_share=100), console)
+        prune_target(session, PruneOptions(yes=True, max_share=100, all_devices=True), console)
 
     return _run("prune", device, place, do)
 
