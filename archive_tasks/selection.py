@@ -105,6 +105,7 @@ def select(
     """
     chosen: dict[str, tuple[Archive, list[PathPattern]]] = {}
     others: dict[str, Archive] = {}
+    mixed: set[str] = set()
     for text in request.patterns:
         named = _below_root(text, request, archives)
         pattern = _pattern(named.patterns[0], archives)
@@ -114,7 +115,11 @@ def select(
         for archive in wanted:
             exact = PathPattern(pattern.text, literal=True) if holds(archive, pattern.path) else pattern
             chosen.setdefault(archive.manifest, (archive, []))[1].append(exact)
-    here = {key: one for key, one in chosen.items() if request.to or one[0].root in request.roots}
+        if pattern.names_many:
+            mixed |= {one.manifest for one in wanted if _is_anothers(one, request, archives)}
+    here = {
+        key: one for key, one in chosen.items() if request.to or (one[0].root in request.roots and key not in mixed)
+    }
     folders = _folders_of({archive for archive, _ in here.values()}) if request.to else {}
     return Selected(
         selections=tuple(
@@ -175,6 +180,13 @@ def _archives_of(pattern: PathPattern, request: RestoreRequest, archives: Sequen
     for one in sorted(named, key=lambda one: one.order):
         newest[one.source, one.item] = one
     return list(newest.values())
+
+
+def _is_anothers(archive: Archive, request: RestoreRequest, archives: Sequence[Archive]) -> bool:
+    """Is it another device's, from a root that bears the path of one of this device's? Their items must not mix."""
+    return archive.device != request.device and any(
+        one.device == request.device and one.root == archive.root for one in archives
+    )
 
 
 def _filters(request: RestoreRequest) -> bool:

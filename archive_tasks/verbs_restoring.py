@@ -86,8 +86,8 @@ def restore_named(session: Session, wanted: RestoreOptions, console: Console) ->
         )
     if selected.elsewhere:
         raise PartlyFailed(
-            f"{count_text(len(selected.elsewhere), 'item was', 'items were')} not restored, see above: this device "
-            "never archived from where they were, so say where to with --to"
+            f"{count_text(len(selected.elsewhere), 'item was', 'items were')} not restored, see above: where they were "
+            "may be another device's, so say where to with --to"
         )
     return document
 
@@ -143,7 +143,8 @@ def _selected(
         console.show_rows(reporting.CANDIDATE_COLUMNS, reporting.candidate_rows(selected.elsewhere))
         first = selected.elsewhere[0]
         raise UsageError(
-            f"this device never archived from {display(first.root)}, so nothing is written there: say where to with "
+            f"{display(first.item)} was archived from {display(first.root)} on {display(first.host)}, which may be "
+            "another device's, so nothing is written there: say where to with "
             f"restore {session.command(reporting.command_of(first))} --to FOLDER"
         )
     return selected

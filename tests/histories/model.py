@@ -216,9 +216,8 @@ class Model:
         restored = _restores_to(place, step)
         self.met[situations.RESTORED_HOME] += any(one.code == 0 for one in restored)
         self.met[situations.UNDONE] += bool(step.ran("undo", place=place))
-        if restored:
-            # Where a device has nothing of its own by that name, or wants everything, it is given what there is from a
-            # root of that path.
+        if restored and not any(self._archived_from(one.device, place) for one in restored):
+            # A device that has nothing of its own from there is given what there is from a root of that path.
             known = [
                 tree for number, trees in self._versions_of(item) if self._has_path(number, place) for tree in trees
             ]
@@ -230,6 +229,13 @@ class Model:
 
     def _versions_of(self, item: str) -> list[tuple[int, list[Tree]]]:
         return [(number, trees) for (number, name), trees in self.versions.items() if name == item]
+
+    def _archived_from(self, device: Device, place: Place) -> bool:
+        """Has it anything of its own from that root, which then alone goes back there?"""
+        return any(
+            (key, number) == (device.key, place.number) and any(one.sure for one in claims)
+            for (key, number, _), claims in self.claims.items()
+        )
 
     def _has_path(self, number: int, place: Place) -> bool:
         return self.places[number].path == place.path

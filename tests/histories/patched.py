@@ -72,6 +72,10 @@ def _connect(*arguments: Any, **options: Any) -> sqlite3.Connection:
     return _real_connect(*arguments, factory=TurningConnection, **options)
 
 
+def _nothing(*_: Any) -> None:
+    """Memory needs no syncing."""
+
+
 def _hostname() -> str:
     actor = current_actor()
     return actor.device.host if actor and actor.device else _real_hostname()
@@ -123,8 +127,8 @@ def patched() -> Iterator[None]:
         mock.patch.object(socket, "gethostname", _hostname),
         mock.patch.object(secrets, "token_hex", lambda size=16: _random_bytes(size).hex()),
         mock.patch.object(os, "urandom", _random_bytes),
-        mock.patch.object(os, "sync", lambda: None),  # noqa: PT008 - a mock takes notes of every call
-        mock.patch.object(os, "fsync", lambda _fd: None),  # noqa: PT008 - as above
+        mock.patch.object(os, "sync", _nothing),
+        mock.patch.object(os, "fsync", _nothing),
         mock.patch.object(os, "open", _open),
         mock.patch.object(os, "close", _close),
         mock.patch.object(os, "fdopen", _fdopen),

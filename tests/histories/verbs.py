@@ -296,6 +296,10 @@ def use_store(store: SimStore) -> None:
     _shared[:] = [store]
 
 
+def _machine() -> str:
+    return f"{_actor().machine:016x}"
+
+
 def _to_trash(path: str) -> None:
     """A trash that moves, and keeps all that it is given."""
     trash = Path(path).parents[1] / "Trash"
@@ -323,7 +327,7 @@ def harnessed() -> Iterator[None]:
         mock.patch.object(root_place, "_SYSTEM_ALL", allowed),
         mock.patch.object(verbs_cleaning, "_to_trash", _to_trash),
         mock.patch("archive_tasks.leases._SET_LEASE", None),
-        mock.patch("archive_tasks.device.machine_digest", lambda: f"{_actor().machine:016x}"),  # noqa: PT008 - it is asked for the actor at each call
+        mock.patch("archive_tasks.device.machine_digest", _machine),
     ]
     for one in patches:
         one.start()
