@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import os
 from collections.abc import Iterator
@@ -170,12 +171,7 @@ def test_a_target_that_is_busy_is_asked_again(yard: Yard, died: str, monkeypatch
     with yard.sending() as sending:
         pace = Pace(concurrency=2, memory=1 << 20)
         patient = Patience(pace=pace, seconds=60, sleep=lambda _seconds: None)
-        write_from_copy(
-            died,
-            type(sending)(
-                **{name: getattr(sending, name) for name in ("store", "pace", "workers", "trusted")}, patience=patient
-            ),
-        )
+        write_from_copy(died, dataclasses.replace(sending, patience=patient))
     assert yard.manifest(died)[0] in yard.store.objects
     assert next(tries) == 4
 
@@ -372,9 +368,7 @@ def test_an_archive_without_an_attempt_comes_from_the_catalogue_alone(shop: Shop
     with shop.catalogue() as catalogue:
         known = catalogue.known(key)
         assert known
-        archive = type(known.archive)(
-            **{name: getattr(known.archive, name) for name in known.archive.__slots__ if name != "data"}
-        )
+        archive = dataclasses.replace(known.archive, data="")
         catalogue.record(archive, run=known.run, seen=known.seen, receipt=known.receipt, now=NOW)
     shop.store.calls.clear()
     assert shop.repair([key], []) == Repaired(manifests=[key])
