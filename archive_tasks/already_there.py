@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import takewhile
 
 from archive_tasks import layout
 from archive_tasks.catalogue import Catalogue
@@ -76,12 +75,13 @@ def scopes_to_list_whole(catalogue: Catalogue, archives: Iterable[Known]) -> fro
     )
 
 
-def newest_of(catalogue: Catalogue, source: Source, item: str) -> list[Known]:
-    """The newest archive of a source's item; several where runs at once took the same number."""
-    found = catalogue.archives_of(source, item)
-    if not found or not found[0].archive.number:
-        return found[:1]
-    return list(takewhile(lambda known: known.archive.number == found[0].archive.number, found))
+def newest_of(catalogue: Catalogue, source: Source, item: str) -> Known | None:
+    """The newest archive of a source's item, the one that a restore gives; None where there is none.
+
+    Two may bear one number: of runs at once, or where a run that died at its commit is finished after a later one.
+    Only the one that a restore would give may count as there already, and only by it may an item be freed.
+    """
+    return next(iter(catalogue.archives_of(source, item)), None)
 
 
 def what_is_missing(
@@ -92,6 +92,8 @@ def what_is_missing(
     What is not listed is asked for by its key: a listing may hide things for a while.
     """
     manifest = known.archive.manifest
+    if catalogue.is_damaged(manifest):
+        return "verify found its archive damaged"
     try:
         sizes = sizes_of_objects(catalogue, manifest)
     except ManifestError as error:

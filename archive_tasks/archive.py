@@ -146,8 +146,9 @@ class _Run:
         )
         for key, reason in synced.unreadable:
             self._tell(ManifestUnreadable(manifest=key, reason=reason))
-        newest = [known for one in chosen for known in newest_of(catalogue, self._source, one.item.name)[:1]]
-        return Listings(store, manifests=synced.listed, whole=scopes_to_list_whole(catalogue, newest))
+        newest = (newest_of(catalogue, self._source, one.item.name) for one in chosen)
+        whole = scopes_to_list_whole(catalogue, (known for known in newest if known))
+        return Listings(store, manifests=synced.listed, whole=whole)
 
     def _work_through(self, decisions: list[Decision], work: Work) -> None:
         """Run the items' threads; the first error that concerns the whole run stops them all."""

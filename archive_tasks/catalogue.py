@@ -64,6 +64,8 @@ _NOT_ITS_FAULT = frozenset(
 _UNUSABLE = (sqlite3.Error, UnicodeDecodeError)
 """The second where SQLite's own words quote what is no text any more."""
 
+_DAMAGED = "damaged "
+
 Write = Callable[..., Any]
 """(statement, values) within a transaction."""
 _Value = TypeVar("_Value")
@@ -162,6 +164,15 @@ class Catalogue:
         if self.fact(name) != value:
             with self.writing() as write:
                 write("insert or replace into facts values (?, ?)", (name, value))
+
+    def note_damage(self, manifests: Sequence[str], *, now: datetime) -> None:
+        """Remember that archives were seen to be damaged, so that their items are sent again."""
+        for manifest in manifests:
+            self.set_fact(f"{_DAMAGED}{manifest}", now.isoformat())
+
+    def is_damaged(self, manifest: str) -> bool:
+        """Was this archive seen to be damaged?"""
+        return self.fact(f"{_DAMAGED}{manifest}") is not None
 
     # -- runs and their attempts --------------------------------------------------------------------
 
@@ -270,7 +281,7 @@ class Catalogue:
         with self.writing() as write:
             for table in ("receipts", "indexed", "blocks", "objects", "archives", "attempts", "restores"):
                 write(f"delete from {table}")  # noqa: S608 - constants of this line
-            write("delete from facts where name in ('vault', 'verdict')")
+            write("delete from facts where name in ('vault', 'verdict') or name like ?", (f"{_DAMAGED}%",))
             journal(write, now, "target forgotten")
 
     def forget_entries(self, *, now: datetime) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -155,14 +155,14 @@ def is_due(state: State, *, grace: int, now: datetime) -> bool:
     return state.stage == "purging" or state.mode != "quarantine" or state.since + timedelta(days=grace) <= now
 
 
-def _candidate(decision: Decision, newest: Sequence[Known]) -> Candidate | str:
+def _candidate(decision: Decision, newest: Known | None) -> Candidate | str:
     """The item's newest archive, if it has as many files and bytes; a sentence where there is none."""
-    if not newest:
+    if newest is None:
         return "it is not archived yet, from this device and folder"
-    for known in newest:
-        if (known.archive.files, known.archive.bytes) == (decision.files, decision.bytes):
-            return Candidate(decision, known)
-    return f"it is not as it was archived on {newest[0].archive.created:%Y-%m-%d}: archive it again"
+    archive = newest.archive
+    if (archive.files, archive.bytes) == (decision.files, decision.bytes):
+        return Candidate(decision, newest)
+    return f"it is not as it was archived on {archive.created:%Y-%m-%d}: archive it again"
 
 
 def _within(candidates: list[Candidate], limits: CleanSettings, free: int | None) -> list[Candidate]:

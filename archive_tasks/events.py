@@ -85,10 +85,11 @@ class RestoreStarted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ItemRestored:
-    """What was asked for of an archive is written, but for what `EntryFailed` told; `to` is the folder."""
+    """What was asked for of an archive is in the folder `to`, but for `failed` entries, which `EntryFailed` told."""
 
     archive: Archive
     to: str
+    failed: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -168,15 +168,15 @@ class _ItemArchiver:
     def _already_there(self) -> ItemAlreadyThere | None:
         """The newest archive of this source, where it is of this listing, whole, and of the same contents."""
         work = self._work
-        for known in newest_of(work.catalogue, work.source, self._item.name):
-            if known.archive.id != self._survey.id:
-                continue
-            problem = what_is_missing(known, work.catalogue, work.store, work.listings, self._patience)
-            if problem:
-                self._replaces, self._again = known.archive.manifest, problem
-            elif known.seen == self._survey.seen or self._compared(known.archive):
-                self._tell(self._survey.files, self._survey.bytes)
-                return ItemAlreadyThere(archive=known.archive)
+        known = newest_of(work.catalogue, work.source, self._item.name)
+        if known is None or known.archive.id != self._survey.id:
+            return None
+        problem = what_is_missing(known, work.catalogue, work.store, work.listings, self._patience)
+        if problem:
+            self._replaces, self._again = known.archive.manifest, problem
+        elif known.seen == self._survey.seen or self._compared(known.archive):
+            self._tell(self._survey.files, self._survey.bytes)
+            return ItemAlreadyThere(archive=known.archive)
         return None
 
     def _compared(self, archive: Archive) -> bool:

@@ -32,7 +32,7 @@ MANIFESTS = "manifests/"
 DATA = "data/"
 LONGEST_KEY = 900
 
-_SCOPE_AND_DAY = r"(?:[A-Za-z0-9._~-]+/)+[0-9]{4}-[0-9]{2}-[0-9]{2}/"
+_SCOPE_AND_DAY = r"(?:[A-Za-z0-9._~-]+/)+[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])/"
 _ID = r"[0-9a-f]{32}"
 _ATTEMPT = re.compile(rf"data/{_SCOPE_AND_DAY}[A-Za-z0-9._~-]+~{_ID}/[0-9a-f]{{12}}/")
 _IN_ATTEMPT = re.compile(r"files(?:/[A-Za-z0-9._~-]+)+|packs/[0-9]{5,}\.tar\.zst|manifest\.jsonl\.zst|alive/[0-9]+")

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from archive_tasks import layout, object_sizes
 from archive_tasks.already_there import first_missing, listed_below
-from archive_tasks.errors import IntegrityError, ManifestError
+from archive_tasks.errors import IntegrityError, ManifestError, ObjectExists, ObjectMissing
 from archive_tasks.last_look import check_gaps
 from archive_tasks.manifest import Record, name_in, read_manifest
 from archive_tasks.names import display
@@ -39,7 +39,30 @@ def write_from_copy(prefix: str, sending: Sending, *, sha256: str = "") -> Store
     if missing := first_missing(sizes, unlisted, sending.store, sending.patience):
         raise IntegrityError(f"{display(missing)}, which it refers to, is not in the target")
     check_gaps(info.modified for info in listed.values())
+    _make_way(key, found, sending, is_known=bool(sha256))
     return write_manifest(key, iter([_whole(copy, sending)]), sending, sha256=found)
+
+
+def _make_way(key: str, sha256: str, sending: Sending, *, is_known: bool) -> None:
+    """Remove what is under the manifest's key, where the copy is proven to be right and this is not.
+
+    A kill in between leaves the copy, from which the manifest is written again.
+
+    Raises:
+        ObjectExists: a manifest is there that can be read, and nobody knows which of the two is right.
+    """
+    store, patience = sending.store, sending.patience
+    try:
+        there = patience.ask(lambda: b"".join(store.read(key)))
+        if hashlib.sha256(there).hexdigest() == sha256:
+            return
+        if not is_known and list(read_manifest(there)):
+            raise ObjectExists(f"{display(key)} is there, and is not as its copy")
+    except ObjectMissing:
+        return
+    except ManifestError:
+        pass
+    patience.ask(lambda: store.delete(key))
 
 
 def write_manifest(key: str, data: Iterator[bytes], sending: Sending, *, sha256: str) -> Stored:

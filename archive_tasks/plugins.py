@@ -35,6 +35,7 @@ DEFAULT_PLUGINS = (
     "archive_tasks.default_plugins.open_files",
     "archive_tasks.default_plugins.program_locks",
     "archive_tasks.default_plugins.sqlite_journals",
+    "archive_tasks.default_plugins.targets",
     "archive_tasks.default_plugins.machine_locks",
     "archive_tasks.default_plugins.placeholders",
     "archive_tasks.default_plugins.bundles",

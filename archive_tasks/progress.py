@@ -33,7 +33,9 @@ def event_line(event: Event) -> str | None:
             amount = f"{count_text(event.files, 'file')}, {size_text(event.bytes)}"
             return f"restoring {count_text(event.items, 'item')} ({amount}) from {display(event.target)}"
         case ItemRestored(archive=archive):
-            return f"restored  {display(archive.item)} of {archive.created:%Y-%m-%d} to {display(event.to)}"
+            what = f"{display(archive.item)} of {archive.created:%Y-%m-%d} to {display(event.to)}"
+            missing = count_text(event.failed, "entry is", "entries are")
+            return f"PARTLY    restored {what}: {missing} missing" if event.failed else f"restored  {what}"
         case EntryFailed():
             return f"FAILED    {display(event.path)}: {event.reason}"
         case ItemArchived(archive=archive):

@@ -39,9 +39,14 @@ class ItemRestorer:
     def begin(self) -> None:
         """Make folders, and have files fetched. Raises DestinationUnusable."""
         self._run.restored.items.append(self._selection.archive)
+        found = False
         try:
             for place, record in wanted_entries(self._selection, self._run.means.catalogue):
+                found = True
                 self._guarded(place, self._take, record)
+            if not found:
+                item = display(self._selection.archive.item)
+                self._run.fail(self._selection.archive.item, f"nothing in {item} has the name that was asked for")
             if self._links.strays:
                 self._take_strays()
         except ManifestError as error:
@@ -62,7 +67,14 @@ class ItemRestorer:
             self._run.fail(self._selection.archive.item, self._what_is_missing())
             return
         self._finish_folders()
-        self._run.means.progress.event(ItemRestored(archive=self._selection.archive, to=self._selection.destination))
+        done = ItemRestored(archive=self._selection.archive, to=self._selection.destination, failed=self._failed())
+        self._run.means.progress.event(done)
+
+    def _failed(self) -> int:
+        """How many of its entries were not restored, by where they would have gone."""
+        item = self._selection.archive.item
+        top = self._selection.place(item) or item
+        return sum(one.item in {item, top} or one.item.startswith(f"{top}/") for one in self._run.restored.failed)
 
     @property
     def _destination(self) -> Destination:

@@ -34,12 +34,13 @@ def pack_names(paths: Sequence[str]) -> bytes:
 class Query:
     """What is looked for: every word must be in the path, in any order and case.
 
-    A word with `*`, `?` or `[...]` must match the whole name, or the whole path.
+    A word with `*`, `?` or `[...]` must match the whole name, or the whole path, or be in it just as it is.
     """
 
     def __init__(self, text: str) -> None:
         words = [_folded(word) for word in text.split()]
-        self._patterns = [_pattern(word) for word in words if _WILD.search(word.decode(errors="replace"))]
+        wild = [word for word in words if _WILD.search(word.decode(errors="replace"))]
+        self._patterns = [(word, _pattern(word)) for word in wild]
         self._pieces = [word for word in words if not _WILD.search(word.decode(errors="replace"))]
         pieces = [*self._pieces, *(piece for word in words for piece in _WILD_BYTES.split(word))]
         self._rarest = max(pieces, key=len, default=b"")
@@ -59,7 +60,7 @@ class Query:
     def _matches(self, name: bytes) -> bool:
         last = name.rpartition(b"/")[2]
         return all(piece in name for piece in self._pieces) and all(
-            pattern.match(last) or pattern.match(name) for pattern in self._patterns
+            word in name or pattern.match(last) or pattern.match(name) for word, pattern in self._patterns
         )
 
 

@@ -89,8 +89,15 @@ class SeveralSources(UsageError):
         self.candidates = tuple(candidates)
 
 
-def select(request: RestoreRequest, archives: Sequence[Archive]) -> Selected:
+def select(
+    request: RestoreRequest,
+    archives: Sequence[Archive],
+    holds: Callable[[Archive, str], bool] = lambda _archive, _path: False,
+) -> Selected:
     """The newest archive of each item that a pattern names, of one source, or of all where the pattern names many.
+
+    Args:
+        holds: is there an entry of just this path in an archive? Then a text with `*`, `?` or `[` in it names that.
 
     Raises:
         SeveralSources: several sources have an item of the name.
@@ -100,12 +107,13 @@ def select(request: RestoreRequest, archives: Sequence[Archive]) -> Selected:
     others: dict[str, Archive] = {}
     for text in request.patterns:
         named = _below_root(text, request, archives)
-        pattern = PathPattern(named.patterns[0])
+        pattern = _pattern(named.patterns[0], archives)
         found = _archives_of(pattern, named, archives)
         wanted = found if pattern.names_many else [_only(found, pattern, named)]
         others |= {one.manifest: one for one in found if one not in wanted}
         for archive in wanted:
-            chosen.setdefault(archive.manifest, (archive, []))[1].append(pattern)
+            exact = PathPattern(pattern.text, literal=True) if holds(archive, pattern.path) else pattern
+            chosen.setdefault(archive.manifest, (archive, []))[1].append(exact)
     here = {key: one for key, one in chosen.items() if request.to or one[0].root in request.roots}
     folders = _folders_of({archive for archive, _ in here.values()}) if request.to else {}
     return Selected(
@@ -147,13 +155,18 @@ def _below_root(text: str, request: RestoreRequest, archives: Sequence[Archive])
     return dataclasses.replace(request, patterns=(text,))
 
 
+def _pattern(text: str, archives: Sequence[Archive]) -> PathPattern:
+    """An item that is named just so is meant before all that its name, taken for a pattern, would match."""
+    item = text.strip("/").partition("/")[0]
+    return PathPattern(text, literal_item=any(one.item == item for one in archives))
+
+
 def _archives_of(pattern: PathPattern, request: RestoreRequest, archives: Sequence[Archive]) -> list[Archive]:
     """Of each source and item that is meant, the newest archive."""
     named = [one for one in archives if pattern.is_of(one.item) and _is_meant(one, request)]
     if not named:
-        known = f"; there are {len(archives):,} archives in the target" if archives else "; the target is empty"
         filters = " by what --scope, --host, --from-root or --id say" if _filters(request) else ""
-        raise UsageError(f"nothing named {display(pattern.text)} is archived{filters}{known}; look for names with find")
+        raise UsageError(f"nothing named {display(pattern.text)} is archived{filters}; look for names with find")
     if request.at is not None:
         named = [one for one in named if one.created <= request.at]
         if not named:
@@ -234,19 +247,31 @@ def _selection(archive: Archive, patterns: list[PathPattern], request: RestoreRe
 
 
 class PathPattern:
-    """A path, or a pattern of paths; what lies below a path that matches is meant too."""
+    """A path, or a pattern of paths; what is below a path that matches is meant too.
 
-    def __init__(self, text: str) -> None:
+    Args:
+        literal: True takes the whole text as it is, `literal_item` its first name.
+
+    Attributes:
+        path: the text as a path.
+    """
+
+    def __init__(self, text: str, *, literal: bool = False, literal_item: bool = False) -> None:
         self.text = text
         segments = [segment for segment in text.split("/") if segment]
         if not segments or any(segment in {".", ".."} for segment in segments):
             raise UsageError(f"{display(text) or 'an empty text'} names nothing: write e.g. thesis/data/run7.csv")
-        wild = [bool(_WILD.search(segment)) for segment in segments]
+        self.path = "/".join(segments)
+        as_it_is = [literal or (literal_item and not number) for number in range(len(segments))]
+        wild = [bool(_WILD.search(one)) and not plain for one, plain in zip(segments, as_it_is, strict=True)]
         first_wild = wild.index(True) if any(wild) else len(segments)
         self._parents = min(first_wild, len(segments) - 1)
         try:
-            self._item = re.compile(_translated(segments[0]))
-            path = "/".join(map(_translated, segments)).replace("(?:.*)/", "(?:.*/)?") + "(?:/.*)?"
+            names = [
+                _translated(one) if is_wild else re.escape(one) for one, is_wild in zip(segments, wild, strict=True)
+            ]
+            self._item = re.compile(names[0])
+            path = "/".join(names).replace("(?:.*)/", "(?:.*/)?") + "(?:/.*)?"
             self._path = re.compile(path, re.S)
         except re.error as error:
             raise UsageError(f"{display(text)} is not a pattern: {error.msg}") from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import shlex
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -103,6 +104,11 @@ class Session:
         if not self._device:
             self._device = device_id(self.data)
         return self._device
+
+    def command(self, text: str) -> str:
+        """A command as it is to be typed after this one: with the target that a flag named."""
+        named = self.settings.target if "target" in self.settings.flagged else ""
+        return f"{text} --target {shlex.quote(display(named))}" if named else text
 
     def resolve_root(self) -> str:
         """The root as an absolute path without links.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import secrets
 from typing import Any
 
@@ -20,6 +21,15 @@ def is_vault(data: bytes) -> bool:
     """Is this the file of a target of ours, and not somebody else's of the same name?"""
     document = _document(data)
     return document.get("archive_tasks") == "vault" and isinstance(document.get("id"), str)
+
+
+def is_target_folder(path: str) -> bool:
+    """Is this folder a target? One that cannot be read is not known to be one."""
+    try:
+        with open(os.path.join(path, layout.VAULT_KEY), "rb") as file:
+            return is_vault(file.read(LARGEST_VAULT_FILE))
+    except OSError:
+        return False
 
 
 def vault_bytes(store: Store, key: str = layout.VAULT_KEY) -> bytes | None:

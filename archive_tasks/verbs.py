@@ -17,6 +17,7 @@ from archive_tasks.names import display
 from archive_tasks.plugins import list_plugins
 from archive_tasks.report import Document
 from archive_tasks.session import Session
+from archive_tasks.vault import is_target_folder
 
 
 def scan(c: Any, flags: Mapping[str, Any], *, json_document: bool) -> Document:
@@ -82,6 +83,8 @@ def make_plan(session: Session) -> Plan:
             raise UsageError(
                 f"the root {display(root)} lies in {display(path)}, which is archive_tasks' own; give another"
             )
+    if is_target_folder(root):
+        raise UsageError(f"the root {display(root)} is a target of archive_tasks, which holds archives; give another")
     return scanning.scan(session, private=private)
 
 

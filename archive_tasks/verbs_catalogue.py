@@ -88,7 +88,9 @@ def catalogue_of(session: Session, wanted: CatalogueOptions, console: Console) -
     document = catalogue_document(store.url, archives, synced, gone=gone)
     still_known = {known.archive.manifest for known in archives}
     for archive in [one for one in synced.missing if one.manifest in still_known][:MOST_SHOWN]:
-        console.warn(f"{display(archive.manifest)} is not listed in the target: run verify --repair")
+        console.warn(
+            f"{display(archive.manifest)} is not listed in the target: run {session.command('verify --repair')}"
+        )
     console.say(catalogue_summary(document), style="bold")
     return document
 

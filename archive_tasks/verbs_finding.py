@@ -42,7 +42,8 @@ def find(c: Any, text: str, flags: Mapping[str, Any], *, json_document: bool) ->
             console.say(f"get one back with: restore {reporting.quoted(found[0].path)}", style="dim")
     if unindexed or not known:
         which = count_text(unindexed, "archive is", "archives are") if known else "no archive is"
-        console.warn(f"{which} in the catalogue of this machine{' without entries' if known else ''}: run catalogue")
+        missing = " without entries" if known else ""
+        console.warn(f"{which} in the catalogue of this machine{missing}: run {session.command('catalogue')}")
     return document
 
 

@@ -15,7 +15,9 @@ from archive_tasks import report_restoring as reporting
 from archive_tasks.catalogue import Catalogue
 from archive_tasks.chain import PartlyFailed, refuse_help, session_of
 from archive_tasks.console import Console
-from archive_tasks.errors import Interrupted, UsageError
+from archive_tasks.entry_index import kept_records
+from archive_tasks.errors import Interrupted, ManifestError, UsageError
+from archive_tasks.manifest import name_in
 from archive_tasks.model import Archive
 from archive_tasks.names import display, key_segment
 from archive_tasks.opened import bring_in_step, new_pace, new_patience, open_catalogue, root_of, target_of
@@ -68,14 +70,20 @@ def restore_named(session: Session, wanted: RestoreOptions, console: Console) ->
         synced = bring_in_step(session, store, opened, patience, console, wanted=_manifests_of(wanted.patterns))
         if not opened.archives() and not store.exists():
             raise UsageError(f"there is no target {display(url)}: give the right one with --target")
-        selected = _selected(_request(session, wanted, opened), opened, console)
-        _say_what_else(selected, synced, console)
+        selected = _selected(session, _request(session, wanted, opened), opened, synced, console)
+        _say_what_else(session, selected, synced, console)
         run = _Restoring(session, store, opened, console, prices, wanted)
         document = run.carry_out(selected.selections)
     document["elsewhere"] = [candidate_document(one) for one in selected.elsewhere]
     if console.is_for_json:
         console.document(document)
     run.end(document)
+    if synced.unreadable:
+        number = count_text(len(synced.unreadable), "manifest", "manifests")
+        raise PartlyFailed(
+            f"{number} could not be read, see above, so something may be missing: "
+            f"run {session.command('verify --repair')}"
+        )
     if selected.elsewhere:
         raise PartlyFailed(
             f"{count_text(len(selected.elsewhere), 'item was', 'items were')} not restored, see above: this device "
@@ -86,6 +94,7 @@ def restore_named(session: Session, wanted: RestoreOptions, console: Console) ->
 
 def _request(session: Session, wanted: RestoreOptions, opened: Catalogue) -> RestoreRequest:
     root = root_of(session)
+    _check_destination(session, wanted.to, opened.target)
     return RestoreRequest(
         patterns=wanted.patterns,
         at=moment(wanted.at) if wanted.at else None,
@@ -100,34 +109,62 @@ def _request(session: Session, wanted: RestoreOptions, opened: Catalogue) -> Res
     )
 
 
+def _check_destination(session: Session, to: str, target: str) -> None:
+    """Raises UsageError for a destination in the target, or among this program's own files."""
+    where = os.path.realpath(os.path.expanduser(to)) if to else ""
+    for own in session.private_paths(target):
+        if where and (where == own or where.startswith(own + "/")):
+            raise UsageError(f"{display(to)} is in {display(own)}, which is archive_tasks' own: give another --to")
+
+
 def _hex_of(archive_id: str) -> str:
     if archive_id and not re.fullmatch(r"[0-9a-fA-F]{4,32}", archive_id):
         raise UsageError(f"--id is {archive_id!r}, but must be the beginning of an id, at least 4 of its digits")
     return archive_id
 
 
-def _selected(request: RestoreRequest, opened: Catalogue, console: Console) -> Selected:
+def _selected(
+    session: Session, request: RestoreRequest, opened: Catalogue, synced: Synced, console: Console
+) -> Selected:
     """What the request comes to; where it is not clear, the candidates are shown. Raises UsageError."""
     try:
-        selected = select(request, [known.archive for known in opened.archives()])
+        archives = [known.archive for known in opened.archives()]
+        selected = select(request, archives, lambda archive, path: _holds(opened, archive, path))
     except SeveralSources as error:
         console.show_rows(reporting.CANDIDATE_COLUMNS, reporting.candidate_rows(error.candidates))
         raise
+    except UsageError as error:
+        if not synced.unreadable:
+            raise
+        raise UsageError(
+            f"{error}; it may be in a manifest that cannot be read, see above: run {session.command('verify --repair')}"
+        ) from error
     if selected.elsewhere and not selected.selections:
         console.show_rows(reporting.CANDIDATE_COLUMNS, reporting.candidate_rows(selected.elsewhere))
         first = selected.elsewhere[0]
         raise UsageError(
             f"this device never archived from {display(first.root)}, so nothing is written there: say where to with "
-            f"restore {reporting.command_of(first)} --to FOLDER"
+            f"restore {session.command(reporting.command_of(first))} --to FOLDER"
         )
     return selected
 
 
-def _say_what_else(selected: Selected, synced: Synced, console: Console) -> None:
+def _holds(opened: Catalogue, archive: Archive, path: str) -> bool:
+    """Is there an entry of this path? Looked for only where the path could be meant as a pattern."""
+    if not set(path) & set("*?["):
+        return False
+    try:
+        records = kept_records(opened, archive.manifest)
+        return any("path" in record and name_in(record, "path") == path for record in records)
+    except ManifestError:
+        return False
+
+
+def _say_what_else(session: Session, selected: Selected, synced: Synced, console: Console) -> None:
     for archive in selected.elsewhere:
         console.warn(
             f"{display(archive.item)} of {display(archive.host)}:{display(archive.root)} is not restored: restore "
-            f"{reporting.command_of(archive)} --to FOLDER"
+            f"{session.command(reporting.command_of(archive))} --to FOLDER"
         )
     if selected.others:
         console.say("archives of that name from other places, not chosen:", style="dim")
@@ -137,7 +174,7 @@ def _say_what_else(selected: Selected, synced: Synced, console: Console) -> None
         if one.archive.manifest in missing:
             console.warn(
                 f"the manifest of {display(one.archive.item)} is not listed in the target; it is restored by what this "
-                "device knows of it: run verify --repair"
+                f"device knows of it: run {session.command('verify --repair')}"
             )
 
 

@@ -91,10 +91,13 @@ def verify_target(session: Session, wanted: VerifyOptions, console: Console) -> 
         if wanted.repair and (verified.missing or verified.uncommitted):
             repaired = _repair(session, store, catalogue, verified, console, trusted=verdict.trusted)
             verified = _look(session, store, catalogue, ask, wanted, console)
+        catalogue.note_damage(verified.harmed, now=session.now)
     for path, problem in verified.damaged[:MOST_SHOWN]:
         console.say(f"DAMAGED  {display(path)}: {problem}", style="bold red")
     for line in verify_lines(verified):
         console.say(line, style="bold")
+    if verified.harmed:
+        console.say("the next archive sends again what of this is still at home; restore brings back what is whole")
     return verify_document(store.url, verified) | {
         "repaired": repaired.manifests,
         "not_repaired": [{"what": what, "reason": reason} for what, reason in repaired.failed],

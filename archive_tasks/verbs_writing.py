@@ -184,23 +184,21 @@ def _known_already(plan: Plan, session: Session, store: Store) -> int:
         return 0
     with open_catalogue(session, store.url) as catalogue:
         there = _known_sizes(plan, session.device, catalogue)
-    return sum(one.bytes in there.get(one.item.name, ()) for one in plan.to_archive)
+    return sum(one.bytes == there[one.item.name] for one in plan.to_archive)
 
 
-def _known_sizes(plan: Plan, device: str, catalogue: Catalogue) -> dict[str, list[int]]:
-    """Bytes of the newest archives of the root's items, by name, as far as the catalogue knows."""
+def _known_sizes(plan: Plan, device: str, catalogue: Catalogue) -> dict[str, int]:
+    """Bytes of the newest archives of the root's items, by name, as far as the catalogue knows; else -1."""
     source = Source(device, "", plan.root)
-    return {
-        one.item.name: [known.archive.bytes for known in newest_of(catalogue, source, one.item.name)]
-        for one in plan.to_archive
-    }
+    newest = {one.item.name: newest_of(catalogue, source, one.item.name) for one in plan.to_archive}
+    return {name: known.archive.bytes if known else -1 for name, known in newest.items()}
 
 
 def _check_room(plan: Plan, device: str, target: Target) -> None:
     """A target on this machine could otherwise fill the very disk that was to be freed."""
     free = target.store.free_bytes()
     there = _known_sizes(plan, device, target.catalogue)
-    new = (one for one in plan.to_archive if one.bytes not in there[one.item.name])
+    new = (one for one in plan.to_archive if one.bytes != there[one.item.name])
     needed = sum(decision.bytes or 0 for decision in new)
     if free is not None and needed > free:
         raise StoreUnusable(

@@ -47,8 +47,9 @@ class Verified:
         frozen: objects in a cold class, which were not read.
         damaged: archive, object or file, and what is wrong with it.
         replaced: damaged archives whose items were archived again as a whole, by the key of their manifest.
-        missing: archives that this device has receipts for, and whose manifests are not there.
+        missing: archives that this device has receipts for, and whose manifests are not there, or are others.
         uncommitted: attempts that hold a copy of their manifest, which is not there itself.
+        harmed: keys of the manifests of archives that are damaged, and not replaced.
         orphans: attempts that nothing refers to: (objects, bytes).
     """
 
@@ -63,6 +64,7 @@ class Verified:
     replaced: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     uncommitted: list[str] = field(default_factory=list)
+    harmed: list[str] = field(default_factory=list)
     orphans: dict[str, tuple[int, int]] = field(default_factory=dict)
 
 
@@ -155,6 +157,7 @@ def _sum_up(looked: Mapping[str, _Looked], verified: Verified, contents: Callabl
             verified.replaced.append(earlier)
             whole.append(looked[earlier])  # which may have replaced another in its turn
     verified.damaged += [problem for key, one in looked.items() if key in waiting for problem in one.problems]
+    verified.harmed = sorted(waiting)
     verified.missing = [key for key in verified.missing if key in waiting]
 
 
@@ -242,6 +245,7 @@ class _Verifier:
                 self._verified.missing.append(key)
             return _Looked(archive, [Failure(key, NOT_LISTED)])
         if promise and hashlib.sha256(manifest).hexdigest() != promise.sha256:
+            self._verified.missing.append(key)
             return _Looked(archive, [Failure(key, "it is not as this device wrote it")])
         try:
             archive = archive or archive_of(next(read_manifest(manifest)), key, target=self._store.url)

@@ -14,7 +14,7 @@ from typing import Any
 
 from tests.servers import S3Server
 
-TEMPORARY = re.compile(r"^(\.(archive-)?incoming|doctor)/")
+TEMPORARY = re.compile(r"(^|/)(\.(archive-)?incoming|doctor)/")
 """Where a folder target writes before it publishes, and what the doctor tries: rclone may keep some of that, when many
 removals empty a folder at once.
 """

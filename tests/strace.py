@@ -4,19 +4,15 @@ of the command when one of them is its last, or fails.
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 import signal
 import subprocess
-import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import filelock
-
+from tests import apt
 from tests.conftest import CommandLine, Ran
 
 _CALL = re.compile(r"(\d+) +(\w+)\(")
@@ -46,23 +42,11 @@ class Traced(CommandLine):
 
 def why_not(tmp_path: Path) -> str:
     """Why strace is no use here; empty when it is. Where it can be had from Debian or Ubuntu, it is."""
-    if not shutil.which("strace"):
-        _install()
-    if not shutil.which("strace"):
+    if not apt.is_there("strace", "strace"):
         return "strace is not installed, and could not be"
     log = str(tmp_path / "probe")
     ran = subprocess.run(["strace", "-f", "-o", log, "true"], capture_output=True, text=True, check=False)
     return f"strace may not trace here: {ran.stderr.strip()[-200:]}" if ran.returncode else ""
-
-
-def _install() -> None:
-    """Once, by whichever of pytest-xdist's workers comes first. Only root may, and only where there is apt."""
-    if os.geteuid() != 0 or not shutil.which("apt-get"):
-        return
-    with filelock.FileLock(os.path.join(tempfile.gettempdir(), "archive_tasks-install-strace.lock"), timeout=300):
-        if not shutil.which("strace"):
-            for command in (["apt-get", "update", "-qq"], ["apt-get", "install", "-qq", "-y", "strace"]):
-                subprocess.run(command, capture_output=True, timeout=240, check=False)
 
 
 def record(cli: CommandLine, arguments: Sequence[str], calls: Sequence[str], folders: Sequence[Path]) -> list[Point]:

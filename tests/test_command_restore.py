@@ -174,3 +174,34 @@ def test_two_restores_at_once_end_with_one_whole_tree(cli: CommandLine, root: Pa
         one.communicate(timeout=60)
     assert cli.run("restore", "--all", "--to", "out").code == 0
     assert same_trees(root, cli.project / "out")
+
+
+def test_a_name_with_brackets_means_itself_before_it_means_a_pattern(cli: CommandLine, root: Path) -> None:
+    make_tree(root, {"report [1].pdf": File("one", age_days=90), "report 1.pdf": File("other", age_days=90)})
+    make_tree(root, {"zz": {"b[x]": File("literal", age_days=90), "bx": File("other", age_days=90)}})
+    target = (cli.project / "target").as_uri()
+    assert cli.run("archive", "--root", str(root), "--target", target, "--yes").code == 0
+    for name, path in (("report [1].pdf", "report [1].pdf"), ("zz/b[x]", "b[x]")):
+        assert cli.run("restore", name, "--to", f"out {path}", "--target", target).code == 0
+        assert [one.name for one in (cli.project / f"out {path}").rglob("*")] == [path]
+    assert "report [1].pdf" in cli.run("find", "[1]", "--target", target).out
+
+
+def test_what_is_not_in_an_item_is_not_restored_and_not_said_to_be(cli: CommandLine, root: Path) -> None:
+    make_tree(root, {"thesis": {"a": File("a", age_days=90)}})
+    target = (cli.project / "target").as_uri()
+    assert cli.run("archive", "--root", str(root), "--target", target, "--yes").code == 0
+    ran = cli.run("restore", "thesis/nope", "--to", "out", "--target", target)
+    assert ran.code == 3
+    assert "nothing in thesis has the name that was asked for" in ran.out
+    assert "restored  thesis" not in ran.out
+
+
+def test_nothing_is_restored_into_the_target(cli: CommandLine, root: Path) -> None:
+    make_tree(root, {"thesis": {"a": File("a", age_days=90)}})
+    target = cli.project / "target"
+    assert cli.run("archive", "--root", str(root), "--target", target.as_uri(), "--yes").code == 0
+    before = sorted(target.rglob("*"))
+    for place in (target, target / "data"):
+        assert cli.run("restore", "thesis", "--to", str(place), "--target", target.as_uri()).code == 2
+    assert sorted(target.rglob("*")) == before

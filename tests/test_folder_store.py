@@ -431,6 +431,10 @@ def test_a_target_that_went_away_is_not_listed_as_empty(store: FolderStore) -> N
         store.delete("data/a")
 
 
+def test_a_folder_that_never_was_lists_nothing(tmp_path: Path) -> None:
+    assert list(open_folder(tmp_path / "nowhere").list("manifests/")) == []
+
+
 def test_a_new_disk_is_empty(store: FolderStore) -> None:
     aged(Path(store.path) / "lost+found" / "#1", seconds=0, beside=time.time())
     assert list(store.list("")) == []
@@ -459,4 +463,7 @@ def test_a_tree_of_any_depth_is_listed(store: FolderStore) -> None:
         handle = inner
     os.close(os.open("end", os.O_CREAT, dir_fd=handle))
     os.close(handle)
-    assert [info.key for info in store.list("")] == [f"{deep}/end"]
+    try:
+        assert [info.key for info in store.list("")] == [f"{deep}/end"]
+    finally:
+        subprocess.run(["rm", "-rf", store.path], check=True)  # pytest cannot remove it: it goes down by recursion

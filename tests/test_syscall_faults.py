@@ -26,7 +26,21 @@ pytestmark = pytest.mark.timeout(7200 if EVERY else 300)
 
 _KILL = ("signal=KILL",)
 KILLS = dict.fromkeys(
-    ["pwrite64", "fsync", "fdatasync", "link", "linkat", "rename", "unlink", "mkdir", "mkdirat", "openat"], _KILL
+    [
+        "pwrite64",
+        "fsync",
+        "fdatasync",
+        "link",
+        "linkat",
+        "rename",
+        "renameat",
+        "unlink",
+        "unlinkat",
+        "mkdir",
+        "mkdirat",
+        "openat",
+    ],
+    _KILL,
 )
 ERRORS = {
     "pwrite64": ("error=ENOSPC", "error=EIO"),

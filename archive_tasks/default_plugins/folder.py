@@ -147,6 +147,8 @@ class FolderStore:
         """Links are not followed. One that the prefix leads over, or that is below it, raises StoreUnusable: what is
         behind it must not be taken for missing. Without a prefix each is listed itself, so that none is overlooked.
         """
+        if self._place is None and self._found() is None:
+            return  # there never was a target, as far as this run knows
         self.check_still_here()
         try:
             for key, facts in listed(self.path, prefix):

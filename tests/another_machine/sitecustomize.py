@@ -82,7 +82,7 @@ def _moments(waits_at: str, dies_at: str) -> None:
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
         if event not in {"os.link", "http.client.send"}:
             return
-        write = f"link {os.fsdecode(arguments[1])}" if event == "os.link" else _request(arguments[1])
+        write = _place(*arguments[1:4:2]) if event == "os.link" else _request(arguments[1])
         if dies.search(write):
             os.kill(os.getpid(), signal.SIGKILL)
         if not reached and waits.search(write):
@@ -90,6 +90,12 @@ def _moments(waits_at: str, dies_at: str) -> None:
             _wait(_ENV["MACHINE_WAITS_FOR"])
 
     sys.addaudithook(hook)
+
+
+def _place(name: Any, folder: int) -> str:
+    """`link /nas/key`: where the new name of a file is, which may be given relative to an open folder."""
+    above = os.readlink(f"/proc/self/fd/{folder}") if folder >= 0 else ""
+    return f"link {os.path.join(above, os.fsdecode(name))}"
 
 
 def _request(data: object) -> str:

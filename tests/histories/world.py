@@ -1,0 +1,184 @@
+"""Machines, their users' folders, and time. All of it lies in memory, and is gone when the history ends.
+
+All machines have the same paths, as machines do. What is at `<base>/here` is the one whose turn it is: at each change
+of machines two renames put the other's folders there. What a thread has open stays open.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from tests.histories.turns import quietly
+from tests.moment import NOW
+
+SET_ASIDE = ".archive-set-aside"
+Tree = dict[str, tuple[bytes, int]]
+"""Contents and mtime of each file of an item, by its path below the item; that of an item that is a file is ""."""
+
+
+@dataclass(eq=False)
+class Place:
+    """A root of a machine. `path` is below that machine's home of homes; a user may rename it.
+
+    Attributes:
+        was: the whole path that it had before.
+    """
+
+    number: int
+    machine: int
+    path: str
+    was: str = ""
+
+
+@dataclass(eq=False)
+class Device:
+    """An installation.
+
+    Attributes:
+        data: its folder of catalogues: on its machine, or one that several machines share.
+        identity: goes up when all that tells who it is was lost.
+        skew: how wrong its clock is.
+    """
+
+    name: str
+    machine: int
+    host: str
+    data: str
+    places: list[Place]
+    pack_below: str
+    world: World
+    identity: int = 0
+    skew: timedelta = timedelta(0)
+    options: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        """Who it is, for the model."""
+        return f"{self.name}.{self.identity}"
+
+    def now(self) -> datetime:
+        return self.world.now + self.skew
+
+
+class World:
+    """The machines of one history, below `base`."""
+
+    def __init__(self, base: Path, machines: int) -> None:
+        self.base = base
+        self.now = NOW
+        self.here = base / "here"
+        self._mounted = 0
+        self._written = 0
+        for number in range(machines):
+            self._parked(number).mkdir(parents=True)
+        self._parked(0).rename(self.here)
+
+    # -- machines -----------------------------------------------------------------------------------
+
+    def mount(self, machine: int) -> None:
+        """Show the folders of that machine."""
+        if machine != self._mounted:
+            with quietly():
+                os.rename(self.here, self._parked(self._mounted))
+                os.rename(self._parked(machine), self.here)
+            self._mounted = machine
+
+    def disk(self, machine: int) -> Path:
+        """Where the folders of a machine are now."""
+        return self.here if machine == self._mounted else self._parked(machine)
+
+    def on_disk(self, place: Place) -> Path:
+        return self.disk(place.machine) / place.path
+
+    def seen(self, place: Place) -> str:
+        """The root as the user of that machine writes it."""
+        return str(self.here / place.path)
+
+    def _parked(self, machine: int) -> Path:
+        return self.base / f"machine{machine}"
+
+    # -- time ---------------------------------------------------------------------------------------
+
+    def pass_time(self, *, days: float = 0, seconds: float = 0) -> None:
+        self.now += timedelta(days=days, seconds=seconds)
+
+    # -- what a user does ---------------------------------------------------------------------------
+
+    def new_contents(self, size: int = 0) -> bytes:
+        """Bytes that nobody had before, as many as are wanted."""
+        self._written += 1
+        text = f"<{self._written}>"
+        return text.ljust(size or 8 + self._written % 3, ".").encode()
+
+    def write(self, path: Path, contents: bytes, *, mtime_ns: int = 0) -> int:
+        """As programs do; with the old time, for one that puts it back. Returns the mtime."""
+        before = path.stat().st_ctime_ns if path.exists() else 0
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(contents)
+        mtime_ns = mtime_ns or int(self.now.timestamp()) * 1_000_000_000
+        os.utime(path, ns=(mtime_ns, mtime_ns))
+        while path.stat().st_ctime_ns == before:  # kernels move it in steps of milliseconds
+            os.utime(path, ns=(mtime_ns, mtime_ns))
+        return mtime_ns
+
+    def date_folder(self, item: Path) -> None:
+        """A folder's time is the world's: what is packed must not depend on this machine's clock."""
+        if item.is_dir():
+            now = int(self.now.timestamp()) * 1_000_000_000
+            os.utime(item, ns=(now, now))
+
+    def write_tree(self, path: Path, tree: Tree) -> None:
+        for below, (contents, mtime_ns) in tree.items():
+            self.write(path / below if below else path, contents, mtime_ns=mtime_ns)
+
+
+def read_item(path: Path) -> Tree:
+    """An item as it is now."""
+    if not path.is_dir():
+        return {"": (path.read_bytes(), path.stat().st_mtime_ns)}
+    found: Tree = {}
+    for base, _, names in os.walk(path):
+        for name in names:
+            file = Path(base, name)
+            found[str(file.relative_to(path))] = (file.read_bytes(), file.stat().st_mtime_ns)
+    return found
+
+
+def read_items(folder: Path) -> dict[str, Tree]:
+    """All items of a folder but what is set aside."""
+    if not folder.is_dir():
+        return {}
+    return {name: read_item(folder / name) for name in sorted(os.listdir(folder)) if name != SET_ASIDE}
+
+
+def read_aside(root: Path) -> list[tuple[str, Tree]]:
+    """What is set aside in a root: (item, what is left of it)."""
+    slots = root / SET_ASIDE
+    if not slots.is_dir():
+        return []
+    folders = [slots / name / "item" for name in sorted(os.listdir(slots))]
+    return [(item, tree) for folder in folders if folder.is_dir() for item, tree in read_items(folder).items()]
+
+
+def remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    elif path.exists():
+        path.unlink()
+
+
+@contextmanager
+def world_in(folder: Path, machines: int) -> Iterator[World]:
+    """A world, and nothing left of it."""
+    folder.mkdir()
+    try:
+        yield World(folder, machines)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
