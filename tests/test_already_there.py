@@ -16,6 +16,7 @@ from archive_tasks.catalogue import Catalogue
 from archive_tasks.catalogue_rows import Known
 from archive_tasks.errors import StoreUnusable
 from archive_tasks.model import Archive, Outcome, Source
+from archive_tasks.selection import RestoreRequest, select
 from archive_tasks.store import ObjectInfo
 from archive_tasks.store_testing import MemoryStore
 from archive_tasks.sync import list_manifests
@@ -226,32 +227,45 @@ def test_archives_of_older_formats_have_no_scope_to_list(yard: Yard) -> None:
 SOURCE = Source(DEVICE, "", "/home/anna/Documents")
 
 
+def newest(yard: Yard, item: str = "thesis") -> Archive | None:
+    found = newest_of(yard.catalogue, SOURCE, item)
+    return found and found.archive
+
+
 def test_the_highest_number_is_the_newest_whatever_the_dates_say(yard: Yard) -> None:
-    for number in (2, 3, 1):
+    made = [
         yard.know(yard.attempt("thesis"), number=number, created=f"20{30 - number}-01-01T00:00:00+00:00")
-    assert [one.archive.number for one in newest_of(yard.catalogue, SOURCE, "thesis")] == [3]
+        for number in (2, 3, 1)
+    ]
+    assert newest(yard) == made[1]
 
 
-def test_of_one_number_all_are_the_newest(yard: Yard) -> None:
-    """Two runs of one source at once took it."""
-    for number in (1, 2, 2, 1):
-        yard.know(yard.attempt("thesis"), number=number)
-    assert [one.archive.number for one in newest_of(yard.catalogue, SOURCE, "thesis")] == [2, 2]
+def test_of_one_number_the_later_one_is_the_newest(yard: Yard) -> None:
+    """As of two runs of one source at once; which is the same one that a restore gives."""
+    made = [
+        yard.know(yard.attempt("thesis"), number=number, created=f"20{year}-01-01T00:00:00+00:00")
+        for number, year in ((1, 29), (2, 21), (2, 23), (2, 22))
+    ]
+    assert newest(yard) == made[2]
+    request = RestoreRequest(patterns=("thesis",), to="/x", device=DEVICE)
+    assert [one.archive for one in select(request, made).selections] == [made[2]]
 
 
 def test_without_numbers_the_latest_is_the_newest(yard: Yard) -> None:
-    for year in (2021, 2023, 2022):
+    made = [
         yard.know(yard.attempt("thesis"), number=0, created=f"{year}-01-01T00:00:00+00:00")
-    assert [one.archive.created.year for one in newest_of(yard.catalogue, SOURCE, "thesis")] == [2023]
+        for year in (2021, 2023, 2022)
+    ]
+    assert newest(yard) == made[1]
 
 
 def test_other_sources_and_items_are_not_asked(yard: Yard) -> None:
-    yard.know(yard.attempt("thesis"), number=1)
+    mine = yard.know(yard.attempt("thesis"), number=1)
     yard.know(yard.attempt("thesis"), number=9, device="e" * 32)
     yard.know(yard.attempt("thesis"), number=9, root="/home/bob/Documents")
     yard.know(yard.attempt("film"), number=9)
-    assert [one.archive.number for one in newest_of(yard.catalogue, SOURCE, "thesis")] == [1]
-    assert newest_of(yard.catalogue, SOURCE, "papers") == []
+    assert newest(yard) == mine
+    assert newest(yard, "papers") is None
 
 
 # -- whole runs ---------------------------------------------------------------------------------------
@@ -324,7 +338,7 @@ def test_one_item_that_is_missing_is_sent_again_and_the_others_are_not(twice: Tw
 
 
 @pytest.mark.parametrize("digit", ["0", "f"])
-def test_of_two_of_one_number_one_that_is_whole_will_do(twice: Twice, digit: str) -> None:
+def test_of_two_of_one_number_the_one_that_a_restore_gives_must_be_whole(twice: Twice, digit: str) -> None:
     """The other was made at once with it, and is lost; its key comes before or behind."""
     make_tree(twice.bench.root, {"thesis": {"a": File("a", 400)}}, now=NOW)
     (archive,) = twice.run().archives
@@ -337,5 +351,18 @@ def test_of_two_of_one_number_one_that_is_whole_will_do(twice: Twice, digit: str
         catalogue.record(twin, run=one.run, seen=one.seen, receipt=None, now=NOW)
         with catalogue.writing() as write:
             object_sizes.keep(write, twin.manifest, {f"{prefix}packs/00001.tar.zst": 5})
-    assert [one.manifest for one in twice.run().already] == [archive.manifest]
-    assert twice.calls("put") == []
+    outcome = twice.run()
+    if digit == "0":
+        assert [one.manifest for one in outcome.already] == [archive.manifest]
+    else:
+        assert [(one.number, one.replaces) for one in outcome.archives] == [(2, twin.manifest)]
+    assert len(twice.run().already) == 1
+
+
+def test_what_verify_found_damaged_is_not_there(yard: Yard, there: Known) -> None:
+    """A listing shows no bytes."""
+    yard.catalogue.note_damage([there.archive.manifest], now=NOW)
+    assert missing(yard, there) == "verify found its archive damaged"
+    other = known(yard, yard.attempt("film"))
+    yard.commit(other.archive.data)
+    assert missing(yard, other) is None
