@@ -138,6 +138,29 @@ def test_a_filesystem_without_hard_links_will_do(data: Path, monkeypatch: pytest
     assert files(data) == [f"device-{A}"]
 
 
+@pytest.mark.parametrize("what", ["another run's", "gone"])
+def test_without_hard_links_what_is_there_at_the_end_counts(
+    data: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    replace = os.replace
+
+    def refuse(*_: Any) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    def replacing(source: str, target: str) -> None:
+        replace(source, target)
+        if what == "gone":
+            os.unlink(target)
+        else:
+            Path(target).write_text("f" * 32)
+
+    monkeypatch.setattr(os, "link", refuse)
+    monkeypatch.setattr(os, "replace", replacing)
+    made = device_id(str(data), machine=A)
+    assert HEX.fullmatch(made)
+    assert (made == "f" * 32) == (what != "gone")
+
+
 # -- where it cannot be kept --------------------------------------------------------------------------
 
 
