@@ -127,7 +127,7 @@ def select(
             for archive, patterns in here.values()
         ),
         elsewhere=tuple(archive for key, (archive, _) in chosen.items() if key not in here),
-        others=tuple(others.values()),
+        others=tuple(one for key, one in others.items() if key not in chosen),
     )
 
 
@@ -208,11 +208,9 @@ def _only(found: list[Archive], pattern: PathPattern, request: RestoreRequest) -
     """Where several sources have an item of the name, this device's own is meant, and that of the root at hand."""
     ours = [one for one in found if one.device == request.device and request.device]
     at_hand = [one for one in ours if one.root == request.root]
-    for candidates in (at_hand, ours, found):
-        if len(candidates) == 1:
-            return candidates[0]
-        if candidates:
-            break
+    candidates = at_hand or ours or found
+    if len(candidates) == 1:
+        return candidates[0]
     raise SeveralSources(
         f"{display(pattern.text)} was archived from {len(found)} places, listed above: choose one with --from-root, "
         "--host or --id",
@@ -221,15 +219,19 @@ def _only(found: list[Archive], pattern: PathPattern, request: RestoreRequest) -
 
 
 def _folders_of(archives: set[Archive]) -> dict[Source, str]:
-    """A folder for each source, where several sources are restored into one place; none where it is one."""
+    """A folder for each source, where several sources are restored into one place; none where it is one.
+
+    None is another's, and none is inside of another, where an item of that one could have its name.
+    """
     scopes: dict[Source, str] = {}
     for one in sorted(archives, key=lambda one: one.order):
         scopes[one.source] = one.scope
     if len(scopes) < 2:
         return {}
     names = list(scopes.values())
+    shared = {one for one in names if names.count(one) > 1 or any(name.startswith(f"{one}/") for name in names)}
     return {
-        source: scope if names.count(scope) == 1 else f"{scope}~{short_hash(repr(source).encode())[:8]}"
+        source: f"{scope}~{short_hash(repr(source).encode())[:8]}" if scope in shared else scope
         for source, scope in scopes.items()
     }
 

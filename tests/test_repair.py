@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import os
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from archive_tasks.errors import (
     CatalogueDamaged,
     IntegrityError,
     ManifestError,
+    ObjectExists,
     ObjectMissing,
     StoreBusy,
     StoreUnusable,
@@ -83,7 +85,8 @@ def test_it_is_read_back_whatever_the_targets_checksums_say(
 ) -> None:
     key, _ = yard.manifest(died)
     again(yard, died)
-    assert yard.calls("read", key) == [key, key], "is one there already, and is it as it was written"
+    calls = yard.store.calls
+    assert ("read", key) in calls[calls.index(("put", key)) :]
     read = yard.store.read
     monkeypatch.setattr(yard.store, "read", lambda one, **at: iter([b"other"]) if one == key else read(one, **at))
     with pytest.raises(IntegrityError, match=f"returns another manifest than was written as {key}"):
@@ -170,12 +173,7 @@ def test_a_target_that_is_busy_is_asked_again(yard: Yard, died: str, monkeypatch
     with yard.sending() as sending:
         pace = Pace(concurrency=2, memory=1 << 20)
         patient = Patience(pace=pace, seconds=60, sleep=lambda _seconds: None)
-        write_from_copy(
-            died,
-            type(sending)(
-                **{name: getattr(sending, name) for name in ("store", "pace", "workers", "trusted")}, patience=patient
-            ),
-        )
+        write_from_copy(died, dataclasses.replace(sending, patience=patient))
     assert yard.manifest(died)[0] in yard.store.objects
     assert next(tries) == 4
 
@@ -237,6 +235,37 @@ def test_a_large_manifest_that_fails_leaves_no_parts(yard: Yard, monkeypatch: py
     with yard.sending() as sending:
         assert write_manifest("manifests/x", iter([data[:9], data[9:]]), sending, sha256=digest(data)).size == 6 << 20
     assert yard.store.objects == {**yard.store.objects, "manifests/x": data}
+
+
+# -- what is there already ----------------------------------------------------------------------------
+
+
+def test_a_manifest_that_is_right_is_not_touched(yard: Yard, died: str) -> None:
+    key = yard.commit(died)
+    yard.store.calls.clear()
+    for sha256 in ("", digest(yard.store.objects[key])):
+        assert again(yard, died, sha256=sha256) == key
+    assert yard.calls("delete") == []
+
+
+def test_where_nobody_knows_which_of_the_two_is_right_neither_is_removed(yard: Yard, died: str) -> None:
+    key, data = yard.manifest(died, host="another")
+    yard.put(key, data)
+    refused(yard, died, ObjectExists, f"{key} is there, and is not as its copy")
+
+
+def test_one_that_cannot_be_read_makes_way_for_one_that_can(yard: Yard, died: str) -> None:
+    key, data = yard.manifest(died)
+    yard.put(key, data[:-9])
+    assert again(yard, died) == key
+    assert yard.store.objects[key] == data
+
+
+def test_nothing_makes_way_for_an_archive_that_is_not_whole(yard: Yard, died: str) -> None:
+    key, data = yard.manifest(died)
+    yard.put(key, data[:-9])
+    del yard.store.objects[f"{died}files/0"]
+    refused(yard, died, IntegrityError, "is not in the target", sha256=digest(data))
 
 
 # -- from the copy, else from the catalogue -----------------------------------------------------------
@@ -372,9 +401,7 @@ def test_an_archive_without_an_attempt_comes_from_the_catalogue_alone(shop: Shop
     with shop.catalogue() as catalogue:
         known = catalogue.known(key)
         assert known
-        archive = type(known.archive)(
-            **{name: getattr(known.archive, name) for name in known.archive.__slots__ if name != "data"}
-        )
+        archive = dataclasses.replace(known.archive, data="")
         catalogue.record(archive, run=known.run, seen=known.seen, receipt=known.receipt, now=NOW)
     shop.store.calls.clear()
     assert shop.repair([key], []) == Repaired(manifests=[key])
@@ -396,12 +423,26 @@ def test_what_this_device_has_no_receipt_for_is_not_promised_again(shop: Shop, k
     assert key not in shop.store.objects
 
 
-def test_a_manifest_that_is_another_by_now_is_written_again_as_the_receipt_says(shop: Shop) -> None:
-    key = shop.manifests[0]
-    written = shop.store.objects[key]
-    shop.store.objects[key] = b"another"
+@pytest.mark.parametrize("what", ["damaged", "another"])
+def test_what_is_not_as_the_receipt_says_makes_way_for_a_copy_that_is(shop: Shop, what: str) -> None:
+    key, other = shop.manifests
+    before = shop.store.objects[key]
+    shop.store.objects[key] = before[:-9] if what == "damaged" else shop.store.objects[other]
     assert shop.repair([key], []) == Repaired(manifests=[key])
-    assert shop.store.objects[key] == written
+    assert shop.store.objects[key] == before
+
+
+@pytest.mark.parametrize("copy", ["gone", "damaged", "another"])
+def test_it_does_not_make_way_for_one_that_is_not(shop: Shop, copy: str) -> None:
+    key, other = shop.manifests
+    place, others = layout.copy_key(shop.attempt(key)), shop.store.objects[layout.copy_key(shop.attempt(other))]
+    before = shop.store.objects.pop(place)
+    if copy != "gone":
+        shop.store.objects[place] = before[:-9] if copy == "damaged" else others
+    shop.store.objects[key] = b"another"
+    (failed,) = shop.repair([key], []).failed
+    assert (failed.item, "is there with other contents" in failed.reason) == (key, True)
+    assert shop.store.objects[key] == b"another"
 
 
 def test_a_target_that_cannot_be_used_ends_it(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
