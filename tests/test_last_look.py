@@ -46,7 +46,7 @@ def test_an_attempt_is_listed_once_more(yard: Yard) -> None:
     prefix = yard.attempt("thesis", 5, 6)
     yard.store.calls.clear()
     check(yard, prefix)
-    assert yard.store.calls == [("list", prefix)]
+    assert yard.store.calls == [("describe", layout.pruned_key(prefix)), ("list", prefix)]
 
 
 @pytest.mark.parametrize("how", ["gone", "cut", "grown"])
@@ -74,7 +74,7 @@ def test_what_a_listing_hides_is_asked_for_by_its_name(yard: Yard, monkeypatch: 
     listing = yard.store.list
     monkeypatch.setattr(yard.store, "list", lambda below: (one for one in listing(below) if one.key.endswith("/0")))
     check(yard, prefix)
-    assert yard.calls("describe", "data/") == [f"{prefix}files/1"]
+    assert yard.calls("describe", "data/") == [layout.pruned_key(prefix), f"{prefix}files/1"]
 
 
 def test_a_busy_target_ends_it_without_a_word_of_what_is_gone(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
