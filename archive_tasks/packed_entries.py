@@ -42,7 +42,7 @@ def _fetches(manifest: bytes) -> Iterator[Fetch]:
 
 
 def _of_span(data: bytes, span: Span) -> Iterator[tuple[WantedFile, str]]:
-    sane = [one for one in span.files if (one.within or 0) + one.size <= LARGEST_UNPACKED]
+    sane = [one for one in span.files if one.begin + one.size <= LARGEST_UNPACKED]
     yield from ((one, "its manifest gives an impossible position in the pack") for one in span.files if one not in sane)
     try:
         contents = contents_of(data, sane)
@@ -50,6 +50,5 @@ def _of_span(data: bytes, span: Span) -> Iterator[tuple[WantedFile, str]]:
         yield from ((one, f"its pack is damaged: {error}") for one in sane)
         return
     for one in sane:
-        begin = one.within or 0
-        digest = hashlib.sha256(memoryview(contents)[begin : begin + one.size]).hexdigest()
+        digest = hashlib.sha256(memoryview(contents)[one.begin : one.begin + one.size]).hexdigest()
         yield one, "" if digest == one.sha256 else "it holds other bytes than were written"

@@ -29,6 +29,11 @@ class WantedFile(NamedTuple):
     attributes: Attributes
     sparse: bool = False
 
+    @property
+    def begin(self) -> int:
+        """Where it begins in what holds it."""
+        return self.within or 0
+
 
 class Span(NamedTuple):
     """A frame of the data that was fetched, or a whole file, and the files that are wanted of it."""
@@ -87,7 +92,7 @@ def unpack(order: UnpackOrder) -> list[Result]:
 
 
 def _write_span(destination: Destination, data: bytes, span: Span) -> Iterator[Result]:
-    sane = [one for one in span.files if (one.within or 0) + one.size <= LARGEST_UNPACKED]
+    sane = [one for one in span.files if one.begin + one.size <= LARGEST_UNPACKED]
     yield from (
         Result(one.path, problem="its manifest gives an impossible position in the pack")
         for one in span.files
@@ -101,15 +106,14 @@ def _write_span(destination: Destination, data: bytes, span: Span) -> Iterator[R
         )
         return
     for one in sane:
-        begin = one.within or 0
-        yield _write(destination, one, contents[begin : begin + one.size])
+        yield _write(destination, one, contents[one.begin : one.begin + one.size])
 
 
 def contents_of(data: bytes, files: Sequence[WantedFile]) -> bytes:
     """What holds the files: a frame, unpacked as far as they need it, or the file itself. Raises ValueError."""
     if not files or files[0].within is None:
         return data
-    return unpack_frame(data, max((one.within or 0) + one.size for one in files))
+    return unpack_frame(data, max(one.begin + one.size for one in files))
 
 
 def _write(destination: Destination, one: WantedFile, data: bytes) -> Result:

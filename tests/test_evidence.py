@@ -20,6 +20,7 @@ from archive_tasks.fetch_plan import Fetch
 from archive_tasks.manifest import read_manifest
 from archive_tasks.model import Archive, Failure
 from archive_tasks.pace import Pace, Patience
+from archive_tasks.pack import unpack_frame
 from archive_tasks.packed_entries import packed_problems
 from archive_tasks.prove import Sending
 from archive_tasks.store import ObjectInfo
@@ -445,3 +446,17 @@ def test_a_line_that_makes_no_sense_is_damage(stand: Stand) -> None:
         problems(stand, lambda lines: entry(lines, "thesis/a").update(sha256="x"))
     with pytest.raises(ManifestError, match="impossible"):
         problems(stand, lambda lines: entry(lines, "thesis/a").update(within=-1))
+
+
+def test_a_line_that_is_no_entry_is_none(stand: Stand) -> None:
+    """Whatever else it says; a newer version may write lines of its own."""
+    assert problems(stand, lambda lines: lines.insert(2, {"within": 1, "note": "x"})) == []
+
+
+def test_a_file_may_begin_where_its_frame_does(stand: Stand) -> None:
+    """As another writer than ours may pack it."""
+    place = next(line for line in read_manifest(stand.manifest) if line.get("path") == "thesis/a")
+    pack = stand.store.objects[stand.object(PACK)]
+    frame = unpack_frame(pack[place["offset"] : place["offset"] + place["length"]], 1 << 20)
+    digest = hashlib.sha256(frame[: place["size"]]).hexdigest()
+    assert problems(stand, lambda lines: entry(lines, "thesis/a").update(within=0, sha256=digest)) == []

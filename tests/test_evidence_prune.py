@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import stat
@@ -255,6 +256,17 @@ def test_the_default_target_needs_no_word(make_host: MakeHost, root: Path) -> No
     assert (host.own_data / "vault" / "mine.txt").read_text() == "mine"
 
 
+@pytest.mark.parametrize("flags", [(), ("--create",)], ids=["plain", "create"])
+def test_a_vault_of_another_program_is_left_alone(
+    nas: FolderPlace, make_host: MakeHost, root: Path, flags: tuple[str, ...]
+) -> None:
+    nas.put("vault.json", b'{"keys": ["secret"]}')
+    host = make_host("laptop", nas)
+    ran = host.run_as("archive", "--root", str(fill(root)), "--yes", *flags)
+    assert ran.code in {1, 2}, ran.out + ran.err
+    assert nas.contents() == {"vault.json": b'{"keys": ["secret"]}'}
+
+
 def test_a_folder_of_the_users_is_not_swept(nas: FolderPlace, make_host: MakeHost, root: Path) -> None:
     host = make_host("laptop", nas)
     fill(root)
@@ -431,6 +443,27 @@ def test_an_upload_that_outlasts_the_grace_ends_with_a_whole_archive_or_none(
     assert pruner.ask("verify")["damaged"] == []
     assert restored(pruner, root)
     assert restored(uploader, root)
+
+
+@pytest.mark.parametrize("kind", ["rclone", "moto"])
+def test_an_upload_that_goes_on_while_it_is_pruned_ends_with_a_whole_archive_or_none(
+    make_place: Callable[[str], Place], make_host: MakeHost, root: Path, kind: str
+) -> None:
+    """The pruner has looked, and is about to remove the first object; only then the uploader wants to commit."""
+    place = make_place(kind)
+    fill(root)
+    uploader, pruner = make_host("laptop", place), make_host("desktop", place)
+    prune = ("prune", "--orphans", "--yes", *ANY_SHARE)
+    with contextlib.ExitStack() as pruning:
+        with uploader.waiting_at(NEARLY_COMMITS, "archive", "--root", str(root), "--yes", code=None):
+            place.age(20, "data/")
+            pruning.enter_context(pruner.waiting_at(r"DELETE \S*/data/", *prune))
+        before = place.manifests()
+    for host in (uploader, pruner):
+        assert host.ask("verify")["damaged"] == []
+    assert set(before) <= set(place.manifests())
+    uploader.archive(root)
+    assert restored(pruner, root)
 
 
 def test_an_upload_that_stood_still_for_a_week_is_not_committed(place: Place, make_host: MakeHost, root: Path) -> None:

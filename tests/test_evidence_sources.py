@@ -131,6 +131,25 @@ def test_after_a_loss_of_the_catalogue_the_numbers_go_on(nas: FolderPlace, make_
     assert restored_text(host) == "version 3"
 
 
+@pytest.mark.parametrize("catalogue", ["kept", "lost"])
+def test_a_version_that_is_not_listed_for_a_while_does_not_become_the_newest_again(
+    make_place: Callable[[str], Place], make_host: MakeHost, root: Path, catalogue: str
+) -> None:
+    place = make_place("moto")
+    host = make_host("laptop", place)
+    host.archive(thesis(root, "version 1"))
+    shutil.rmtree(root / "thesis")
+    if catalogue == "lost":
+        host.forget_catalogues()
+    with place.hiding("manifests/"):
+        host.archive(thesis(root, "version 2"))
+    for who in (host, make_host("new", place)):
+        assert restored_text(who) == "version 2"
+    host.clean(root)
+    restore(host, root)
+    assert text_of(root) == "version 2"
+
+
 # -- several devices that look alike ------------------------------------------------------------------
 
 
@@ -148,6 +167,21 @@ def test_two_devices_of_one_name_and_root_get_each_their_own(
         restore(host, root)
         assert text_of(root) == text
         shutil.rmtree(root / "thesis")
+
+
+def test_all_that_comes_home_is_of_this_device(place: Place, make_host: MakeHost, root: Path) -> None:
+    """Without `--to`, what another device archived from a root of the same path has no home here."""
+    one, other = make_host("raspberrypi", place), make_host("raspberrypi", place)
+    one.archive(thesis(root, "of one"))
+    one.clean(root)
+    make_tree(root, {"theirs": File("theirs", 400)})
+    other.archive(thesis(root, "of other"))
+    other.clean(root)
+    assert os.listdir(root) == []
+    for names_ in (("--all",), ("*",)):
+        document = one.ask("restore", *names_, code=None, ARCHIVE_TASKS_ROOT=str(root))
+        assert document.get("failed", []) == []
+        assert (text_of(root), os.listdir(root)) == ("of one", ["thesis"])
 
 
 def test_a_restore_mentions_what_others_archived_by_that_name(
@@ -363,6 +397,26 @@ def test_a_host_is_chosen_by_its_name(place: Place, make_host: MakeHost, root: P
     new.do("restore", "thesis", "--host", "nosuch", "--to", "out", code=2)
 
 
+ESCAPES = "a\x1b]0;evil\x07\nDAMAGED\u202e[b]"
+
+
+def test_names_of_hosts_and_roots_are_shown_harmlessly_and_chosen_exactly(
+    nas: FolderPlace, make_host: MakeHost, tmp_path: Path
+) -> None:
+    texts = {}
+    for name in (ESCAPES, "laptop"):
+        for last in (os.fsdecode(b"caf\xe9\n\x1b[31m"), "Documents"):
+            root = thesis(tmp_path / name.replace("/", "") / last, f"number {len(texts)}")
+            make_host(name, nas).archive(root)
+            texts[name, str(root)] = f"number {len(texts)}"
+    new = make_host("new", nas)
+    said = new.do("restore", "thesis", "--to", "out", code=2)
+    assert all(character.isprintable() or character == "\n" for character in said), ascii(said)
+    assert "\nDAMAGED" not in said
+    for (name, path), text in texts.items():
+        assert restored_text(new, "--host", name, "--from-root", path) == text
+
+
 def test_two_devices_of_one_name_are_told_apart_by_id(nas: FolderPlace, make_host: MakeHost, root: Path) -> None:
     found = {}
     for text in ("of one", "of other"):
@@ -486,10 +540,27 @@ def evil(place: Place, make_host: MakeHost, home: Path) -> Host:
     return host
 
 
-@pytest.mark.parametrize("names_", [("--all",), ("*",), (".ssh",), (".ssh/authorized_keys",), (".*",)])
+@pytest.mark.parametrize(
+    "names_",
+    [
+        ("--all",),
+        ("*",),
+        (".ssh",),
+        (".ssh/authorized_keys",),
+        (".*",),
+        (".ssh", "--host", "evil"),
+        "its root",
+        "its path",
+    ],
+    ids=str,
+)
 def test_nothing_is_written_to_where_somebody_elses_archive_says(
-    place: Place, make_host: MakeHost, evil: Host, home: Path, names_: tuple[str, ...]
+    place: Place, make_host: MakeHost, evil: Host, home: Path, names_: Any
 ) -> None:
+    """A name of whose archives it is, or from where, is no leave to write there."""
+    names_ = {"its root": ("--all", "--from-root", str(home)), "its path": (str(home / ".ssh"),)}.get(
+        str(names_), names_
+    )
     if place.kind != "folder" and names_ != ("--all",):
         pytest.skip("one way will do")
     victim = make_host("laptop", place)
