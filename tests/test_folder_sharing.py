@@ -208,7 +208,7 @@ def test_two_users_archive_to_one_folder_and_each_brings_back_checks_and_tidies_
     orphan = top / "data" / "left" / "2020-01-01" / f"x~{'0' * 32}" / f"{'1' * 12}" / "files" / "a"
     ANNA.do(lambda: put(store_at(top), str(orphan.relative_to(top)), b"x"))
     os.utime(orphan, (0, 0))
-    ran = BOB.run("prune", "--orphans", *at, "--yes", home=common / "bob")
+    ran = BOB.run("prune", "--orphans", *at, "--yes", "--all-devices", "--max-share", "100", home=common / "bob")
     assert ran.code == 0, ran.err
     assert not orphan.exists()
     assert read_tree(roots[ANNA]) == read_tree(common / "anna" / "root")
@@ -220,7 +220,7 @@ def everything(home: Path, at: tuple[str, str]) -> None:
         ("archive", "--root", str(home / "root"), *at, "--yes", "--json"),
         ("verify", "--read-data", *at),
         ("restore", "--all", "--to", str(home / "back"), *at, "--yes"),
-        ("prune", "--orphans", *at, "--yes"),
+        ("prune", "--orphans", *at, "--yes", "--all-devices", "--max-share", "100"),
     ):
         ran = command(*arguments, home=home)
         assert ran.code == 0, ran.err
