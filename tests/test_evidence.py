@@ -457,6 +457,6 @@ def test_a_file_may_begin_where_its_frame_does(stand: Stand) -> None:
     """As another writer than ours may pack it."""
     place = next(line for line in read_manifest(stand.manifest) if line.get("path") == "thesis/a")
     pack = stand.store.objects[stand.object(PACK)]
-    frame = unpack_frame(pack[place["offset"] : place["offset"] + place["length"]], 1 << 20)
-    digest = hashlib.sha256(frame[: place["size"]]).hexdigest()
+    frame = unpack_frame(pack[place["offset"] : place["offset"] + place["length"]], place["size"])
+    digest = hashlib.sha256(frame).hexdigest()
     assert problems(stand, lambda lines: entry(lines, "thesis/a").update(within=0, sha256=digest)) == []

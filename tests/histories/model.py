@@ -320,7 +320,8 @@ class Model:
         ]
         if ours:
             raise Broken("overwrote", f"{ours[0]}: {_who(step)}")
-        gone = [key for key in self.store.removed if key.startswith("manifests/")]
+        manifests = [key for key in self.store.removed if key.startswith("manifests/")]
+        gone = [key for key in manifests if key not in self.store.lost]  # a damaged one makes way for its copy
         if gone:
             raise Broken("removed a manifest", f"{gone[0]}: {_who(step)}")
         self.met[situations.SAME_LISTING] += situations.same_listing(archives.values())

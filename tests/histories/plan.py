@@ -297,8 +297,24 @@ def _hidden(make: _Maker) -> None:
     do = make.chance.choice(("prune", "prune", "prune", "archive", "verify", "restore", "clean"))
     step = make.step(make.act(do, other), days=make.chance.choice((0, 15, 15)))
     step["faults"] = [make.fault("hide") for _ in range(make.chance.choice((1, 1, 2)))]
+    if do == "prune" and make.chance.random() < 0.5:  # much of every listing
+        step["faults"] = [{**make.fault("hide"), "call": number, "what": ""} for number in range(1, 8)]
     make.noise(0.4)
     make.step(make.act("restore", device, to=True))
+
+
+def _copies_lost(make: _Maker) -> None:
+    """The copies of the manifests are lost, and then the manifests are not listed for a while."""
+    place = make.place(0)
+    device = make.device(0, place)
+    make.step(make.act("archive", device))
+    make.step(make.act("clean", device, mode="delete"))
+    losses = [{"what": "copies", "pick": make.chance.randrange(100), "rot": False} for _ in range(2)]
+    step = make.step(make.act("prune", device), days=15, losses=losses)
+    step["faults"] = [
+        {"kind": "hide", "call": number, "what": "manifests/", "share": 1.0, "pick": 1} for number in range(1, 8)
+    ]
+    make.step(make.act("verify", device))
 
 
 def _losses(make: _Maker) -> None:
@@ -507,4 +523,5 @@ THEMES: tuple[Callable[[_Maker], None], ...] = (
     _strangers,
     _prune_and_archive,
     _cut_off_at_commit,
+    _copies_lost,
 )

@@ -273,9 +273,7 @@ class _Player:
                     return  # there was another target before this one could be made
                 if ran.code != 0:
                     raise Broken("does not heal", ran.text())
-                is_changed = (
-                    self.store.lost.keys() & before
-                )  # what is changed, and not in size, is found when it is read
+                is_changed = self.store.lost.keys() & before  # which shows only when it is read
                 if round_ and set(self.store.objects) != before and not is_changed:
                     new = sorted(set(self.store.objects) - before)
                     raise Broken("does not converge", f"{ran.text()}: wrote {new[:2]} again")

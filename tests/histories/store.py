@@ -13,7 +13,7 @@ from archive_tasks.checksums import whole_checksum
 from archive_tasks.errors import IntegrityError, ObjectExists, StoreBusy
 from archive_tasks.store import Answer, ObjectInfo, Probe
 from archive_tasks.store_testing import MemoryStore
-from tests.histories.stranger import is_manifest, with_places_exchanged
+from tests.histories.stranger import is_copy, is_manifest, with_places_exchanged
 from tests.histories.turns import Actor, current_actor, current_turns
 
 T = TypeVar("T")
@@ -97,7 +97,8 @@ class SimStore(MemoryStore):
 
     def lose(self, pick: int, what: str, *, rot: bool = False) -> str | None:
         """Lose one of our objects below `what`, or a bit of it. Returns its key."""
-        ours = sorted(key for key in self.objects if key.startswith(what) and key not in self.foreign)
+        is_meant = is_copy if what == "copies" else lambda key: key.startswith(what)
+        ours = sorted(key for key in self.objects if is_meant(key) and key not in self.foreign)
         if not ours:
             return None
         key = ours[pick % len(ours)]

@@ -92,6 +92,11 @@ def is_manifest(key: str) -> bool:
     return key.startswith("manifests/") and key.endswith(".jsonl.zst")
 
 
+def is_copy(key: str) -> bool:
+    """Of a manifest, beside its data."""
+    return key.startswith("data/") and key.endswith("/manifest.jsonl.zst")
+
+
 def with_places_exchanged(manifest: bytes) -> bytes | None:
     """The manifest, with the places of two files of one frame exchanged; None where there are no two."""
     try:
