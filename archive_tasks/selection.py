@@ -72,7 +72,8 @@ class Selected:
 
     Attributes:
         selections: what is restored.
-        elsewhere: archives whose root is not this device's, and that need to be told where to.
+        elsewhere: archives whose root is not this device's, or that are another device's and whose item is here
+            already: they need to be told where to.
         others: archives of the same names from other sources, which were not chosen.
     """
 
@@ -118,7 +119,7 @@ def select(
         if pattern.names_many:
             mixed |= {one.manifest for one in wanted if _is_anothers(one, request, archives)}
     here = {
-        key: one for key, one in chosen.items() if request.to or (one[0].root in request.roots and key not in mixed)
+        key: one for key, one in chosen.items() if request.to or (key not in mixed and _may_go_back(one[0], request))
     }
     folders = _folders_of({archive for archive, _ in here.values()}) if request.to else {}
     return Selected(
@@ -187,6 +188,12 @@ def _is_anothers(archive: Archive, request: RestoreRequest, archives: Sequence[A
     return archive.device != request.device and any(
         one.device == request.device and one.root == archive.root for one in archives
     )
+
+
+def _may_go_back(archive: Archive, request: RestoreRequest) -> bool:
+    """Into a root of this device, and never into an item that is there and was another device's."""
+    is_own = request.device in {"", archive.device}
+    return archive.root in request.roots and (is_own or not os.path.lexists(os.path.join(archive.root, archive.item)))
 
 
 def _filters(request: RestoreRequest) -> bool:

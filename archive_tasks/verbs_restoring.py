@@ -78,7 +78,7 @@ def restore_named(session: Session, wanted: RestoreOptions, console: Console) ->
     if console.is_for_json:
         console.document(document)
     run.end(document)
-    if synced.unreadable:
+    if synced.unreadable and any(set(text) & set("*?[") for text in wanted.patterns):
         number = count_text(len(synced.unreadable), "manifest", "manifests")
         raise PartlyFailed(
             f"{number} could not be read, see above, so something may be missing: "

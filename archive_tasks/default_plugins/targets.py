@@ -7,17 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from archive_tasks import hookimpl, layout
+from archive_tasks import hookimpl
 from archive_tasks.model import Guard, Listing
 from archive_tasks.names import display
 from archive_tasks.settings import Settings
 
-_MANIFESTS = layout.MANIFESTS.rstrip("/")
+_VAULT = "vault.json"
+_MANIFESTS = "manifests"
 
 
 def is_target(listing: Listing) -> bool:
     """Does the folder look like a target?"""
-    return layout.VAULT_KEY in listing.inodes and _MANIFESTS in listing.folders
+    return _VAULT in listing.inodes and _MANIFESTS in listing.folders
 
 
 @hookimpl
