@@ -112,12 +112,12 @@ def select(
         pattern = _pattern(named.patterns[0], archives)
         found = _archives_of(pattern, named, archives)
         wanted = found if pattern.names_many else [_only(found, pattern, named)]
-        others |= {one.manifest: one for one in found if one not in wanted}
+        others |= {one.manifest: one for one in found}
         for archive in wanted:
             exact = PathPattern(pattern.text, literal=True) if holds(archive, pattern.path) else pattern
             chosen.setdefault(archive.manifest, (archive, []))[1].append(exact)
         if pattern.names_many:
-            mixed |= {one.manifest for one in wanted if _is_anothers(one, request, archives)}
+            mixed |= _mixed(wanted, request, archives)
     here = {
         key: one for key, one in chosen.items() if request.to or (key not in mixed and _may_go_back(one[0], request))
     }
@@ -183,11 +183,17 @@ def _archives_of(pattern: PathPattern, request: RestoreRequest, archives: Sequen
     return list(newest.values())
 
 
-def _is_anothers(archive: Archive, request: RestoreRequest, archives: Sequence[Archive]) -> bool:
-    """Is it another device's, from a root that bears the path of one of this device's? Their items must not mix."""
-    return archive.device != request.device and any(
-        one.device == request.device and one.root == archive.root for one in archives
-    )
+def _mixed(wanted: Sequence[Archive], request: RestoreRequest, archives: Sequence[Archive]) -> set[str]:
+    """Manifests of other devices' archives from a root whose path another source has too: their items must not mix."""
+    own = {one.root for one in archives if one.device == request.device}
+    sources: dict[str, set[Source]] = {}
+    for one in wanted:
+        sources.setdefault(one.root, set()).add(one.source)
+    return {
+        one.manifest
+        for one in wanted
+        if one.device != request.device and (one.root in own or len(sources[one.root]) > 1)
+    }
 
 
 def _may_go_back(archive: Archive, request: RestoreRequest) -> bool:

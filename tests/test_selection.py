@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -319,6 +320,45 @@ def test_without_a_place_only_this_devices_roots_are_written_into(shelf: Shelf) 
     assert (found.selections, found.elsewhere) == ((), (foreign,))
     found = shelf.select("*", roots={mine.root}, to="/x")
     assert ({one.archive for one in found.selections}, found.elsewhere) == ({mine, foreign}, ())
+
+
+def test_of_many_another_devices_are_not_mixed_into_this_ones_root(shelf: Shelf) -> None:
+    """Both roots bear one path; whether an item of this device's is asked for or not."""
+    mine, foreign = shelf.put(), shelf.put("film", device=OTHER)
+    found = shelf.select("*")
+    assert ([one.archive for one in found.selections], found.elsewhere) == ([mine], (foreign,))
+    found = shelf.select("f*")
+    assert (found.selections, found.elsewhere) == ((), (foreign,))
+    assert set(shelf.chosen("*", to="/x")) == {mine, foreign}
+    assert shelf.chosen("film") == [foreign], "one that is named is meant"
+
+
+def test_of_many_those_of_several_others_are_not_mixed_either(shelf: Shelf) -> None:
+    """As on a device that lost its data folder, beside one of its name."""
+    one, other, alone = shelf.put(device=OTHER), shelf.put("film", device="3" * 32), shelf.put(device=OTHER, user="bob")
+    found = shelf.select("*")
+    assert ([one.archive for one in found.selections], set(found.elsewhere)) == ([alone], {one, other})
+    assert set(shelf.chosen("*", archive_id=one.id)) == {one}, "of one that was chosen, nothing is mixed"
+    assert len(shelf.chosen("*", to="/x")) == 3
+
+
+def test_another_devices_item_is_not_written_into_one_that_is_here(shelf: Shelf) -> None:
+    foreign = shelf.put(device=OTHER)
+    os.symlink("nowhere", f"{foreign.root}/thesis")
+    found = shelf.select()
+    assert (found.selections, found.elsewhere) == ((), (foreign,))
+    assert shelf.chosen(to="/x") == [foreign]
+    assert shelf.chosen(device=OTHER) == [foreign], "its own is"
+    assert shelf.chosen(device="") == [foreign], "where nobody knows which device this is, nothing is another's"
+
+
+def test_many_items_take_no_longer_than_they_must(shelf: Shelf) -> None:
+    """Twice as many take twice as long, and not four times."""
+    for number in range(4000):
+        shelf.put(f"item{number}", commit=f"{number:012x}", device=OTHER if number % 2 else ME)
+    began = time.process_time()
+    assert len(shelf.chosen("*", to="/x")) == 4000
+    assert time.process_time() - began < 2
 
 
 def test_a_root_that_is_not_here_needs_a_place(shelf: Shelf) -> None:
