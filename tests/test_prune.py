@@ -842,3 +842,63 @@ def test_a_mark_is_there_before_the_copy_is_asked_for_and_a_commit_that_sees_it_
     put(yard.store, layout.pruned_key(other), b"x")
     with pytest.raises(IntegrityError, match="prune removes what its interrupted run had left"):
         check_attempt(other, {}, yard.store, yard.patience)
+
+
+def test_the_mark_goes_last_and_one_that_a_dead_run_left_will_do(yard: Yard) -> None:
+    """While anything of an attempt is there that may be incomplete, whoever resumes or commits it sees the mark."""
+    prefix = yard.attempt("thesis", 1, 2)
+    mark = yard.put(layout.pruned_key(prefix), b"of a run that died", days=20)
+    of = pruner(yard)
+    found = of.look().orphans
+    yard.store.calls.clear()
+    remove(of, found)
+    assert yard.calls("put") == []
+    assert yard.calls("delete") == [f"{prefix}files/0", f"{prefix}files/1", mark]
+
+
+@pytest.mark.parametrize("at", ["list", "delete"])
+def test_a_run_that_fails_leaves_its_mark_and_the_next_one_ends_it(
+    yard: Yard, monkeypatch: pytest.MonkeyPatch, at: str
+) -> None:
+    """Nobody commits what may be half gone."""
+    prefix = yard.attempt("thesis", 1, 2)
+    of = pruner(yard)
+    found = of.look().orphans
+
+    def failing(_key: str) -> Iterator[ObjectInfo]:
+        raise StoreUnusable("403")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(yard.store, at, failing)
+        with pytest.raises(StoreUnusable):
+            remove(of, found)
+    mark = layout.pruned_key(prefix)
+    assert data_of(yard) == {f"{prefix}files/0", f"{prefix}files/1", mark}
+    with pytest.raises(IntegrityError, match="prune removes what its interrupted run had left"):
+        check_attempt(prefix, {}, yard.store, yard.patience)
+    yard.now += GRACE
+    again = pruner(yard)
+    (one,) = again.look().orphans
+    assert one.is_old(now=yard.now, grace=GRACE)
+    remove(again, [one])
+    assert data_of(yard) == set()
+
+
+def test_the_time_is_asked_for_before_anything_is_listed(yard: Yard) -> None:
+    """What is written meanwhile is younger, and not older, than what is called now."""
+    yard.store.calls.clear()
+    pruner(yard).look()
+    calls = yard.store.calls
+    (asked,) = [number for number, (method, key) in enumerate(calls) if method == "put" and key.startswith("prune/")]
+    assert asked < min(number for number, (method, _) in enumerate(calls) if method == "list")
+
+
+def test_what_others_began_is_said_apart_from_what_is_young(desk: Desk) -> None:
+    document = desk.prune(Person(True), all_devices=False, yes=False)
+    assert (sizes(document["of_other_devices"]), sizes(document["young"])) == ([(2, 11)], [(1, 7)])
+    assert desk.person.said == [
+        "0 attempts that nothing refers to; 1 attempt younger than 14 days stay",
+        "2 objects (11 B) of 1 attempt that this device did not begin: prune on the device that did, or add --all-devices",
+    ]
+    assert desk.person.asked == []
+    assert not verbs_prune.PruneOptions().all_devices
