@@ -45,6 +45,7 @@ _MARK_MET = (
     "if patience.ask(lambda: store.describe(layout.pruned_key(prefix))) is not None:",
     "if False:",
 )
+_GAP = ("last_look", "if any(later - earlier >= LONGEST_GAP for earlier, later in pairwise(known)):", "if False:")
 _KNOWN = ("prune", "if one.manifest not in manifests and one.manifest not in replaced:", "if False:")
 _COPY = ("prune", "if attempt not in referred_to and not _has_copy(objects)", "if attempt not in referred_to")
 _AGAIN = ("prune", "if orphan.attempt in self._referred_to(manifests):", "if False:")
@@ -66,14 +67,10 @@ RULES = (
         ("verbs_prune", "GRACE_DAYS = 14", "GRACE_DAYS = 3"),
         ("prune", "LEAST_GRACE = timedelta(days=8)", "LEAST_GRACE = timedelta(days=1)"),
     ),
-    _rule("A a commit asks for the mark of prune", _MARK_MET),
+    _rule("A a mark and a gap keep a commit from what prune takes", _MARK_MET, _GAP),
     _rule(
         "A every object is listed once more before the commit",
         ("item_archive", "check_attempt(prefix, keeper.objects, self._work.store, self._patience)", "pass"),
-    ),
-    _rule(
-        "A a gap of seven days refuses the commit",
-        ("last_look", "if any(later - earlier >= LONGEST_GAP for earlier, later in pairwise(known)):", "if False:"),
     ),
     _rule(
         "A another target inside ends prune",
@@ -194,11 +191,11 @@ RULES = (
     ),
     _rule(
         "C without --to, only roots of this device",
-        ("selection", "(one[0].root in request.roots and key not in mixed)", "True"),
+        ("selection", "(key not in mixed and _may_go_back(one[0], request))", "True"),
     ),
     _rule(
         "C restore --all mixes no two devices",
-        ("selection", "(one[0].root in request.roots and key not in mixed)", "(one[0].root in request.roots)"),
+        ("selection", "(key not in mixed and _may_go_back(one[0], request))", "(one[0].root in request.roots)"),
     ),
     _rule(
         "C restore --all --to keeps sources apart",
