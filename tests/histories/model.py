@@ -7,6 +7,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 
 from tests.histories import situations, verbs
@@ -152,7 +153,8 @@ class Model:
                     self._claim(ran, item, Claim(step.number, known, manifest, sure=False))
                 continue
             self._check_claim(ran, item, manifest, how, tree)
-            self._claim(ran, item, Claim(step.number, tree, manifest))
+            same = [one for one in step.ran("archive", place=ran.place) if one.device.key == ran.device.key]
+            self._claim(ran, item, Claim(step.number, tree, manifest, sure=len(same) == 1))
 
     def _claim(self, ran: Ran, item: str, claim: Claim) -> None:
         assert ran.place is not None
@@ -187,6 +189,7 @@ class Model:
         self._find_what_is_away(step)
         self._check_target(step)
         self._check_foreign(step)
+        self._check_age(step)
 
     def _settle_home(self, place: Place, step: Step) -> None:
         actual = read_items(self.world.on_disk(place))
@@ -340,6 +343,12 @@ class Model:
                     self._untold.add(prefix)
         return tuple(self._untold)
 
+    def _check_age(self, step: Step) -> None:
+        """Nothing goes that was not two weeks old, by the store's dates."""
+        newest = self.store.newest_removed
+        if newest is not None and self.world.now - newest < timedelta(days=14):
+            raise Broken("removed what is young", f"of {newest:%Y-%m-%d}, on {self.world.now:%Y-%m-%d}: {_who(step)}")
+
     def _check_foreign(self, step: Step) -> None:
         for key, data in self.store.foreign.items():
             if self.store.objects.get(key) != data:
@@ -391,6 +400,15 @@ class Model:
             return
         if got and not any(_is_part(got, tree) for tree in allowed):
             raise Broken("restored other", f"{ran.text()}: a part of {item} is {_names(got)}")
+
+    def check_all_restored(self, ran: Ran, to: Path) -> None:
+        """Everything was restored to elsewhere: each item is as it was in one place, however many had it."""
+        for (_, item), _ in list(self.versions.items()):
+            known = [tree for _, trees in self._versions_of(item) for tree in trees]
+            for path in sorted(to.rglob(item)):
+                got = read_item(path)
+                if got not in known and (ran.code == 0 or not any(_is_part(got, tree) for tree in known)):
+                    raise Broken("restored other", f"{ran.text()}: {path.relative_to(to)} is {_names(got)}")
 
     def is_whole_for(self, device: Device, place: Place, item: str) -> bool:
         """Is everything that this device said of the item in the target still whole?"""

@@ -78,7 +78,7 @@ class _Maker:
         self.places.append({"machine": machine, "path": path})
         return len(self.places) - 1
 
-    def device(self, machine: int, *places: int, host: str = "pi", data: str = "") -> int:
+    def device(self, machine: int, *places: int, host: str = "pi", data: str = "", pin: str = "") -> int:
         number = len(self.devices)
         self.devices.append(
             {
@@ -87,6 +87,7 @@ class _Maker:
                 "data": data or f"d{number}",
                 "places": list(places),
                 "pack": self.chance.random() < 0.5,
+                "pin": pin,
             }
         )
         return number
@@ -153,6 +154,8 @@ class _Maker:
             actor.setdefault("to", self.chance.random() < 0.6)
             actor.setdefault("pick", self.chance.randrange(100))
             actor.setdefault("all", self.chance.random() < 0.15)
+        if do == "prune":
+            actor.setdefault("all_devices", self.chance.random() < 0.8)
         if do == "verify":
             actor.setdefault("read_data", self.chance.random() < 0.3)
         return actor
@@ -278,6 +281,11 @@ def _prune_and_archive(make: _Maker) -> None:
     step = make.step(make.act("archive", other, dies=0.1), pruning, days=days)
     step["schedule"] = make.pause(make.chance.choice((0, 0, 1)))
     if make.chance.random() < 0.5:
+        pruning["all_devices"] = True
+        first = [0, "store", make.chance.randint(5, 16), make.chance.choice((0, 0, 8, 15, 16))]
+        second = [1, "store", make.chance.randint(6, 18), make.chance.choice((0, 0, 0, 8, 15))]
+        step["schedule"] = {"kind": "relay", "stops": [first, second]}
+    elif make.chance.random() < 0.5:
         step["faults"] = [
             {"kind": "jump", "call": make.chance.randint(3, 16), "days": make.chance.choice((5, 8, 15, 16))}
         ]
@@ -338,9 +346,10 @@ def _losses(make: _Maker) -> None:
 def _versions(make: _Maker) -> None:
     """v1, v2, and v1 again with its old times."""
     place = make.place(0)
-    device = make.device(0, place)
-    if make.chance.random() < 0.4:
-        make.device(0, place, host=make.chance.choice(("pi", "laptop")))
+    pin = "lab" if make.chance.random() < 0.3 else ""
+    device = make.device(0, place, pin=pin)
+    if pin or make.chance.random() < 0.4:
+        make.device(0, place, host=make.chance.choice(("pi", "laptop")), pin=pin)
     for kinds in (("write", "sneak"), ("write", "sneak", "revert"), ("revert",)):
         make.step(make.act("archive", make.some_device(), dies=0.1), days=make.chance.choice((0, 1)))
         ops = [make.op(make.chance.choice(kinds)) for _ in range(make.chance.choice((1, 2, 4)))]

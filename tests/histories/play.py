@@ -87,6 +87,7 @@ class _Player:
             places=[self.places[at] for at in one["places"]],
             pack_below="1M" if one["pack"] else "0",
             world=self.world,
+            pin=one.get("pin", ""),
         )
 
     def _furnish(self, place: Place) -> None:
@@ -134,6 +135,7 @@ class _Player:
                 base=str(self.world.base),
                 mount=self.world.mount,
                 trace=self.trace,
+                on_days=lambda days: self.world.pass_time(days=days),
             ).run()
         self.met.update(situations.of_step(step, self.model))
         self.model.settle(step)
@@ -176,6 +178,8 @@ class _Player:
             self.model.returned(ran, step)
             if ran.verb == "restore" and to and not ran.bug and item != verbs.EVERYTHING:
                 self.model.check_restored(ran, item, Path(to), step)
+            elif ran.verb == "restore" and to and not ran.bug:
+                self.model.check_all_restored(ran, Path(to))
             if (
                 ran.verb == "verify"
                 and alone
@@ -200,6 +204,8 @@ class _Player:
             return ran
         if do == "moved":
             return verbs.moved(device, place, place.was or self.world.seen(place))
+        if do == "prune":
+            return verbs.prune(device, place, all_devices=planned.get("all_devices", True))
         if do == "undo":
             return verbs.undo(device, place, planned.get("item"))
         verb: Callable[[Device, Place], Ran] = getattr(verbs, do)

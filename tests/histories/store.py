@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
+from archive_tasks import layout
 from archive_tasks.checksums import whole_checksum
 from archive_tasks.errors import IntegrityError, ObjectExists, StoreBusy
 from archive_tasks.store import Answer, ObjectInfo, Probe
@@ -28,6 +29,7 @@ class SimStore(MemoryStore):
     Attributes:
         lost: what the store lost by itself: (contents, step), by key.
         removed: what was removed by a device: (contents, step, who), by key.
+        newest_removed: date of the newest object of what was removed in this step, attempt by attempt.
         foreign: what is not of archive_tasks: nobody may touch it.
         faults: of this step, as the plan has them; `met` are those that came to pass.
         on_jump: lets days pass.
@@ -55,6 +57,7 @@ class SimStore(MemoryStore):
         self.faults: list[dict[str, Any]] = []
         self.met: list[dict[str, Any]] = []
         self.happened: Counter[str] = Counter()
+        self.newest_removed: datetime | None = None
         self.on_jump: Callable[[float], None] = lambda _days: None
         self._called: Counter[str] = Counter()
         for key, data in foreign.items():
@@ -62,6 +65,7 @@ class SimStore(MemoryStore):
 
     def begin_step(self, step: int, faults: Sequence[dict[str, Any]]) -> None:
         self.step, self.faults, self.met = step, list(faults), []
+        self.newest_removed = None
         self._called.clear()
         self.calls.clear()
 
@@ -84,8 +88,20 @@ class SimStore(MemoryStore):
     def delete(self, key: str) -> None:
         if key in self.objects and not key.startswith("doctor/"):
             actor = current_actor()
+            self._note_age(key)
             self.removed[key] = (self.objects[key], self.step, actor.name if actor else "")
         super().delete(key)
+
+    def _note_age(self, key: str) -> None:
+        """How old is what goes, by the newest object of its attempt that is not prune's own?"""
+        attempt = layout.attempt_of_ours(key)
+        if attempt is None or key == layout.pruned_key(attempt):
+            return
+        mark = layout.pruned_key(attempt)
+        dates = [info.modified for name, info in self._facts.items() if name.startswith(attempt) and name != mark]
+        newest = max(date for date in dates if date)
+        if self.newest_removed is None or newest > self.newest_removed:
+            self.newest_removed = newest
 
     def probes(self) -> Sequence[Probe]:
         def ask(prefix: str) -> Answer:

@@ -101,7 +101,9 @@ class Turns:
     Args:
         schedule: `{"kind": "serial"}`, one after the other;
             `{"kind": "random", "share": 0.3}`, of all points, that many hand over;
-            `{"kind": "pause", "actor": 0, "of": "store", "at": 7}`, one stops there until all others have ended.
+            `{"kind": "pause", "actor": 0, "of": "store", "at": 7}`, one stops there until all others have ended;
+            `{"kind": "relay", "stops": [[0, "store", 7, 15], [1, "store", 9, 0]]}`, each in turn goes on until there, then
+            the first again; so many days pass at each stop.
         mount: shows the disks of a machine.
         trace: is told of every point.
     """
@@ -115,8 +117,11 @@ class Turns:
         base: str,
         mount: Callable[[int], None],
         trace: Trace,
+        on_days: Callable[[float], None] = lambda _days: None,
     ) -> None:
         self.actors = actors
+        self._on_days = on_days
+        self._stops = [list(one) for one in schedule.get("stops", ())]
         self.current: Actor | None = None
         self.by_thread: dict[int, Actor] = {}
         self.errors: list[BaseException] = []
@@ -127,6 +132,8 @@ class Turns:
         self._trace = trace
         self._end = threading.Semaphore(0)
         self._first = schedule.get("actor", 0) % len(actors) if schedule["kind"] == "pause" else 0
+        if self._stops:
+            self._first = self._stops[0][0] % len(actors)
         self._paused = False
 
     def run(self) -> None:
@@ -195,12 +202,24 @@ class Turns:
         kind = self._schedule["kind"]
         if kind == "random" and self._chance.random() < self._schedule["share"]:
             return self._chance.choice(waiting)
+        if kind == "relay" and self._stops and actor is self.actors[self._stops[0][0] % len(self.actors)]:
+            return self._relayed(actor, waiting)
         if kind == "pause" and actor is self.actors[self._first] and not self._paused:
             of = self._schedule["of"]
             if actor.met[of] + 1 >= self._schedule["at"]:
                 self._paused = True
                 return waiting[0]
         return None
+
+    def _relayed(self, actor: Actor, waiting: list[Actor]) -> Actor | None:
+        """At its stop, it hands over to whose stop is next, or to the first that waits."""
+        _, of, at, days = self._stops[0]
+        if actor.met[of] + 1 < at:
+            return None
+        self._stops.pop(0)
+        self._on_days(days)
+        following = self.actors[self._stops[0][0] % len(self.actors)] if self._stops else waiting[0]
+        return following if following in waiting else waiting[0]
 
     def _pass_on(self, actor: Actor) -> None:
         """The actor has ended: whose turn is it?"""

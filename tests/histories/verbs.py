@@ -141,9 +141,9 @@ def undo(device: Device, place: Place, item: str | None = None) -> Ran:
     return _run("undo", device, place, do)
 
 
-def prune(device: Device, place: Place) -> Ran:
+def prune(device: Device, place: Place, *, all_devices: bool = True) -> Ran:
     def do(session: Session, console: Console, _ran: Ran) -> None:
-        prune_target(session, PruneOptions(yes=True, max_share=100, all_devices=True), console)
+        prune_target(session, PruneOptions(yes=True, max_share=100, all_devices=all_devices), console)
 
     return _run("prune", device, place, do)
 
@@ -254,6 +254,7 @@ def _session(device: Device, place: Place, **settings: Any) -> Session:
             "concurrency": 1,
             "retry_minutes": 0,
             "pack_below": device.pack_below,
+            "device": device.pin,
             **settings,
         },
         {},

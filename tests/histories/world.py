@@ -10,10 +10,9 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 from tests.histories.turns import quietly
 from tests.moment import NOW
@@ -45,6 +44,7 @@ class Device:
         data: its folder of catalogues: on its machine, or one that several machines share.
         identity: goes up when all that tells who it is was lost.
         skew: how wrong its clock is.
+        pin: what its settings say that it is; then it is that, whatever it loses.
     """
 
     name: str
@@ -56,12 +56,12 @@ class Device:
     world: World
     identity: int = 0
     skew: timedelta = timedelta(0)
-    options: dict[str, Any] = field(default_factory=dict)
+    pin: str = ""
 
     @property
     def key(self) -> str:
         """Who it is, for the model."""
-        return f"{self.name}.{self.identity}"
+        return self.pin or f"{self.name}.{self.identity}"
 
     def now(self) -> datetime:
         return self.world.now + self.skew
