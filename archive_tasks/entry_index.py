@@ -88,12 +88,12 @@ def kept_records(catalogue: Catalogue, manifest: str) -> Iterator[Record]:
         ManifestError: they are not here.
         CatalogueDamaged: some of them are not, or are not as they were written.
     """
-    known = catalogue.rows("select blocks from indexed where manifest = ?", manifest)
-    if not known:
+    blocks = _number_of_blocks(catalogue, manifest)
+    if blocks is None:
         raise ManifestError(
             "what is in it is not known here: run catalogue --rebuild, and verify where its manifest cannot be read"
         )
-    for number in range(known[0][0]):
+    for number in range(blocks):
         for line in _kept_lines(catalogue, manifest, number):
             record = parse_line(line)
             if "end" not in record:
@@ -107,11 +107,22 @@ def kept_frames(catalogue: Catalogue, manifest: str) -> Iterator[bytes]:
         ManifestError: it is not here.
         CatalogueDamaged: some of it is not, or is not as it was written.
     """
-    known = catalogue.rows("select blocks from indexed where manifest = ?", manifest)
-    if not known:
+    blocks = _number_of_blocks(catalogue, manifest)
+    if blocks is None:
         raise ManifestError("it is not kept in the catalogue of this device")
-    for number in range(known[0][0]):
+    for number in range(blocks):
         yield _kept_frame(catalogue, manifest, number)
+
+
+def _number_of_blocks(catalogue: Catalogue, manifest: str) -> int | None:
+    """None where they are not here. Raises CatalogueDamaged where they are fewer, or more, than were written."""
+    written = catalogue.rows("select blocks from indexed where manifest = ?", manifest)
+    if not written:
+        return None
+    kept = catalogue.rows("select count(*) from blocks where manifest = ?", manifest)
+    if not written[0][0] or written != kept:
+        raise catalogue.damaged("what it keeps of an archive's entries is not all of them")
+    return int(written[0][0])
 
 
 def _kept_lines(catalogue: Catalogue, manifest: str, number: int) -> list[bytes]:
