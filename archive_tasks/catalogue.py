@@ -11,10 +11,9 @@ import dataclasses
 import json
 import os
 import re
-import shlex
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import Any, TypeVar
@@ -34,7 +33,7 @@ from archive_tasks.catalogue_schema import SCHEMA_VERSION
 from archive_tasks.catalogue_upgrade import upgrade
 from archive_tasks.errors import CatalogueDamaged, CatalogueError
 from archive_tasks.model import Archive, Receipt, Source
-from archive_tasks.names import display, short_hash
+from archive_tasks.names import display, short_hash, typed
 
 _BUSY_SECONDS = 30
 
@@ -169,6 +168,12 @@ class Catalogue:
         """Remember that archives were seen to be damaged, so that their items are sent again."""
         for manifest in manifests:
             self.set_fact(f"{_DAMAGED}{manifest}", now.isoformat())
+
+    def note_mended(self, manifests: Iterable[str]) -> None:
+        """Archives were seen to be whole, every byte of them, or were made so."""
+        with self.writing() as write:
+            for manifest in manifests:
+                write("delete from facts where name = ?", (f"{_DAMAGED}{manifest}",))
 
     def is_damaged(self, manifest: str) -> bool:
         """Was this archive seen to be damaged?"""
@@ -312,7 +317,9 @@ class Catalogue:
 
     def archives(self) -> list[Known]:
         """All archives, oldest first."""
-        return self._known("order by a.created, a.item, a.manifest")
+        # In the order of the table itself: an index in which a bit flipped leaves archives out without a word.
+        found = self._known("order by a.manifest")
+        return sorted(found, key=lambda known: (known.archive.created, os.fsencode(known.archive.item)))
 
     def archives_of(self, source: Source, item: str) -> list[Known]:
         """The archives of an item of one source, the newest first."""
@@ -380,7 +387,7 @@ class Catalogue:
 
     def damaged(self, why: object) -> CatalogueDamaged:
         """The error that says so, and what to do."""
-        where = f" --target {shlex.quote(display(self.target))}" if self.target else ""
+        where = f" --target {typed(self.target)}" if self.target else ""
         return CatalogueDamaged(
             f"the catalogue {display(self.path)} is damaged ({display(str(why))}): build it again with "
             f"catalogue --rebuild{where}; nothing that is archived is lost"

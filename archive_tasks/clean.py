@@ -15,6 +15,7 @@ from archive_tasks.errors import ItemError, NotCleaned
 from archive_tasks.gate import Gate
 from archive_tasks.leave import Leaving, leave
 from archive_tasks.model import Decision, Failure, Plan, Source
+from archive_tasks.report import amount_text
 from archive_tasks.settings import CleanSettings
 from archive_tasks.slot_state import Slot, State, state_of
 
@@ -162,7 +163,10 @@ def _candidate(decision: Decision, newest: Known | None) -> Candidate | str:
     archive = newest.archive
     if (archive.files, archive.bytes) == (decision.files, decision.bytes):
         return Candidate(decision, newest)
-    return f"it is not as it was archived on {archive.created:%Y-%m-%d}: archive it again"
+    files = decision.files or 0
+    then, today = amount_text(archive.files, archive.bytes), amount_text(files, decision.bytes)
+    left_out = ", or give the --exclude that it was archived with" if archive.files < files else ""
+    return f"archived on {archive.created:%Y-%m-%d} with {then}, and has {today} now: archive it again{left_out}"
 
 
 def _within(candidates: list[Candidate], limits: CleanSettings, free: int | None) -> list[Candidate]:

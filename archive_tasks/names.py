@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import shlex
 import unicodedata
 
 _UNSAFE_ON_TERMINAL = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
@@ -31,6 +32,27 @@ def _escaped(character: str) -> str:
     if unicodedata.category(character) not in _UNSAFE_ON_TERMINAL:
         return character
     return {"\n": "\\n", "\r": "\\r", "\t": "\\t"}.get(character) or character.encode("unicode_escape").decode("ascii")
+
+
+def typed(text: str) -> str:
+    r"""`text` as one word of a command that can be typed, or copied, into bash or zsh.
+
+    What cannot be shown stands as `$'a\nb'`: both shells read the bytes of a name from that. (bash manual, ANSI-C
+    Quoting)
+    """
+    if display(text) == text:
+        return shlex.quote(text)
+    return "$'" + "".join(_as_typed(character) for character in text) + "'"
+
+
+def _as_typed(character: str) -> str:
+    if character in "\\'":
+        return "\\" + character
+    if display(character) == character:
+        return character
+    return {"\n": "\\n", "\r": "\\r", "\t": "\\t"}.get(character) or "".join(
+        f"\\x{byte:02x}" for byte in os.fsencode(character)
+    )
 
 
 def key_segment(name: str) -> str:

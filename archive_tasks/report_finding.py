@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -18,11 +17,6 @@ FIND_COLUMNS = (
     ("archived", "left"),
     ("scope", "left"),
 )
-
-
-def quoted(path: str) -> str:
-    """A path as it may be typed in a shell; one that cannot be shown is shown as it looks."""
-    return shlex.quote(path) if path.isprintable() else display(path)
 
 
 # -- find ---------------------------------------------------------------------------------------------

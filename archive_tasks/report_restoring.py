@@ -11,10 +11,9 @@ from archive_tasks.errors import ManifestError
 from archive_tasks.fetch_plan import FetchPlanner
 from archive_tasks.manifest_entry import entry_of
 from archive_tasks.model import Archive
-from archive_tasks.names import display
+from archive_tasks.names import display, typed
 from archive_tasks.prices import Thawing, dollars_text
 from archive_tasks.report import Document, count_text, size_text
-from archive_tasks.report_finding import quoted
 from archive_tasks.restore_run import Restored
 from archive_tasks.selection import Selection, short_id, wanted_entries
 
@@ -188,4 +187,4 @@ def candidate_rows(archives: Sequence[Archive]) -> list[tuple[str, ...]]:
 
 def command_of(archive: Archive) -> str:
     """What to type behind `restore` for just this archive, but for its destination."""
-    return f"{quoted(archive.item)} --id {short_id(archive)}"
+    return f"{typed(archive.item)} --id {short_id(archive)}"

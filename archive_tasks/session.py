@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import re
-import shlex
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from archive_tasks.device import device_id
 from archive_tasks.errors import ArchiveTasksError, PluginError, SettingsError, UsageError
 from archive_tasks.guarding import ask_guards
 from archive_tasks.model import Clock, Excluder, FolderExcluder, Guard, Item, NoiseFilter
-from archive_tasks.names import display, key_segment
+from archive_tasks.names import display, key_segment, typed
 from archive_tasks.plugins import answers, origin_of
 from archive_tasks.restored import restored_in
 from archive_tasks.settings import Settings
@@ -108,7 +107,7 @@ class Session:
     def command(self, text: str) -> str:
         """A command as it is to be typed after this one: with the target that a flag named."""
         named = self.settings.target if "target" in self.settings.flagged else ""
-        return f"{text} --target {shlex.quote(display(named))}" if named else text
+        return f"{text} --target {typed(named)}" if named else text
 
     def resolve_root(self) -> str:
         """The root as an absolute path without links.

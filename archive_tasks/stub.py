@@ -6,10 +6,9 @@ import contextlib
 import hashlib
 import os
 import secrets
-import shlex
 
 from archive_tasks.model import Archive
-from archive_tasks.names import display
+from archive_tasks.names import display, typed
 from archive_tasks.report import amount_text
 from archive_tasks.slot_state import State
 
@@ -22,7 +21,6 @@ _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 
 def stub_text(state: State, archive: Archive, *, cost: str) -> str:
     """What the file says. `cost` is what fetching it takes."""
-    command = shlex.quote(state.item) if state.item.isprintable() else display(state.item)
     lines = (
         _FIRST_LINE.rstrip(),
         "",
@@ -33,7 +31,7 @@ def stub_text(state: State, archive: Archive, *, cost: str) -> str:
         f"  fetching  {cost}",
         "",
         "To get it back:",
-        f"  invoke restore {command} --target {shlex.quote(archive.target)}",
+        f"  invoke restore {typed(state.item)} --target {typed(archive.target)}",
         "",
         "Without archive_tasks: README.txt in the target says how. In short:",
         f"  {_plain_command(archive)}",
@@ -96,8 +94,8 @@ def stub_name(item: str) -> str:
 def _plain_command(archive: Archive) -> str:
     data = f"{archive.target.rstrip('/')}/{archive.manifest}"
     if archive.target.startswith("s3://"):
-        return f"aws s3 cp {shlex.quote(data)} - | zstd -d | less"
-    return f"zstd -dc {shlex.quote(data.removeprefix('file://'))} | less"
+        return f"aws s3 cp {typed(data)} - | zstd -d | less"
+    return f"zstd -dc {typed(data.removeprefix('file://'))} | less"
 
 
 def _digest(text: str) -> str:

@@ -103,6 +103,8 @@ def _take_over(
 ) -> Document:
     """Show which archives it is about, ask, and take them over."""
     root = session.resolve_root() if wanted.moved else ""
+    if wanted.moved and _path_of(wanted.moved) == root:
+        raise UsageError(f"{display(root)} is called that now: --moved is the path that it had before")
     chosen = _of_host(opened, wanted.adopt, session.device) if wanted.adopt else _of_root(opened, wanted.moved)
     if not chosen:
         raise UsageError(_nothing_to_take(opened, wanted))
@@ -126,8 +128,13 @@ def _of_host(opened: Catalogue, host: str, device: str) -> list[Archive]:
 
 def _of_root(opened: Catalogue, moved: str) -> list[Archive]:
     """Archives of this device that were made from the root when it bore that name."""
-    old = os.path.normpath(os.path.abspath(os.path.expanduser(moved)))
+    old = _path_of(moved)
     return [one.archive for one in opened.archives() if one.archive.device == opened.device and one.archive.root == old]
+
+
+def _path_of(moved: str) -> str:
+    """A path that need not exist any more."""
+    return os.path.normpath(os.path.abspath(os.path.expanduser(moved)))
 
 
 def _nothing_to_take(opened: Catalogue, wanted: CatalogueOptions) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ from archive_tasks.evidence import Witness
 from archive_tasks.gate import Gate
 from archive_tasks.leave import Leaving
 from archive_tasks.model import Failure, Plan
-from archive_tasks.names import display, key_segment
+from archive_tasks.names import display, key_segment, typed
 from archive_tasks.opened import bring_in_step, existing_target, new_pace, new_patience, one_run_at_a_time
 from archive_tasks.prices import dollars_text, read_prices
 from archive_tasks.prove import Sending
@@ -35,7 +34,7 @@ from archive_tasks.slot_state import Slot, State
 from archive_tasks.stub import stub_text, write_stub
 from archive_tasks.target import Target, open_target
 from archive_tasks.verbs import make_plan
-from archive_tasks.verbs_undo import locked_aside, noting
+from archive_tasks.verbs_undo import locked_aside, noting, say_unclear
 
 MOST_SHOWN = 50
 
@@ -96,8 +95,8 @@ def clean_root(session: Session, wanted: Wish, console: Console) -> Document:
         with one_run_at_a_time(catalogue.path), locked_aside(root) as (root_fd, aside):
             target = open_target(store, catalogue, now=session.now, may_create=lambda _store: False)
             note = noting(catalogue, session)
-            for where, problem in cleaning_up.recover(aside, note):
-                console.warn(f"{display(where)}: {problem}")
+            unclear = cleaning_up.recover(aside, note)
+            say_unclear(unclear, console)
             plan = make_plan(session)
             _learn_of_newer(session, target, plan, console)
             cleaning = _planned(session, catalogue, plan, aside.slots(), wanted)
@@ -108,21 +107,17 @@ def clean_root(session: Session, wanted: Wish, console: Console) -> Document:
                 _show(plan, cleaning, session.settings.clean, console)
             if not cleaning.candidates and not cleaning.due:
                 console.say("nothing to clean")
-                return reporting.clean_document(
-                    root, store.url, session.settings.clean, Cleaned(kept=list(cleaning.kept))
-                )
+                cleaned = Cleaned(kept=list(cleaning.kept), failed=unclear)
+                return reporting.clean_document(root, store.url, session.settings.clean, cleaned)
             if not is_agreed:
                 _ask(plan, cleaning, session.settings.clean, console, where=aside.path, yes=wanted.yes)
             leaving = _leaving(session, aside, root_fd, note, console)
             cleaned = _carry_out(session, target, aside, cleaning, leaving, wanted, console)
     console.say(reporting.clean_summary(cleaned, session.settings.clean), style="bold")
-    undo = (
-        f"invoke undo --root {display(shlex.quote(session.settings.root))}"
-        if "root" in session.settings.flagged
-        else "invoke undo"
-    )
+    undo = f"invoke undo --root {typed(session.settings.root)}" if "root" in session.settings.flagged else "invoke undo"
     if text := reporting.what_next(cleaned, session.settings.clean, undo=undo):
         console.say(text)
+    cleaned.failed += unclear
     return reporting.clean_document(root, store.url, session.settings.clean, cleaned)
 
 

@@ -14,6 +14,7 @@ from archive_tasks.chain import refuse_help, session_of
 from archive_tasks.console import Console
 from archive_tasks.errors import CatalogueError, UsageError
 from archive_tasks.find import Found
+from archive_tasks.names import typed
 from archive_tasks.report import Document, count_text
 from archive_tasks.session import Session
 
@@ -53,8 +54,8 @@ def _command(session: Session, one: Found) -> str:
     """What to type behind `restore`; with the target where it is not the one that restore would take."""
     from archive_tasks.opened import target_of  # a search that finds nothing does without
 
-    path, target = reporting.quoted(one.path), one.archive.target
-    return path if target == target_of(session) else f"{path} --target {reporting.quoted(target)}"
+    path, target = typed(one.path), one.archive.target
+    return path if target == target_of(session) else f"{path} --target {typed(target)}"
 
 
 def _opened(paths: Sequence[str], stack: ExitStack, console: Console) -> Iterator[Catalogue]:

@@ -81,9 +81,15 @@ def prune_target(session: Session, wanted: PruneOptions, console: Console) -> Do
         pruner = Pruner(store, catalogue, patience, open_store=session.open_store)
         found = pruner.look()
         old = [one for one in found.orphans if one.is_old(now=found.now, grace=wanted.grace)]
-        others = [] if wanted.all_devices else _of_others(old, catalogue)
+        not_begun_here = _of_others(old, catalogue)
+        others = [] if wanted.all_devices else not_begun_here
         old = [one for one in old if one not in others]
         _show(found, old, others, wanted.grace, console)
+        if not_begun_here and wanted.all_devices:
+            console.warn(
+                f"{count_text(len(not_begun_here), 'attempt')} of these were begun by other devices. An archive of "
+                "theirs whose manifest and its copy were both lost looks the same from here: run verify there first"
+            )
         removed: list[Orphan] = []
         if old and not wanted.dry_run:
             _check_share(old, found, wanted.max_share)

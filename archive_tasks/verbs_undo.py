@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,7 +14,8 @@ from archive_tasks.aside import SET_ASIDE, Aside
 from archive_tasks.catalogue import Catalogue, catalogue_path
 from archive_tasks.chain import PartlyFailed, session_of
 from archive_tasks.console import Console
-from archive_tasks.errors import RootLocked
+from archive_tasks.errors import RootLocked, UsageError
+from archive_tasks.model import Failure
 from archive_tasks.names import display
 from archive_tasks.report import Document, count_text
 from archive_tasks.restored import note_restored
@@ -28,12 +29,15 @@ def undo(c: Any, item: str | None, flags: Mapping[str, Any], *, everything: bool
     """Put back what the last clean set aside."""
     console = Console(json_document=json_document)
     session = session_of(c, flags)
+    root = session.resolve_root()
     undone = undo_root(session, item, console, everything=everything)
-    document = reporting.undo_document(session.resolve_root(), undone)
+    document = reporting.undo_document(root, undone)
     if json_document:
         console.document(document)
     if undone.failed:
         raise PartlyFailed(f"{count_text(len(undone.failed), 'item')} could not be put back, see above")
+    if item and not undone.back:
+        raise UsageError(f"nothing named {display(item)} is set aside under {display(root)}")
     return document
 
 
@@ -41,7 +45,7 @@ def undo_root(session: Session, item: str | None, console: Console, *, everythin
     """All of `undo` but the printing of its document."""
     root = session.resolve_root()
     with locked_aside(root) as (root_fd, aside):
-        _recover(aside, session, console)
+        unclear = _recover(aside, session, console)
         slots = undoing.choose(aside.slots(), item=(item or "").rstrip("/"), everything=everything)
 
         def done(slot: Slot) -> None:
@@ -53,6 +57,7 @@ def undo_root(session: Session, item: str | None, console: Console, *, everythin
 
         undone = undoing.undo(aside, slots, done=done)
     _say_undone(undone, root, item, console)
+    undone.failed += unclear
     return undone
 
 
@@ -68,8 +73,16 @@ def finish_what_died(session: Session, console: Console) -> None:
         return
 
 
-def _recover(aside: Aside, session: Session, console: Console) -> None:
-    for where, problem in cleaning_up.recover(aside, lambda _what, slot: _note_in_its_catalogue(session, slot)):
+def _recover(aside: Aside, session: Session, console: Console) -> list[Failure]:
+    """Finish what died. Returns slots that need a person, which were said."""
+    unclear = cleaning_up.recover(aside, lambda _what, slot: _note_in_its_catalogue(session, slot))
+    say_unclear(unclear, console)
+    return unclear
+
+
+def say_unclear(unclear: Sequence[Failure], console: Console) -> None:
+    """Slots that need a person."""
+    for where, problem in unclear:
         console.warn(f"{display(where)}: {problem}")
 
 
@@ -110,9 +123,8 @@ def _say_undone(undone: undoing.Undone, root: str, item: str | None, console: Co
             "brings back everything else"
         )
         return
-    console.say(
-        f"{count_text(len(undone.back), 'item is', 'items are')} back where they were; they count as used today",
-        style="bold",
-    )
+    one = len(undone.back) == 1
+    where = "back where it was; it counts as used today" if one else "back where they were; they count as used today"
+    console.say(f"{count_text(len(undone.back), 'item is', 'items are')} {where}", style="bold")
     for name, problem in undone.failed:
         console.say(f"FAILED   {display(name)}: {problem}", style="bold red")

@@ -51,7 +51,9 @@ class VerifyOptions:
 
 
 def options(*, item: str | None, read_data: bool, sample: str | None, quick: bool, repair: bool) -> VerifyOptions:
-    """Raises UsageError for what contradicts itself."""
+    """Raises UsageError for what contradicts itself, and for an empty name."""
+    if item is not None and not item.rstrip("/"):
+        raise UsageError("--item needs the name of an item")
     if quick + read_data + (sample is not None) > 1:
         raise UsageError("verify reads everything (--read-data), a part (--sample), or nothing (--quick): choose one")
     share = 1.0 if read_data else _share(sample) if sample is not None else 0.0
@@ -92,6 +94,8 @@ def verify_target(session: Session, wanted: VerifyOptions, console: Console) -> 
             repaired = _repair(session, store, catalogue, verified, console, trusted=verdict.trusted)
             verified = _look(session, store, catalogue, ask, wanted, console)
         catalogue.note_damage(verified.harmed, now=session.now)
+        was_read = wanted.share >= 1 and not verified.frozen
+        catalogue.note_mended(key for key in verified.whole if was_read or key in repaired.manifests)
     for path, problem in verified.damaged[:MOST_SHOWN]:
         console.say(f"DAMAGED  {display(path)}: {problem}", style="bold red")
     for line in verify_lines(verified):
@@ -255,7 +259,7 @@ def verify_lines(verified: verifying.Verified) -> list[str]:
         objects = sum(number for number, _ in verified.orphans.values())
         size = sum(size for _, size in verified.orphans.values())
         lines.append(
-            f"{count_text(objects, 'object')} ({size_text(size)}) of runs that did not finish: the next run resumes "
-            "them, and prune --orphans removes what is 14 days old"
+            f"{count_text(objects, 'object')} ({size_text(size)}) that no manifest refers to, of runs that did not "
+            "finish: the device that began them resumes them, or removes them with prune --orphans after 14 days"
         )
     return lines

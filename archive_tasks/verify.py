@@ -50,6 +50,7 @@ class Verified:
         missing: archives that this device has receipts for, and whose manifests are not there, or are others.
         uncommitted: attempts that hold a copy of their manifest, which is not there itself.
         harmed: keys of the manifests of archives that are damaged, and not replaced.
+        whole: keys of the manifests of archives of which nothing is known to be wrong.
         orphans: attempts that nothing refers to: (objects, bytes).
     """
 
@@ -65,6 +66,7 @@ class Verified:
     missing: list[str] = field(default_factory=list)
     uncommitted: list[str] = field(default_factory=list)
     harmed: list[str] = field(default_factory=list)
+    whole: list[str] = field(default_factory=list)
     orphans: dict[str, tuple[int, int]] = field(default_factory=dict)
 
 
@@ -158,6 +160,7 @@ def _sum_up(looked: Mapping[str, _Looked], verified: Verified, contents: Callabl
             whole.append(looked[earlier])  # which may have replaced another in its turn
     verified.damaged += [problem for key, one in looked.items() if key in waiting for problem in one.problems]
     verified.harmed = sorted(waiting)
+    verified.whole = sorted(key for key, one in looked.items() if not one.problems)
     verified.missing = [key for key in verified.missing if key in waiting]
 
 

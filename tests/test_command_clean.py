@@ -46,7 +46,7 @@ def test_clean_sets_aside_and_undo_brings_back(cli: CommandLine, root: Path, tar
     assert names(root) == {"fresh", "used", SET_ASIDE}
     back = cli.run("undo", "--root", str(root))
     assert back.code == 0, back.err
-    assert "2 items are back where they were" in back.out
+    assert "2 items are back where they were; they count as used today" in back.out
     assert read_tree(root) == before
     again = cli.run("clean", "--root", str(root), "--yes")
     assert "nothing to clean" in again.out, "what was put back counts as used"
@@ -173,7 +173,8 @@ def test_what_a_flag_left_out_is_named_again_to_give_it_up(cli: CommandLine, roo
     cli.environment["ARCHIVE_TASKS_TARGET"] = (cli.project / "target").as_uri()
     assert cli.run("archive", "--root", str(root), "--yes", "--exclude", "*.tmp").code == 0
     clean = ("clean", "--root", str(root), "--yes")
-    assert "code: it is not as it was archived" in cli.run(*clean).out
+    said = cli.run(*clean).out
+    assert "with 1 file, 4 B, and has 2 files, 7 B now: archive it again, or give the --exclude that" in said
     assert "code/x.tmp was left out of the archive" in cli.run(*clean, "--exclude", "*.tmp").out
     assert cli.run(*clean, "--exclude", "*.tmp", "--discard-left-out", "--mode", "delete").code == 0
     assert names(root) == {"fresh"}
@@ -215,6 +216,27 @@ def test_archive_brings_home_what_a_run_that_died_was_setting_aside(cli: Command
     assert SET_ASIDE in names(root), "a dry run touches nothing"
     assert cli.run("archive", "--root", str(root), "--yes").code == 0
     assert read_tree(root) == before
+
+
+def test_undo_of_a_name_that_is_not_set_aside_is_wrong_use(cli: CommandLine, root: Path, target: str) -> None:
+    cli.run("clean", "--root", str(root), "--yes")
+    nope = cli.run("undo", "--item", "nope", "--root", str(root))
+    assert (nope.code, "nothing named nope is set aside" in nope.err) == (2, True)
+    one = cli.run("undo", "--item", "thesis", "--root", str(root))
+    assert (one.code, "1 item is back where it was; it counts as used today" in one.out) == (0, True)
+
+
+def test_what_nobody_can_read_is_said_by_the_exit_code_too(cli: CommandLine, root: Path, target: str) -> None:
+    cli.run("clean", "--root", str(root), "--yes")
+    thesis = next(one for one in root.glob(f"{SET_ASIDE}/*/item/*") if one.name == "thesis").parent.parent
+    (thesis / "state.json").write_text("{")
+    for command in (("clean", "--yes"), ("undo",)):
+        ran = cli.run(*command, "--root", str(root), "--json")
+        assert ran.code == 3, ran.err
+        assert "its state cannot be read" in ran.err
+        (failed,) = json.loads(ran.out)["failed"]
+        assert failed["item"].startswith(str(thesis))
+    assert (thesis / "item" / "thesis" / "notes").read_text() == "notes"
 
 
 def test_a_second_run_says_who_holds_the_root(cli: CommandLine, root: Path, target: str, tmp_path: Path) -> None:

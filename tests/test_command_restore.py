@@ -197,6 +197,53 @@ def test_what_is_not_in_an_item_is_not_restored_and_not_said_to_be(cli: CommandL
     assert "restored  thesis" not in ran.out
 
 
+def test_a_name_that_is_not_there_beside_one_that_is_ends_with_3(cli: CommandLine, root: Path) -> None:
+    make_tree(root, {"thesis": {"a": File("a", age_days=90)}, "note": File("n", age_days=90)})
+    target = (cli.project / "target").as_uri()
+    assert cli.run("archive", "--root", str(root), "--target", target, "--yes").code == 0
+    ran = cli.run("restore", "note", "--also", "thesis/nope", "--to", "out", "--target", target, "--json")
+    assert ran.code == 3
+    document = json.loads(ran.out)
+    assert [one["path"] for one in document["failed"]] == ["thesis"]
+    assert "nothing in thesis has the name" in document["failed"][0]["reason"]
+    assert sorted(one.name for one in (cli.project / "out").iterdir()) == ["note"]
+    ran = cli.run("restore", "note", "--also", "nosuch", "--to", "out2", "--target", target, "--json")
+    assert (ran.code, "nosuch" in ran.err, (cli.project / "out2").exists()) == (2, True, False)
+
+
+def test_what_came_back_in_part_is_not_said_to_be_restored(cli: CommandLine, root: Path) -> None:
+    make_tree(root, {"thesis": {"a": File("a" * 2_000_000, age_days=90), "b": File("b" * 2_000_000, age_days=90)}})
+    target = cli.project / "target"
+    assert cli.run("archive", "--root", str(root), "--target", target.as_uri(), "--yes").code == 0
+    (broken,) = target.rglob("files/a")
+    broken.chmod(0o600)
+    broken.write_bytes(b"c" * 2_000_000)
+    ran = cli.run("restore", "thesis", "--to", "out", "--target", target.as_uri())
+    assert ran.code == 3
+    assert "PARTLY    restored thesis" in ran.out
+    assert "\nrestored  thesis" not in ran.out
+    assert "1 entry is missing" in ran.out
+
+
+def test_everything_is_not_said_to_be_back_while_a_manifest_cannot_be_read(cli: CommandLine, root: Path) -> None:
+    make_tree(root, {"thesis": {"a": File("a", age_days=90)}, "note": File("n", age_days=90)})
+    target = cli.project / "target"
+    assert cli.run("archive", "--root", str(root), "--target", target.as_uri(), "--yes").code == 0
+    (damaged,) = target.glob("manifests/**/thesis~*")
+    damaged.chmod(0o600)
+    damaged.write_bytes(damaged.read_bytes()[:40])
+    cli.environment["XDG_DATA_HOME"] = str(cli.project / "another device")
+    ran = cli.run("restore", "--all", "--to", "out", "--target", target.as_uri())
+    assert ran.code == 3
+    assert [one.name for one in (cli.project / "out").iterdir()] == ["note"]
+    assert f"run verify --repair --target {target.as_uri()}" in ran.err
+    alone = cli.run("restore", "thesis", "--to", "out", "--target", target.as_uri())
+    assert (alone.code, "empty" in alone.err, "cannot be read" in alone.err) == (2, False, True)
+    assert cli.run("verify", "--repair", "--target", target.as_uri()).code == 0
+    assert cli.run("restore", "thesis", "--to", "out", "--target", target.as_uri()).code == 0
+    assert (cli.project / "out" / "thesis" / "a").read_text() == "a"
+
+
 def test_nothing_is_restored_into_the_target(cli: CommandLine, root: Path) -> None:
     make_tree(root, {"thesis": {"a": File("a", age_days=90)}})
     target = cli.project / "target"

@@ -153,6 +153,42 @@ def test_what_changed_since_replaces_nothing(nas: FolderPlace, make_host: MakeHo
     assert first["manifest"] in nas.listed()
 
 
+def test_what_verify_found_damaged_is_sent_again_until_it_is_seen_whole(
+    nas: FolderPlace, make_host: MakeHost, root: Path
+) -> None:
+    """A byte that changed shows in no listing: only who read it knows."""
+    host = make_host("laptop", nas)
+    host.archive(fill(root, 2))
+    (large,) = [key for key in nas.listed("data/") if key.endswith("/large") and "/thesis~" in key]
+    data = nas.get(large)
+    nas.put(large, b"x" + data[1:])
+    assert host.archive(root)["archives"] == [], "nobody looked at it"
+    assert "the next archive sends again" in host.do("verify", code=1)
+    nas.put(large, data)
+    host.ask("verify", "--quick")
+    host.ask("verify", "--read-data", "--item", "item1")
+    said = host.do("archive", "--root", str(root), "--yes")
+    assert "thesis (3 files, 1.1 MB): sent again, verify found its archive damaged" in said
+    assert "already   item1" in said
+    nas.put(large, b"x" + data[1:])
+    replaced = host.ask("verify")
+    assert (replaced["damaged"], len(replaced["replaced"])) == ([], 1)
+
+
+def test_what_is_whole_again_when_every_byte_was_read_is_not_sent_again(
+    nas: FolderPlace, make_host: MakeHost, root: Path
+) -> None:
+    host = make_host("laptop", nas)
+    host.archive(fill(root))
+    (large,) = [key for key in nas.listed("data/") if key.endswith("/large")]
+    data = nas.get(large)
+    nas.put(large, b"x" + data[1:])
+    host.ask("verify", code=1)
+    nas.put(large, data)
+    assert host.ask("verify", "--read-data")["damaged"] == []
+    assert host.archive(root)["archives"] == []
+
+
 # -- manifests that are gone --------------------------------------------------------------------------
 
 
@@ -461,6 +497,7 @@ def test_a_root_of_which_nothing_is_archived_was_not_moved(
     host = make_host("laptop", nas)
     host.archive(fill(root))
     host.do("catalogue", f"--moved={old}", "--root", str(root), "--yes", code=2)
+    assert "is called that now" in host.do("catalogue", f"--moved={root}/", "--root", str(root), "--yes", code=2)
 
 
 # -- a manifest that lies -----------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import os
+import subprocess
 import unicodedata
 from pathlib import Path
 from typing import Any
@@ -110,6 +111,22 @@ def test_the_command_asks_no_target(cli: CommandLine, root: Path) -> None:
     document = json.loads(cli.run("find", "invoice", "--json").out)
     assert [one["path"] for one in document["found"]] == ["thesis/Invoice 2019.pdf"]
     assert document["found"][0]["target"] == target.as_uri()
+
+
+def test_what_find_advises_works_as_it_is_typed(cli: CommandLine, root: Path) -> None:
+    """Beside another target, which the settings name."""
+    make_tree(root, {"odd 'one'\n": {"a b": File("x", age_days=90)}})
+    target = (cli.project / "my target").as_uri()
+    cli.run("archive", "--root", str(root), "--target", target, "--yes")
+    said = cli.run("find", "a b").out
+    (line,) = [line for line in said.splitlines() if "get one back with" in line]
+    script = f"set -- {line.partition('get one back with: ')[2]}; printf '%s\\0' \"$@\""
+    typed = subprocess.run(["bash", "-c", script], capture_output=True, check=True, text=True).stdout.split("\0")[:-1]
+    assert cli.run(*typed, "--to", "out").code == 0
+    assert (cli.project / "out" / "a b").read_text() == "x"
+    cli.environment["XDG_DATA_HOME"] = str(cli.project / "another device")
+    ran = cli.run("find", "a b", "--target", target)
+    assert f"run catalogue --target {target}" in ran.err
 
 
 def test_nothing_to_look_in_is_said(cli: CommandLine) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from archive_tasks import layout
-from archive_tasks.names import display, key_segment
+from archive_tasks.names import display, key_segment, typed
 
 any_name = (
     st.binary(min_size=1, max_size=255).map(lambda raw: raw.replace(b"/", b"_").replace(b"\0", b"_")).map(os.fsdecode)
@@ -37,6 +38,29 @@ def test_a_name_is_shown_without_what_could_harm(name: str, shown: str) -> None:
 def test_what_is_shown_is_printable_whatever_the_name(name: str) -> None:
     assert display(name).isprintable()
     display(name).encode()
+
+
+@given(st.lists(any_name, min_size=20, max_size=20))
+@settings(max_examples=25, deadline=None)
+def test_what_is_to_be_typed_can_be_shown_and_is_the_name_again(names: list[str]) -> None:
+    words = [typed(name) for name in names]
+    assert all(word.isprintable() for word in words)
+    script = "printf '%s\\0' " + " ".join(words)
+    said = subprocess.run(["bash", "-c", script], capture_output=True, check=True)
+    assert said.stdout.split(b"\0")[:-1] == [os.fsencode(name) for name in names]
+
+
+@pytest.mark.parametrize(
+    ("name", "word"),
+    [
+        ("thesis", "thesis"),
+        ("my thesis", "'my thesis'"),
+        ("two\nlines", "$'two\\nlines'"),
+        ("it's\x1b", "$'it\\'s\\x1b'"),
+    ],
+)
+def test_a_name_is_typed_as_plainly_as_it_can_be(name: str, word: str) -> None:
+    assert typed(name) == word
 
 
 @given(any_name)
