@@ -40,8 +40,8 @@ def objects_in(manifest: bytes) -> dict[str, ArchivedObject]:
         if not number:
             item = name_in(record, "item")
             continue
-        if "path" in record:
-            check_below(item, record)
+        if "path" in record and not is_below(item, path := name_in(record, "path")):
+            raise ManifestError(f"the manifest is damaged: {display(path)} is outside of its item {display(item)}")
         if "object" in record:
             _add_pack(objects, record)
         elif "key" in record and "within" in record:
@@ -54,11 +54,9 @@ def objects_in(manifest: bytes) -> dict[str, ArchivedObject]:
     return objects
 
 
-def check_below(item: str, record: Record) -> None:
-    """Raises ManifestError for an entry that is neither the item nor in it."""
-    path = name_in(record, "path")
-    if path != item and not path.startswith(f"{item}/"):
-        raise ManifestError(f"the manifest is damaged: {display(path)} is outside of its item {display(item)}")
+def is_below(item: str, path: str) -> bool:
+    """Is it the item's own path, or one in it?"""
+    return path == item or path.startswith(f"{item}/")
 
 
 def _add_pack(objects: dict[str, ArchivedObject], record: Record) -> None:

@@ -41,7 +41,8 @@ class ItemRestorer:
         self._run.restored.items.append(self._selection.archive)
         found = False
         try:
-            for place, record in wanted_entries(self._selection, self._run.means.catalogue):
+            entries = wanted_entries(self._selection, self._run.means.catalogue, on_outside=self._refuse)
+            for place, record in entries:
                 found = True
                 self._guarded(place, self._take, record)
             if not found:
@@ -87,6 +88,10 @@ class ItemRestorer:
         except (EntryError, ManifestError) as error:
             self._files.leave(place)
             self._run.fail(place, str(error))
+
+    def _refuse(self, path: str) -> None:
+        item = display(self._selection.archive.item)
+        self._run.fail(path, f"the manifest is damaged: it is outside of its item {item}")
 
     def _what_is_missing(self) -> str:
         missing = count_text(len(self._files.unfetched), "file was", "files were")

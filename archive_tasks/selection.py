@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from archive_tasks import layout
-from archive_tasks.archived_objects import check_below
+from archive_tasks.archived_objects import is_below
 from archive_tasks.catalogue import Catalogue
 from archive_tasks.entry_index import kept_records
 from archive_tasks.errors import UsageError
@@ -132,18 +132,27 @@ def select(
     )
 
 
-def wanted_entries(selection: Selection, catalogue: Catalogue) -> Iterator[tuple[str, Record]]:
+def wanted_entries(
+    selection: Selection, catalogue: Catalogue, *, on_outside: Callable[[str], None] = lambda _path: None
+) -> Iterator[tuple[str, Record]]:
     """(path below the destination, line of the manifest) of every entry that was asked for.
 
+    Args:
+        on_outside: told the path of each entry that is not in its item, as nobody but a forger writes it.
+
     Raises:
-        ManifestError: the manifest is not known here, or has an entry that is not in its item.
+        ManifestError: the manifest is not known here.
     """
     for record in kept_records(catalogue, selection.archive.manifest):
-        if "path" in record:
-            check_below(selection.archive.item, record)
-            place = selection.place(name_in(record, "path"))
-            if place is not None:
-                yield place, record
+        if "path" not in record:
+            continue
+        path = name_in(record, "path")
+        if not is_below(selection.archive.item, path):
+            on_outside(path)
+            continue
+        place = selection.place(path)
+        if place is not None:
+            yield place, record
 
 
 def short_id(archive: Archive) -> str:

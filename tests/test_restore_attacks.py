@@ -28,6 +28,7 @@ except ImportError:
 
 EVIL = b"evil"
 ID = "0" * 32
+COMMIT = "c" * 12
 PREFIX = f"data/laptop/Documents/2026-06-01/item~{ID}/aaaaaaaaaaaa/"
 PATHS = [
     "../out", "../../out", "item/../../out", "item/../../../out", "/etc/evil", "//etc/evil", "/", "", ".", "..", "item/..",
@@ -90,11 +91,12 @@ class Forged:
         blocks: list[Block] = []
         header = {"id": ID, "item": "item", "kind": "folder", "scope": "laptop/Documents", "host": "laptop"}
         totals = {"root": "/r", "created": NOW.isoformat(), "files": 1, "folders": 1, "bytes": 4, "data": PREFIX}
-        writer = ManifestWriter(header | totals, blocks.append)
+        who = {"device": "somebody", "number": 1, "commit": COMMIT}
+        writer = ManifestWriter(header | totals | who, blocks.append)
         for record in records:
             writer.add(record)
         writer.finish()
-        key = f"manifests/laptop/Documents/2026-06-01/item~{ID}.jsonl.zst"
+        key = f"manifests/laptop/Documents/2026-06-01/item~{COMMIT}~{ID}.jsonl.zst"
         put(self.store, key, b"".join(block.frame for block in blocks))
         return bring_back(self.store, self._catalogue, self.destination, ["*"], **options)
 
@@ -191,8 +193,8 @@ def test_a_frame_that_unpacks_to_far_more_costs_no_memory(forged: Forged) -> Non
 def test_a_manifest_under_another_name_is_no_archive(forged: Forged, tmp_path: Path) -> None:
     forged.restore(plain("item/good"))
     manifest = next((tmp_path / "target" / "manifests").rglob("*.zst"))
-    manifest.rename(manifest.with_name(f"item~{'1' * 32}.jsonl.zst"))
-    with pytest.raises(Exception, match="no archive is of"):
+    manifest.rename(manifest.with_name(f"item~{COMMIT}~{'1' * 32}.jsonl.zst"))
+    with pytest.raises(UsageError, match="nothing named item is archived"):
         bring_back(forged.store, tmp_path / "other.sqlite", tmp_path / "elsewhere", ["item"])
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from archive_tasks.catalogue import Catalogue
-from archive_tasks.errors import ManifestError, UsageError
+from archive_tasks.errors import UsageError
 from archive_tasks.model import Archive
 from archive_tasks.selection import (
     PathPattern,
@@ -471,5 +471,6 @@ def test_entries_come_with_their_places_and_none_from_outside_of_the_item(
         (one,) = select(request, [archive]).selections
         assert [place for place, _ in wanted_entries(one, catalogue)] == ["data", "data/b"]
         stranger = dataclasses.replace(one, archive=dataclasses.replace(archive, item="film"), place=lambda path: path)
-        with pytest.raises(ManifestError, match="is outside of its item film"):
-            list(wanted_entries(stranger, catalogue))
+        outside: list[str] = []
+        assert list(wanted_entries(stranger, catalogue, on_outside=outside.append)) == []
+        assert outside == ["thesis", "thesis/a", "thesis/data", "thesis/data/b"]
