@@ -19,7 +19,8 @@ from archive_tasks.model import Archive, Source
 from archive_tasks.names import display, short_hash
 
 _WILD = re.compile(r"[*?\[]")
-EVERYTHING = "*"
+EVERYTHING = ""
+"""A pattern that no name can be taken for: an item may be called `*`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +28,8 @@ class RestoreRequest:
     """What the user asked for.
 
     Attributes:
-        patterns: paths as `thesis/data/run7.csv`; `*`, `?`, `[...]` match within a name, `**` across names.
+        patterns: paths as `thesis/data/run7.csv`; `*`, `?`, `[...]` match within a name, `**` across names; or
+            EVERYTHING.
         at: the newest archive made up to then; None takes the newest.
         scope: only archives of this scope; empty takes any. So with `host` and `from_root`.
         archive_id: how the commit or the id of the archive begins; empty takes any.
@@ -172,6 +174,8 @@ def _below_root(text: str, request: RestoreRequest, archives: Sequence[Archive])
 
 def _pattern(text: str, archives: Sequence[Archive]) -> PathPattern:
     """An item that is named just so is meant before all that its name, taken for a pattern, would match."""
+    if text == EVERYTHING:
+        return PathPattern("*")
     item = text.strip("/").partition("/")[0]
     return PathPattern(text, literal_item=any(one.item == item for one in archives))
 

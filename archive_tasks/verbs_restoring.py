@@ -78,7 +78,7 @@ def restore_named(session: Session, wanted: RestoreOptions, console: Console) ->
     if console.is_for_json:
         console.document(document)
     run.end(document)
-    if synced.unreadable and any(set(text) & set("*?[") for text in wanted.patterns):
+    if synced.unreadable and any(text == EVERYTHING or set(text) & set("*?[") for text in wanted.patterns):
         number = count_text(len(synced.unreadable), "manifest", "manifests")
         raise PartlyFailed(
             f"{number} could not be read, see above, so something may be missing: "
@@ -205,7 +205,9 @@ def moment(text: str) -> datetime:
 def _manifests_of(patterns: Sequence[str]) -> Any:
     """Which manifests can matter, by their keys: those of the items that are named."""
     names = [pattern.strip("/").split("/")[0] for pattern in patterns]
-    if any(set(name) & set("*?[~") or pattern.startswith("/") for name, pattern in zip(names, patterns, strict=True)):
+    if EVERYTHING in patterns or any(
+        set(name) & set("*?[~") or pattern.startswith("/") for name, pattern in zip(names, patterns, strict=True)
+    ):
         return lambda _key: True
     segments = {key_segment(name) for name in names}
 

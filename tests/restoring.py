@@ -12,7 +12,7 @@ from archive_tasks.events import Event
 from archive_tasks.pace import Pace, Patience
 from archive_tasks.processes import processes
 from archive_tasks.restore import Conflict, Means, Restored, restore
-from archive_tasks.selection import RestoreRequest, Selection, select
+from archive_tasks.selection import EVERYTHING, RestoreRequest, Selection, select
 from archive_tasks.store import Store
 from archive_tasks.sync import sync
 from archive_tasks.testing import TreeEntry, read_tree
@@ -37,7 +37,7 @@ def bring_back(
     store: Store,
     catalogue_path: Path,
     to: Path | str = "",
-    patterns: Sequence[str] = ("*",),
+    patterns: Sequence[str] = (EVERYTHING,),
     *,
     on_conflict: Conflict = "refuse",
     seconds: float = 0,

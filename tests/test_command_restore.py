@@ -187,6 +187,15 @@ def test_a_name_with_brackets_means_itself_before_it_means_a_pattern(cli: Comman
     assert "report [1].pdf" in cli.run("find", "[1]", "--target", target).out
 
 
+def test_all_means_all_whatever_an_item_is_called(cli: CommandLine, root: Path) -> None:
+    make_tree(root, {name: File(name, age_days=90) for name in ("*", "**", "thesis")})
+    target = (cli.project / "target").as_uri()
+    assert cli.run("archive", "--root", str(root), "--target", target, "--yes").code == 0
+    for what, expected in (("--all", {"*", "**", "thesis"}), ("*", {"*"}), ("t*", {"thesis"})):
+        assert cli.run("restore", what, "--to", f"out {what}", "--target", target).code == 0
+        assert {one.name for one in (cli.project / f"out {what}").iterdir()} == expected
+
+
 def test_what_is_not_in_an_item_is_not_restored_and_not_said_to_be(cli: CommandLine, root: Path) -> None:
     make_tree(root, {"thesis": {"a": File("a", age_days=90)}})
     target = (cli.project / "target").as_uri()

@@ -30,7 +30,7 @@ def written(number: int = 3) -> bytes:
 
 def test_what_was_written_is_read_in_order() -> None:
     header, *entries = read_manifest(written())
-    assert (header["archive_tasks"], header["format"], header["id"]) == ("manifest", 2, "x")
+    assert (header["archive_tasks"], header["format"], header["id"]) == ("manifest", 3, "x")
     assert [entry["path"] for entry in entries] == ["p0", "p1", "p2"]
 
 
@@ -77,8 +77,8 @@ def test_what_is_no_manifest_is_refused(text: bytes) -> None:
 
 
 def test_a_newer_format_is_refused_with_what_to_do() -> None:
-    text = zstd.decompress(written()).replace(b'"format":2', b'"format":3')
-    with pytest.raises(ManifestError, match="has format 3, and this version reads up to 2: upgrade archive-tasks"):
+    text = zstd.decompress(written()).replace(b'"format":3', b'"format":4')
+    with pytest.raises(ManifestError, match="has format 4, and this version reads up to 3: upgrade archive-tasks"):
         list(read_manifest(zstd.compress(text)))
 
 
