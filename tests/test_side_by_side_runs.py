@@ -57,6 +57,10 @@ class Devices:
             started.append(self._cli.start(*arguments))
         return started
 
+    def run_alone(self, device: int, *arguments: str) -> None:
+        self._cli.environment["XDG_DATA_HOME"] = self._data[device]
+        assert self._cli.run(*arguments).code == 0
+
 
 def killed(process: subprocess.Popen[str]) -> subprocess.Popen[str]:
     process.kill()
@@ -112,14 +116,17 @@ def test_devices_that_archive_the_same_at_once_lose_no_file_and_each_has_an_arch
         root, target = folder / "root", folder / "target"
         fill(root)
         before = read_tree(root)
-        running = Devices(cli, folder, 3 if part == 2 else 2).start(*archive(target.as_uri(), root))
+        devices = Devices(cli, folder, 3 if part == 2 else 2)
+        running = devices.start(*archive(target.as_uri(), root))
         if part == 2:
             wait_for_an_object(target)
             finish([killed(running.pop())])
-        for code, said in finish(running):
+        for device, (code, said) in enumerate(finish(running)):
             assert code == 0, said
-        devices = 3 if part == 2 else 2
-        files += check_every_file_once(before, target, devices=devices, killed=devices - 2)
+            if "is open in" in said:  # the other one was reading it: kept, and left to the next run
+                devices.run_alone(device, *archive(target.as_uri(), root))
+        number_of = 3 if part == 2 else 2
+        files += check_every_file_once(before, target, devices=number_of, killed=number_of - 2)
         store = FolderStore(target.as_uri(), make_settings({}, {}, {}))
         assert not bring_back(store, folder / "new device" / "catalogue.sqlite", folder / "out").failed
         assert sum(same_trees(root, one) for one in (folder / "out").glob("*/*")) >= 2
