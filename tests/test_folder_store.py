@@ -7,6 +7,7 @@ import hashlib
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -451,6 +452,34 @@ def test_folders_that_others_empty_meanwhile_are_made_again(store: FolderStore) 
     with ThreadPoolExecutor(8) as writers:
         list(writers.map(write_and_remove, range(8)))
     assert list(store.list("")) == []
+
+
+RACER = """
+import hashlib, sys, time
+from concurrent.futures import ThreadPoolExecutor
+from archive_tasks.default_plugins.folder import FolderStore
+from archive_tasks.settings import make_settings
+
+url, me, begin = sys.argv[1], sys.argv[2], float(sys.argv[3])
+for number in range(40):
+    store = FolderStore(f"{url}{number}", make_settings({}, {}, {}))
+    while time.time() < begin + number / 20:
+        pass
+    store.create()
+    with ThreadPoolExecutor(16) as writers:
+        data = [b"%d" % one for one in range(16)]
+        put = lambda one: store.put(f"doctor/{me}/{one.decode()}", one, sha256=hashlib.sha256(one).digest())
+        list(writers.map(put, data))
+"""
+
+
+def test_several_runs_that_begin_a_target_at_once_do_not_take_it_for_gone(tmp_path: Path) -> None:
+    """A folder that one of them has just made, empty as it is, is not replaced by another's."""
+    begin = str(time.time() + 1)
+    arguments = [[sys.executable, "-c", RACER, (tmp_path / "t").as_uri(), str(me), begin] for me in range(4)]
+    running = [subprocess.Popen(one, stderr=subprocess.PIPE, text=True) for one in arguments]
+    assert [process.communicate(timeout=120)[1] for process in running] == [""] * 4
+    assert len(list(tmp_path.glob("t*/doctor/*/*"))) == 40 * 4 * 16
 
 
 def test_a_tree_of_any_depth_is_listed(store: FolderStore) -> None:

@@ -36,6 +36,8 @@ def refused(error: OSError, doing: str, target: str, *, at: str | None = None) -
     if error.errno in _BUSY:
         return StoreBusy(f"{doing} {where}: {error.strerror}")
     if isinstance(error, FileNotFoundError | NotADirectoryError):
+        if os.path.isdir(target):  # of all that is in it, another run may remove what is empty or its own
+            return StoreBusy(f"{doing} {display(at or target)}: something there went away meanwhile")
         return StoreUnusable(f"the target {where} is gone: is its disk still mounted?")
     reason = (error.strerror or str(error)).lower()
     return StoreUnusable(f"{doing} {display(at or target)} failed: {reason}; check its disk and who may write there")

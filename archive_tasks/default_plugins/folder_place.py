@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from archive_tasks.errors import StoreUnusable
 from archive_tasks.names import display
+from archive_tasks.renaming import rename_to_free_name
 
 INCOMING = ".archive-incoming"
 """The folder in which objects are written before they appear."""
@@ -133,7 +134,8 @@ def make_folder(folder: int, name: str, rights: Rights, *, temporary: str) -> No
             give_rights(handle, rights.folder, rights.group)
         finally:
             os.close(handle)
-        os.rename(temporary, name, dst_dir_fd=folder)
+        # A plain rename would replace an empty folder, which another run has just made and is about to write into.
+        rename_to_free_name(temporary, name, from_fd=folder, to_fd=folder)
     except OSError as error:
         with contextlib.suppress(OSError):
             os.rmdir(temporary)
