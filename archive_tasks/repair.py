@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from archive_tasks.catalogue import Catalogue
 from archive_tasks.entry_index import kept_frames
-from archive_tasks.errors import IntegrityError, ManifestError, ObjectExists, ObjectMissing
+from archive_tasks.errors import CatalogueDamaged, IntegrityError, ManifestError, ObjectExists, ObjectMissing
 from archive_tasks.manifest_again import write_from_copy, write_manifest
 from archive_tasks.model import Failure
 from archive_tasks.prove import Sending
@@ -47,7 +47,7 @@ def _try(repaired: Repaired, what: str, ways: Sequence[Callable[[], str]]) -> No
     for way in ways:
         try:
             repaired.manifests.append(way())
-        except (IntegrityError, ManifestError, ObjectExists, ObjectMissing) as error:
+        except (CatalogueDamaged, IntegrityError, ManifestError, ObjectExists, ObjectMissing) as error:
             reason = str(error)
         else:
             return

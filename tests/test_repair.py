@@ -15,7 +15,6 @@ from archive_tasks import layout, verbs_verify
 from archive_tasks.catalogue import Catalogue, catalogue_path
 from archive_tasks.console import Console
 from archive_tasks.errors import (
-    CatalogueDamaged,
     IntegrityError,
     ManifestError,
     ObjectExists,
@@ -357,8 +356,8 @@ def test_what_the_catalogue_keeps_otherwise_than_it_was_written_is_not_taken(sho
     del shop.store.objects[layout.copy_key(shop.attempt(key))], shop.store.objects[key]
     with shop.catalogue() as catalogue, catalogue.writing() as write:
         write("update blocks set lines = x'00'")
-    with pytest.raises(CatalogueDamaged):
-        shop.repair([key], [])
+    (failed,) = shop.repair([key], []).failed
+    assert (failed.item, "build it again with catalogue --rebuild" in failed.reason) == (key, True)
     assert key not in shop.store.objects
 
 
@@ -389,9 +388,24 @@ def test_frames_that_come_out_otherwise_than_the_receipt_says_are_not_written(sh
     del shop.store.objects[layout.copy_key(shop.attempt(key))], shop.store.objects[key]
     with shop.catalogue() as catalogue, catalogue.writing() as write:
         write("update indexed set blocks = blocks - 1 where manifest = ?", (key,))
+        write(
+            "delete from blocks where manifest = ?1 and number = (select blocks from indexed where manifest = ?1)",
+            (key,),
+        )
     (failed,) = shop.repair([key], []).failed
     assert (failed.item, "not read the same way twice" in failed.reason) == (key, True)
     assert key not in shop.store.objects
+
+
+def test_what_the_catalogue_has_lost_of_one_archive_keeps_no_other_from_being_written_again(shop: Shop) -> None:
+    lost, other = shop.manifests[:2]
+    for key in (lost, other):
+        del shop.store.objects[layout.copy_key(shop.attempt(key))], shop.store.objects[key]
+    with shop.catalogue() as catalogue, catalogue.writing() as write:
+        write("update indexed set blocks = blocks - 1 where manifest = ?", (lost,))
+    repaired = shop.repair([lost, other], [])
+    assert repaired.manifests == [other]
+    assert [(one.item, "is damaged" in one.reason) for one in repaired.failed] == [(lost, True)]
 
 
 def test_an_archive_without_an_attempt_comes_from_the_catalogue_alone(shop: Shop) -> None:

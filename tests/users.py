@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
 import sys
@@ -72,9 +73,12 @@ def command(*arguments: str, home: Path) -> Ran:
     """Run a command of ours in this process."""
     from archive_tasks.program import main
 
-    os.environ.update(HOME=str(home), XDG_DATA_HOME=str(home / "data"), XDG_CONFIG_HOME=str(home / "config"))
-    os.chdir(home)
-    with _captured(home / "out", sys.stdout) as out, _captured(home / "err", sys.stderr) as err:
+    with (
+        contextlib.chdir(home),
+        _home_of(home),
+        _captured(home / "out", sys.stdout) as out,
+        _captured(home / "err", sys.stderr) as err,
+    ):
         before, sys.argv = sys.argv, ["archive-tasks", *arguments]
         try:
             main()
@@ -84,6 +88,17 @@ def command(*arguments: str, home: Path) -> Ran:
         finally:
             sys.argv = before
     return Ran(code, out.read_text(), err.read_text())
+
+
+@contextmanager
+def _home_of(home: Path) -> Iterator[None]:
+    before = dict(os.environ)
+    os.environ.update(HOME=str(home), XDG_DATA_HOME=str(home / "data"), XDG_CONFIG_HOME=str(home / "config"))
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 @contextmanager
