@@ -6,6 +6,7 @@ archive: objects without a manifest are no archive, and the next run goes on wit
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import logging
 import os
@@ -17,6 +18,7 @@ from dataclasses import dataclass, field
 
 from archive_tasks import layout
 from archive_tasks.already_there import Listings, newest_of, scopes_to_list_whole
+from archive_tasks.ctime_trial import try_ctime
 from archive_tasks.errors import ArchiveTasksError, CatalogueError, Interrupted, StoreBusy, StoreUnusable, UsageError
 from archive_tasks.events import (
     Event,
@@ -102,16 +104,18 @@ class _Run:
         root_fd = os.open(self._plan.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             with ThreadPoolExecutor(self._settings.concurrency, thread_name_prefix="send") as workers:
+                ctime = try_ctime(root_fd)
                 work = Work(
                     session=self._session,
                     target=self._target,
-                    rules=self._rules,
+                    rules=dataclasses.replace(self._rules, inodes_count=ctime.inodes_stay),
                     pace=self._pace,
                     workers=workers,
                     root_fd=root_fd,
                     listings=listings,
                     source=self._source,
                     run=run,
+                    ctime=ctime,
                     start_packing=functools.partial(self._helpers.start, pack_segment),
                 )
                 self._work_through(list(chosen), work)

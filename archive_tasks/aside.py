@@ -25,6 +25,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 
+from archive_tasks.ctime_trial import CtimeTrial, try_ctime
 from archive_tasks.errors import NotCleaned, RootLocked, UsageError
 from archive_tasks.names import display, key_segment
 from archive_tasks.renaming import rename_to_free_name
@@ -94,6 +95,10 @@ class Aside:
     def slots(self) -> list[Slot]:
         """All slots, oldest first."""
         return _slots(self._fd)
+
+    def try_ctime(self) -> CtimeTrial:
+        """What the filesystem that the items are on does with a ctime."""
+        return try_ctime(self._fd)
 
     def begin(self, state: State) -> Slot:
         """Make a slot for an item that is still at home."""

@@ -7,12 +7,14 @@ import hashlib
 import os
 import stat
 import struct
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from archive_tasks.aside import Aside
-from archive_tasks.contents import first_difference
+from archive_tasks.contents import Records, first_difference, holds_the_same
+from archive_tasks.ctime_trial import MARGIN_NS, NOT_TRIED, CtimeTrial
 from archive_tasks.entries import CTIME_COUNTS, Listed, list_entries, mark_of
 from archive_tasks.errors import ItemChanged, ItemUnreadable, ManifestError, NotCleaned
 from archive_tasks.evidence import Evidence
@@ -23,8 +25,12 @@ from archive_tasks.session import Rules
 from archive_tasks.slot_state import Slot, state_of
 from archive_tasks.walk import mounts_below, open_quietly, unreadable
 
-FACTS = struct.Struct("<QIqqq")
-"""Inode, mode, size, mtime, ctime of an entry."""
+FACTS = struct.Struct("<QIqqIqI")
+"""Inode, mode, size, mtime and ctime of an entry; times in seconds and nanoseconds: a year may be 1601 or 2400."""
+_LASTING = slice(1, 5)
+"""Mode, size and mtime: what nobody changes without meaning it."""
+_LARGE = 64 * 1024 * 1024
+"""Bytes of a file that is not read twice, where a moment's waiting saves it."""
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
@@ -34,6 +40,8 @@ class Proof:
 
     Attributes:
         facts: of each entry, in the order of its listing.
+        looked_ns: when the looking began, as the filesystem says it.
+        lasts: whatever is written from then on shows in another digest.
         seen: digest of the entries' marks.
     """
 
@@ -41,25 +49,35 @@ class Proof:
     evidence: Evidence
     facts: bytes
     seen: str
+    looked_ns: int
+    lasts: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Comparer:
-    """Compares what lies in the slots of a root."""
+    """Compares what lies in the slots of a root.
+
+    Attributes:
+        ctime: whether the root's filesystem shows every write.
+    """
 
     aside: Aside
     rules: Rules
+    ctime: CtimeTrial = NOT_TRIED
 
     def proof(self, slot: Slot, evidence: Evidence, *, seen: str) -> Proof:
         """Compare what lies in the slot with the manifest. Raises NotCleaned, naming the difference.
 
-        What shows the inodes and times that it had when it was archived is not read again. A file by itself is: the
-        rename moved its ctime, behind which a write could hide.
+        What shows the inodes and times that it had when it was archived is not read again, where a ctime shows every
+        write. A file by itself is: the rename moved its ctime, behind which a write could hide.
         """
+        is_file, counts = state_of(slot).kind == "file", CTIME_COUNTS and self.ctime.counts
+        if is_file and counts and state_of(slot).bytes >= _LARGE:
+            time.sleep(MARGIN_NS / 10**9)  # then whatever is written to it from now on moves its ctime
         try:
             with self.aside.item_folder(slot) as folder, leases_break_quietly():
                 proof = self._look(slot, evidence, folder, reading=False)
-                if not CTIME_COUNTS or state_of(slot).kind == "file" or proof.seen != seen:
+                if not counts or is_file or proof.seen != seen:
                     again = self._look(slot, evidence, folder, reading=True)
                     if again.facts != proof.facts:
                         raise ItemChanged("something in it changed while it was read")
@@ -67,14 +85,23 @@ class Comparer:
             raise NotCleaned(f"it is not as it was archived: {error}") from error
         return proof
 
+    def last_look(self, proof: Proof) -> LastLook:
+        """To be taken of each entry right before it goes."""
+        return LastLook(proof, self.ctime)
+
     def _look(self, slot: Slot, evidence: Evidence, folder: int, *, reading: bool) -> Proof:
         """Compare one listing with the manifest as it comes. Of what is half purged, entries may be gone."""
         facts, marks = bytearray(), bytearray()
+        looked_ns = self.ctime.time_ns()
+        newest = 0
 
         def noted() -> Iterator[Listed]:
+            nonlocal newest
             for listed in self.listing(slot, evidence, folder):
                 facts.extend(facts_of(listed.entry.stat))
                 marks.extend(mark_of(listed))
+                if listed.entry.kind != "folder":
+                    newest = max(newest, listed.entry.stat.st_ctime_ns)
                 with not_in_use(listed):
                     pass  # nobody who opens it now has to wait for as long as it is read
                 yield listed
@@ -83,7 +110,9 @@ class Comparer:
         difference = first_difference(evidence.manifest, noted(), reading=reading, partial=partial)
         if difference:
             raise ItemChanged(difference)
-        return Proof(slot=slot, evidence=evidence, facts=bytes(facts), seen=hashlib.sha256(marks).hexdigest())
+        seen = hashlib.sha256(marks).hexdigest()
+        lasts = self.ctime.shows_writes(newest, since_ns=looked_ns)
+        return Proof(slot=slot, evidence=evidence, facts=bytes(facts), seen=seen, looked_ns=looked_ns, lasts=lasts)
 
     def listing(self, slot: Slot, evidence: Evidence, folder: int) -> Iterator[Listed]:
         """What lies in the slot. Left out is what the manifest says, whatever the rules have become."""
@@ -104,12 +133,51 @@ class Comparer:
             excluders=(lambda path, _is_folder: left_out.get(path),),
             folder_excluders=(),
             mounts=frozenset(),
+            inodes_count=self.ctime.inodes_stay,
         )
 
 
 def facts_of(facts: os.stat_result) -> bytes:
     """What tells whether an entry is the one that it was."""
-    return FACTS.pack(facts.st_ino, facts.st_mode, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns)
+    times = (*divmod(facts.st_mtime_ns, 10**9), *divmod(facts.st_ctime_ns, 10**9))
+    return FACTS.pack(facts.st_ino, facts.st_mode, facts.st_size, *times)
+
+
+class LastLook:
+    """Looks at each entry once more, right before it is removed: is it what was proven?
+
+    Where the facts leave room for a write that does not show, and where an inode or a ctime is another one (somebody
+    made or removed another name of the file, or the filesystem counts anew), contents decide.
+    """
+
+    def __init__(self, proof: Proof, ctime: CtimeTrial) -> None:
+        self._proof = proof
+        self._ctime = ctime
+        self._facts = FACTS.iter_unpack(proof.facts)
+        self._records: Records | None = None
+
+    def check(self, listed: Listed, facts: os.stat_result) -> None:
+        """Raises ItemChanged, ItemUnreadable."""
+        path, kind, _ = listed.entry
+        expected = next(self._facts, None)
+        found: tuple[int, ...] = FACTS.unpack(facts_of(facts))
+        shows = kind == "folder" or self._ctime.shows_writes(facts.st_ctime_ns, since_ns=self._proof.looked_ns)
+        if expected == found and (shows or listed.why is not None):
+            return
+        same = expected is not None and expected[_LASTING] == found[_LASTING]
+        if listed.why is not None or not same or not self._holds_the_same(listed, facts):
+            raise ItemChanged(f"{display(path)} changed, appeared, or follows something that vanished")
+
+    def end(self) -> None:
+        """Raises ItemChanged where not every entry came."""
+        if next(self._facts, None):
+            raise ItemChanged("something in it vanished")
+
+    def _holds_the_same(self, listed: Listed, facts: os.stat_result) -> bool:
+        self._records = self._records or Records(self._proof.evidence.manifest)
+        record = self._records.of(listed.entry.path)
+        now = listed._replace(entry=listed.entry._replace(stat=facts))
+        return record is not None and holds_the_same(record, now)
 
 
 @contextmanager

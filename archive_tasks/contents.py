@@ -84,6 +84,31 @@ def _with_sums(manifest: bytes) -> Iterator[Record]:
         yield record
 
 
+class Records:
+    """The entries of a manifest, to be asked for in its own order.
+
+    Args:
+        manifest: as it is in the target.
+    """
+
+    def __init__(self, manifest: bytes) -> None:
+        self._records = _with_sums(manifest)
+
+    def of(self, path: str) -> Record | None:
+        """The entry of this path; those before it are passed over. Raises ManifestError."""
+        return _next_of(self._records, path, partial=True)
+
+
+def holds_the_same(record: Record, listed: Listed) -> bool:
+    """Is it of the type, and has the contents or the target, that its line of the manifest says? Raises ItemError."""
+    kind = listed.entry.kind
+    if record.get("type") != kind:
+        return False
+    if kind == "file":
+        return bool(_contents(listed)["sha256"] == record.get("sha256"))
+    return _field_difference(record, describe_entry(listed), ("target",)) is None
+
+
 def _difference(record: Record, listed: Listed, *, reading: bool) -> str | None:
     return _read_difference(record, listed) if reading else _seen_difference(record, listed)
 

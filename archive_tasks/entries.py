@@ -11,7 +11,7 @@ import os
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from archive_tasks.errors import ItemChanged, ItemUnreadable
 from archive_tasks.model import Entry, EntryKind, Item
@@ -45,6 +45,7 @@ class Survey:
     Attributes:
         id: 32 hex digits that follow from paths, types, sizes and modification times (of folders: no time).
         newest: path of the entry used last among those that count as use; None when none does.
+        newest_ctime_ns: of its files and links.
         packable: number of files that are not empty and small enough for a pack.
         marks: sixteen bytes an entry.
     """
@@ -55,6 +56,7 @@ class Survey:
     bytes: int = 0
     newest: str | None = None
     newest_ns: int = 0
+    newest_ctime_ns: int = 0
     packable: int = 0
     marks: bytearray = field(default_factory=bytearray)
 
@@ -74,13 +76,13 @@ def list_entries(item: Item, rules: Rules, root_fd: int) -> Iterator[Listed]:
         facts = os.stat(item.name, dir_fd=root_fd, follow_symlinks=False)
     except OSError as error:
         raise unreadable(item.name, error) from error
-    entry = _entry(item.name, facts)
+    entry = _entry(item.name, _as_it_counts(facts, rules))
     yield Listed(entry, root_fd, item.name)
     if entry.kind == "folder":
         with FolderWalk(root_fd, item.name, mounts=rules.mounts) as walk:
             for folder in walk:
                 for name in folder.names():
-                    listed = _look(folder.path, name, folder.stat(name), folder.fd, rules)
+                    listed = _look(folder.path, name, _as_it_counts(folder.stat(name), rules), folder.fd, rules)
                     yield listed
                     if listed.entry.kind == "folder" and listed.why is None:
                         folder.descend(name)
@@ -94,6 +96,15 @@ def _look(folder: str, name: str, facts: os.stat_result, dir_fd: int, rules: Rul
     if why:
         return Listed(Entry(path, _KINDS.get(stat.S_IFMT(facts.st_mode), "file"), facts), dir_fd, name, why)
     return Listed(_entry(path, facts), dir_fd, name)
+
+
+def _as_it_counts(facts: os.stat_result, rules: Rules) -> os.stat_result:
+    """Inode 0 stands for one that says nothing."""
+    if rules.inodes_count:
+        return facts
+    reduced: Any = facts.__reduce__()
+    ordered, named = reduced[1]
+    return os.stat_result((ordered[0], 0, *ordered[2:]), named)
 
 
 def _entry(path: str, facts: os.stat_result) -> Entry:
@@ -143,6 +154,7 @@ def _add(survey: Survey, listed: Listed, rules: Rules, pack_below: int) -> None:
     survey.files += 1
     survey.packable += kind == "file" and 0 < facts.st_size < pack_below
     survey.bytes += facts.st_size
+    survey.newest_ctime_ns = max(survey.newest_ctime_ns, facts.st_ctime_ns)
     try:
         used = rules.clock(os.path.join(rules.root, path), facts)
         if (survey.newest is None or used > survey.newest_ns) and not rules.is_noise(listed.name):

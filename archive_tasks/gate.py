@@ -13,7 +13,8 @@ import os
 
 from archive_tasks.aside import Aside, refusal
 from archive_tasks.catalogue_rows import Known
-from archive_tasks.compare import FACTS, Comparer, Proof, facts_of, not_in_use
+from archive_tasks.compare import Comparer, LastLook, Proof, not_in_use
+from archive_tasks.ctime_trial import NOT_TRIED, CtimeTrial
 from archive_tasks.entries import Listed
 from archive_tasks.errors import ItemChanged, ItemUnreadable, NotCleaned
 from archive_tasks.evidence import Evidence, Witness
@@ -33,6 +34,7 @@ class Gate:
     Args:
         run: common to all slots of one run.
         discard_left_out: True cleans items of which something was left out, and discards that.
+        ctime: whether the root's filesystem shows every write.
     """
 
     def __init__(
@@ -44,9 +46,10 @@ class Gate:
         *,
         run: str,
         discard_left_out: bool = False,
+        ctime: CtimeTrial = NOT_TRIED,
     ) -> None:
         self._session = session
-        self.compare = Comparer(aside, rules)
+        self.compare = Comparer(aside, rules, ctime)
         self._witness = witness
         self._catalogue = witness.target.catalogue
         self._aside = aside
@@ -135,7 +138,7 @@ class Gate:
             manifest_sha256=proof.evidence.sha256,
             proven_by="checksum" if self._witness.sending.trusted else "read-back",
             proven_at=self._session.wall(),
-            seen=proof.seen,
+            seen=proof.seen if proof.lasts else "",
         )
 
     # -- what is proven is purged -------------------------------------------------------------------
@@ -187,16 +190,14 @@ class Gate:
 
     def _remove(self, proof: Proof, folder: int) -> None:
         folders: list[str] = []
-        gone: set[int] = set()
-        expected = FACTS.iter_unpack(proof.facts)
+        last_look = self.compare.last_look(proof)
         for listed in self.compare.listing(proof.slot, proof.evidence, folder):
             if listed.entry.kind != "folder":
-                _remove_leaf(listed, next(expected, None), gone)
+                _remove_leaf(listed, last_look)
                 continue
-            _check_as_proven(listed, listed.entry.stat, next(expected, None), gone)
+            last_look.check(listed, listed.entry.stat)
             _remove_left_out(listed.name, listed.dir_fd) if listed.why else folders.append(listed.entry.path)
-        if next(expected, None):
-            raise ItemChanged("something in it vanished")
+        last_look.end()
         _remove_folders(folders, folder)
 
     def _note(self, what: str, slot: Slot, **more: str) -> None:
@@ -206,20 +207,11 @@ class Gate:
         self._catalogue.note(what, now=self._session.wall(), **details, **more)
 
 
-def _check_as_proven(listed: Listed, facts: os.stat_result, expected: tuple[int, ...] | None, gone: set[int]) -> None:
-    """Raises ItemChanged. Removing one name of a file moves the ctime that its other names show."""
-    found: tuple[int, ...] = FACTS.unpack(facts_of(facts))
-    if expected and (found == expected or (found[:-1] == expected[:-1] and facts.st_ino in gone)):
-        return
-    raise ItemChanged(f"{display(listed.entry.path)} changed, appeared, or follows something that vanished")
-
-
-def _remove_leaf(listed: Listed, expected: tuple[int, ...] | None, gone: set[int]) -> None:
+def _remove_leaf(listed: Listed, last_look: LastLook) -> None:
     """Remove a file or a link. The last look is taken under the lease, right before."""
     with not_in_use(listed):
         facts = os.stat(listed.name, dir_fd=listed.dir_fd, follow_symlinks=False)
-        _check_as_proven(listed, facts, expected, gone)
-        gone.add(facts.st_ino)
+        last_look.check(listed, facts)
         os.unlink(listed.name, dir_fd=listed.dir_fd)
 
 

@@ -6,6 +6,8 @@ before, while and after it was read.
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 import socket
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
@@ -25,7 +27,9 @@ from archive_tasks.attempts import (
     used_number,
 )
 from archive_tasks.catalogue import Catalogue
+from archive_tasks.catalogue_rows import Known
 from archive_tasks.contents import matches_manifest
+from archive_tasks.ctime_trial import CtimeTrial
 from archive_tasks.entries import Survey, check_unchanged, list_entries, survey_item, watched
 from archive_tasks.entry_index import EntryKeeper
 from archive_tasks.errors import (
@@ -41,6 +45,7 @@ from archive_tasks.item_sender import ItemSender, Told
 from archive_tasks.last_look import SignsOfLife, check_attempt, check_not_pruned
 from archive_tasks.manifest import Block, ManifestWriter, Record, name_fields
 from archive_tasks.manifest_again import LARGEST_MANIFEST, commit, write_from_copy
+from archive_tasks.manifest_entry import check_line
 from archive_tasks.model import Archive, Failure, Item, Receipt, Source
 from archive_tasks.names import display
 from archive_tasks.object_writer import ObjectWriter
@@ -67,6 +72,7 @@ class Work:
         listings: what the run saw listed in the target.
         source: whose items these are.
         run: its number in the catalogue.
+        ctime: whether the root's filesystem shows every write.
         start_packing: has segments of packs made.
     """
 
@@ -79,6 +85,7 @@ class Work:
     listings: Listings
     source: Source
     run: int
+    ctime: CtimeTrial
     start_packing: Start
 
     @property
@@ -183,24 +190,34 @@ class _ItemArchiver:
         problem = what_is_missing(known, work.catalogue, work.store, work.listings, self._patience)
         if problem:
             self._replaces, self._again = known.archive.manifest, problem
-        elif known.seen == self._survey.seen or self._compared(known.archive):
+        elif (self._seen and known.seen == self._seen) or self._compared(known):
             self._tell(self._survey.files, self._survey.bytes)
             return ItemAlreadyThere(archive=known.archive)
         return None
 
-    def _compared(self, archive: Archive) -> bool:
+    @property
+    def _seen(self) -> str:
+        """What a later look may be compared with; empty where a write could hide from it, so that contents are read."""
+        ctime = self._work.ctime
+        shows = ctime.shows_writes(self._survey.newest_ctime_ns, since_ns=ctime.now_ns)
+        return self._survey.seen if shows else ""
+
+    def _compared(self, known: Known) -> bool:
         """Has the item the contents of an archive that shows other inodes or ctimes, or was found in the target?
 
         The id follows from names, sizes and times, and contents can change behind these.
         """
-        if not self._same_contents(archive.manifest):
+        if not self._same_contents(known):
             return False
-        self._work.catalogue.record(archive, run=None, seen=self._survey.seen, receipt=None, now=self._work.now)
+        receipt = dataclasses.replace(known.receipt, seen=self._seen) if known.receipt else None
+        self._work.catalogue.record(known.archive, run=known.run, seen=self._seen, receipt=receipt, now=self._work.now)
         return True
 
-    def _same_contents(self, key: str) -> bool:
+    def _same_contents(self, known: Known) -> bool:
         try:
-            manifest = self._patience.ask(lambda: b"".join(self._work.store.read(key)))
+            manifest = self._patience.ask(lambda: b"".join(self._work.store.read(known.archive.manifest)))
+            if known.receipt and hashlib.sha256(manifest).hexdigest() != known.receipt.manifest_sha256:
+                return False
             listing = list_entries(self._item, self._work.rules, self._work.root_fd)
             return matches_manifest(manifest, watched(listing, self._survey))
         except (ManifestError, ObjectMissing):
@@ -271,6 +288,7 @@ class _ItemArchiver:
 
         writer = ManifestWriter(header, take)
         for path, record in ItemSender(self._item, self._survey, self._work, sending, self._told).send(header["data"]):
+            check_line(record)
             keeper.note(record)
             writer.add(record, path)
         check_unchanged(self._survey, self._item, self._work.rules, self._work.root_fd)
@@ -364,12 +382,12 @@ class _ItemArchiver:
             manifest_sha256=manifest_sha256,
             proven_by="checksum" if self._work.target.verdict.trusted else "read-back",
             proven_at=self._work.session.wall(),
-            seen=self._survey.seen,
+            seen=self._seen,
         )
         self._work.catalogue.record(
             archive,
             run=self._work.run,
-            seen=self._survey.seen,
+            seen=self._seen,
             receipt=receipt,
             now=self._work.now,
             also=keeper.keep,

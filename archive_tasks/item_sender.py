@@ -124,7 +124,7 @@ class ItemSender:
         if listed.why is not None:
             return _Line("", record)
         first = None
-        if kind == "file" and facts.st_nlink > 1:
+        if kind == "file" and facts.st_nlink > 1 and facts.st_ino:
             first = self._first_names.setdefault((facts.st_dev, facts.st_ino), path)
             if first != path:
                 record |= name_fields("hardlink", first)

@@ -11,18 +11,19 @@ import fcntl
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 _SET_LEASE = getattr(fcntl, "F_SETLEASE", None)
 
 
 def is_open_for_writing(fd: int) -> bool | None:
-    """Is the file open for writing anywhere? None when the system does not tell.
+    """Is the file open for writing anywhere? None when the system does not tell, or nobody called
+    `leases_break_quietly`.
 
     Args:
         fd: of the file, open for reading only. The lease ends when it is closed.
     """
-    if _SET_LEASE is None:
+    if _SET_LEASE is None or signal.getsignal(signal.SIGIO) is not signal.SIG_IGN:
         return None
     try:
         fcntl.fcntl(fd, _SET_LEASE, fcntl.F_RDLCK)
@@ -31,6 +32,13 @@ def is_open_for_writing(fd: int) -> bool | None:
     except OSError:
         return None
     return False
+
+
+def give_back(fd: int) -> None:
+    """End the lease before the file is closed."""
+    if _SET_LEASE is not None:
+        with suppress(OSError):
+            fcntl.fcntl(fd, _SET_LEASE, fcntl.F_UNLCK)
 
 
 @contextmanager

@@ -9,13 +9,15 @@ import re
 from typing import Any, Literal, NamedTuple
 
 from archive_tasks.attributes import Attributes
-from archive_tasks.errors import ManifestError
+from archive_tasks.errors import ItemUnreadable, ManifestError
 from archive_tasks.manifest import Record, name_in
 from archive_tasks.names import display
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _KEY = re.compile(r"data(/[A-Za-z0-9._~-]+)+")
 _LARGEST = 1 << 62
+_FARTHEST = (1 << 63) * 10**9
+"""Nanoseconds of the farthest time that a filesystem can hold: stat counts seconds in 64 bits. (inode(7))"""
 _LARGEST_OWNER = (1 << 32) - 2
 
 
@@ -66,7 +68,7 @@ def entry_of(record: Record) -> ManifestEntry:
     try:
         attributes = Attributes(
             mode=int(str(record["mode"]), 8) & 0o7777,
-            mtime_ns=_number(record["mtime_ns"], lowest=-_LARGEST),
+            mtime_ns=_number(record["mtime_ns"], lowest=-_FARTHEST, highest=_FARTHEST),
             uid=_number(record.get("uid", -1), lowest=-1, highest=_LARGEST_OWNER),
             gid=_number(record.get("gid", -1), lowest=-1, highest=_LARGEST_OWNER),
             user=str(record.get("user", "")),
@@ -80,6 +82,17 @@ def entry_of(record: Record) -> ManifestEntry:
         return _file(record, path, attributes)
     except (KeyError, TypeError, ValueError) as error:
         raise _odd(path, display(str(error)[:100])) from error
+
+
+def check_line(record: Record) -> None:
+    """What is written is read first, as every reader will. Raises ItemUnreadable for a line that none would take."""
+    try:
+        if "path" in record:
+            entry_of(record)
+        elif "object" in record:
+            pack_of(record)
+    except ManifestError as error:
+        raise ItemUnreadable(f"no archive can hold it: {error}") from error
 
 
 class PackLine(NamedTuple):

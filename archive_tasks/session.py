@@ -42,6 +42,7 @@ class Rules:
         restored: when items were restored, by name, in nanoseconds since the epoch.
         guards: each with the name of its plugin; they may share for some seconds what they saw.
         functions: everything above that is called for entries, as the plugins made it.
+        inodes_count: False where the filesystem gives a file another inode at each look.
     """
 
     root: str
@@ -55,6 +56,7 @@ class Rules:
     restored: Mapping[str, int]
     guards: tuple[tuple[str, Guard], ...]
     functions: tuple[Callable[..., object], ...]
+    inodes_count: bool = True
 
     def left_out(self, path: str, *, is_folder: bool) -> str | None:
         """Why the entry is left out, or None."""

@@ -13,7 +13,8 @@ import stat
 from types import TracebackType
 from typing import NamedTuple
 
-from archive_tasks.errors import ItemChanged
+from archive_tasks.errors import ItemChanged, ItemUnreadable
+from archive_tasks.leases import give_back, is_open_for_writing
 from archive_tasks.names import display
 from archive_tasks.walk import open_quietly, unreadable
 
@@ -22,7 +23,11 @@ _NO_ATTRIBUTES = frozenset({errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENODATA})
 
 
 class Identity(NamedTuple):
-    """What makes a file the one that was listed. The ctime is not in it: reading can move it, see `check`."""
+    """What makes a file the one that was listed. The ctime is not in it: reading can move it, see `check`.
+
+    Attributes:
+        inode: 0 where it says nothing.
+    """
 
     device: int
     inode: int
@@ -31,8 +36,9 @@ class Identity(NamedTuple):
     mtime_ns: int
 
 
-def identity_of(facts: os.stat_result) -> Identity:
-    return Identity(facts.st_dev, facts.st_ino, facts.st_mode, facts.st_size, facts.st_mtime_ns)
+def identity_of(facts: os.stat_result, *, with_inode: bool = True) -> Identity:
+    inode = facts.st_ino if with_inode else 0
+    return Identity(facts.st_dev, inode, facts.st_mode, facts.st_size, facts.st_mtime_ns)
 
 
 class SourceFile:
@@ -44,21 +50,27 @@ class SourceFile:
         expected: what was listed.
 
     Raises:
-        ItemChanged: it is not the file that was listed.
+        ItemChanged: it is not the file that was listed, or is open for writing.
         ItemUnreadable: it cannot be opened.
     """
 
     def __init__(self, path: str, name: str, dir_fd: int, expected: Identity) -> None:
         self.path = path
         self.size = expected.size
+        self._expected = expected
         try:
             self.fd = open_quietly(name, _OPEN_FILE, dir_fd=dir_fd)
         except OSError as error:
             raise unreadable(path, error) from error
         self._opened = os.fstat(self.fd)
-        if identity_of(self._opened) != expected or not stat.S_ISREG(expected.mode):
+        if self._identity(self._opened) != expected or not stat.S_ISREG(expected.mode):
             os.close(self.fd)
             raise self._changed()
+        try:
+            self._check_not_in_use()
+        except ItemChanged:
+            os.close(self.fd)
+            raise
 
     def __enter__(self) -> SourceFile:
         return self
@@ -91,14 +103,39 @@ class SourceFile:
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def check(self) -> None:
-        """Raises ItemChanged when the file is no longer what it was when it was opened."""
+        """After the last byte.
+
+        Raises:
+            ItemChanged: the file is no longer what it was when it was opened, or is open for writing.
+            ItemUnreadable: it holds more than its size says, as files of /proc and of some online disks do.
+        """
+        if self._holds_more():
+            raise ItemUnreadable(f"{display(self.path)} says that it has {self.size:,} bytes, and holds more")
         now, then = os.fstat(self.fd), self._opened
-        if identity_of(now) != identity_of(then) or now.st_ctime_ns != then.st_ctime_ns:
+        if self._identity(now) != self._identity(then) or now.st_ctime_ns != then.st_ctime_ns:
             raise self._changed()
+        self._check_not_in_use()
 
     def extended_attributes(self) -> dict[str, bytes]:
         """Its extended attributes, none where the system or the filesystem has none."""
         return extended_attributes(self.fd, self.path)
+
+    def _identity(self, facts: os.stat_result) -> Identity:
+        return identity_of(facts, with_inode=self._expected.inode != 0)
+
+    def _holds_more(self) -> bool:
+        try:
+            return bool(os.pread(self.fd, 1, self.size))
+        except OSError as error:
+            raise unreadable(self.path, error) from error
+
+    def _check_not_in_use(self) -> None:
+        """What is mapped for writing can change without a new ctime. The lease is given back at once, so that nobody
+        who opens the file has to wait for as long as it is read.
+        """
+        if is_open_for_writing(self.fd):
+            raise ItemChanged(f"{display(self.path)} is open for writing")
+        give_back(self.fd)
 
     def _changed(self) -> ItemChanged:
         return ItemChanged(f"{display(self.path)} changed while it was read")

@@ -270,6 +270,7 @@ def _carry_out(
                 aside,
                 run=f"{session.now.isoformat()} {os.getpid()}",
                 discard_left_out=wanted.discard_left_out,
+                ctime=aside.try_ctime(),
             )
             return cleaning_up.clean(
                 cleaning, gate, leaving, limits=session.settings.clean, tell=_telling(session.settings.clean, console)

@@ -15,6 +15,7 @@ from archive_tasks.chain import PartlyFailed, chain_of, end_with, session_of
 from archive_tasks.console import Console
 from archive_tasks.doctor import summary, verdict_to_json
 from archive_tasks.errors import Interrupted, StoreUnusable, UsageError
+from archive_tasks.leases import leases_break_quietly
 from archive_tasks.model import Failure, Outcome, Plan, Source
 from archive_tasks.names import display
 from archive_tasks.opened import one_run_at_a_time, open_catalogue
@@ -138,7 +139,12 @@ def _ask_to_go_on(plan: Plan, session: Session, store: Store, console: Console) 
 def _carry_out(session: Session, plan: Plan, store: Store, console: Console, *, yes: bool, create: bool) -> Outcome:
     path = catalogue_path(session.data, store.url)
     files = sum(decision.files or 0 for decision in plan.to_archive)
-    with processes(files=files) as packing, one_run_at_a_time(path), open_catalogue(session, store.url) as catalogue:
+    with (
+        leases_break_quietly(),
+        processes(files=files) as packing,
+        one_run_at_a_time(path),
+        open_catalogue(session, store.url) as catalogue,
+    ):
         target = open_target(
             store,
             catalogue,

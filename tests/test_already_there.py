@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from archive_tasks import already_there, layout, object_sizes
 from archive_tasks.already_there import Listings, first_missing, newest_of, scopes_to_list_whole, what_is_missing
 from archive_tasks.catalogue import Catalogue
 from archive_tasks.catalogue_rows import Known
+from archive_tasks.ctime_trial import MARGIN_NS
 from archive_tasks.errors import StoreUnusable
 from archive_tasks.model import Archive, Outcome, Source
 from archive_tasks.selection import RestoreRequest, select
@@ -300,6 +302,7 @@ def test_a_second_run_that_uploads_nothing_reads_nothing_but_the_targets_id(twic
         {f"i{n}": {"a": File("a", 400), "b": File(os.urandom(10), 400)} for n in range(items)},
         now=NOW,
     )
+    time.sleep(MARGIN_NS / 10**9 + 0.1)  # what was written a moment ago would be read again
     assert len(twice.run().archives) == items
     outcome = twice.run()
     assert (len(outcome.already), outcome.archives) == (items, ())

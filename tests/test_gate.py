@@ -7,6 +7,7 @@ import errno
 import hashlib
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -22,6 +23,7 @@ from archive_tasks.catalogue import Catalogue, catalogue_path
 from archive_tasks.catalogue_rows import Known
 from archive_tasks.compare import Comparer
 from archive_tasks.contents import first_difference
+from archive_tasks.ctime_trial import MARGIN_NS, NOT_TRIED, CtimeTrial
 from archive_tasks.errors import (
     IntegrityError,
     NotCleaned,
@@ -83,6 +85,7 @@ class Ground:
         self.witness = Witness(
             target=target, sending=sending, wall=self.clock.wall, monotonic=lambda: self.clock.seconds
         )
+        options = {"ctime": self.aside.try_ctime()} | options
         self.gate = Gate(
             self.session, self.session.rules(str(bench.root)), self.witness, self.aside, run="run", **options
         )
@@ -770,9 +773,36 @@ class Readings:
         monkeypatch.setattr("archive_tasks.compare.first_difference", watching)
 
 
-def test_what_shows_the_inodes_and_times_that_it_had_is_not_read_again(
+def settle(bench: CleanBench) -> None:
+    """Let the items grow so old that a ctime shows every write, and have them compared."""
+    time.sleep(MARGIN_NS / 10**9 + 0.1)
+    assert not bench.archive().archives
+
+
+def test_what_was_written_a_moment_ago_is_read_again(
     open_gate: Callable[..., Ground], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """A write in the same tick of the clock would leave the ctime as it is."""
+    ground, readings = open_gate(), Readings(monkeypatch)
+    ground.set_aside()
+    assert readings.read
+
+
+@pytest.mark.parametrize("ctime", [NOT_TRIED, CtimeTrial(counts=False, now_ns=1 << 62)])
+def test_where_a_ctime_counts_for_nothing_everything_is_read(
+    open_gate: Callable[..., Ground], bench: CleanBench, monkeypatch: pytest.MonkeyPatch, ctime: CtimeTrial
+) -> None:
+    settle(bench)
+    ground, readings = open_gate(ctime=ctime), Readings(monkeypatch)
+    proof = ground.set_aside()
+    assert readings.read
+    assert not proof.lasts
+
+
+def test_what_shows_the_inodes_and_times_that_it_had_is_not_read_again(
+    open_gate: Callable[..., Ground], bench: CleanBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settle(bench)
     ground, readings = open_gate(), Readings(monkeypatch)
     slot = ground.set_aside().slot
     ground.gate.prove_again(slot)
@@ -786,6 +816,7 @@ def test_without_a_receipt_everything_is_read_and_a_receipt_is_made(
     open_gate: Callable[..., Ground], bench: CleanBench, monkeypatch: pytest.MonkeyPatch, trusted: bool
 ) -> None:
     """An archive that was found in the target, though its entries look the same."""
+    settle(bench)
     bench.wrap = lambda store: Lying(store, describe=_with_checksum)  # type: ignore[return-value]
     ground, readings = open_gate(trusted=trusted), Readings(monkeypatch)
     without_receipt(ground)
