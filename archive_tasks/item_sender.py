@@ -142,6 +142,7 @@ class ItemSender:
             if source.size:
                 self._open += 1
                 return _Line(path, record, send_file(source, layout.file_key(prefix, path), self._sending))
+            source.check()
         except BaseException:
             source.close()
             raise

@@ -40,8 +40,10 @@ def place_of_root(root: str) -> str:
     The id is the filesystem's own where it has one (ext4, btrfs, APFS); where it has none it may change at a mount,
     and then the inode has to.
     """
-    facts = os.stat(root)
-    return f"{os.statvfs(root).f_fsid:x} {facts.st_ino}"
+    inode = os.stat(root).st_ino
+    if os.stat(root).st_ino != inode:  # a filesystem that gives another one at each look
+        inode = 0
+    return f"{os.statvfs(root).f_fsid:x} {inode}"
 
 
 def remember_place(catalogue: Catalogue, root: str) -> None:
