@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from archive_tasks.aside import Aside
 from archive_tasks.contents import Records, first_difference, holds_the_same
 from archive_tasks.ctime_trial import MARGIN_NS, NOT_TRIED, CtimeTrial
-from archive_tasks.entries import CTIME_COUNTS, Listed, list_entries, mark_of
+from archive_tasks.entries import CTIME_COUNTS, Listed, as_it_counts, list_entries, mark_of
 from archive_tasks.errors import ItemChanged, ItemUnreadable, ManifestError, NotCleaned
 from archive_tasks.evidence import Evidence
 from archive_tasks.leases import is_open_for_writing, leases_break_quietly
@@ -159,6 +159,7 @@ class LastLook:
     def check(self, listed: Listed, facts: os.stat_result) -> None:
         """Raises ItemChanged, ItemUnreadable."""
         path, kind, _ = listed.entry
+        facts = as_it_counts(facts, inodes_count=self._ctime.inodes_stay)
         expected = next(self._facts, None)
         found: tuple[int, ...] = FACTS.unpack(facts_of(facts))
         shows = kind == "folder" or self._ctime.shows_writes(facts.st_ctime_ns, since_ns=self._proof.looked_ns)

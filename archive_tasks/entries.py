@@ -76,13 +76,19 @@ def list_entries(item: Item, rules: Rules, root_fd: int) -> Iterator[Listed]:
         facts = os.stat(item.name, dir_fd=root_fd, follow_symlinks=False)
     except OSError as error:
         raise unreadable(item.name, error) from error
-    entry = _entry(item.name, _as_it_counts(facts, rules))
+    entry = _entry(item.name, as_it_counts(facts, inodes_count=rules.inodes_count))
     yield Listed(entry, root_fd, item.name)
     if entry.kind == "folder":
         with FolderWalk(root_fd, item.name, mounts=rules.mounts) as walk:
             for folder in walk:
                 for name in folder.names():
-                    listed = _look(folder.path, name, _as_it_counts(folder.stat(name), rules), folder.fd, rules)
+                    listed = _look(
+                        folder.path,
+                        name,
+                        as_it_counts(folder.stat(name), inodes_count=rules.inodes_count),
+                        folder.fd,
+                        rules,
+                    )
                     yield listed
                     if listed.entry.kind == "folder" and listed.why is None:
                         folder.descend(name)
@@ -98,9 +104,9 @@ def _look(folder: str, name: str, facts: os.stat_result, dir_fd: int, rules: Rul
     return Listed(_entry(path, facts), dir_fd, name)
 
 
-def _as_it_counts(facts: os.stat_result, rules: Rules) -> os.stat_result:
+def as_it_counts(facts: os.stat_result, *, inodes_count: bool) -> os.stat_result:
     """Inode 0 stands for one that says nothing."""
-    if rules.inodes_count:
+    if inodes_count:
         return facts
     reduced: Any = facts.__reduce__()
     ordered, named = reduced[1]
