@@ -64,6 +64,18 @@ def begin_attempt(catalogue: Catalogue, of: AttemptOf, *, prefix: str, how: str,
         journal(write, now, "attempt", archive=of.archive_id, prefix=prefix)
 
 
+def note_claim(catalogue: Catalogue, claim: str, *, now: datetime) -> None:
+    """Remember the key by which a run says that it resumes an attempt, before that is written."""
+    with catalogue.writing() as write:
+        journal(write, now, "resuming", claim=claim)
+
+
+def claims_of(catalogue: Catalogue, prefix: str) -> frozenset[str]:
+    """Claims of this data folder to an attempt. Others are of a copy of it, on a cloned disk perhaps."""
+    claims = [details.get("claim", "") for _, _, details in catalogue.notes("resuming")]
+    return frozenset(claim for claim in claims if claim.startswith(prefix))
+
+
 def note_commit(catalogue: Catalogue, of: AttemptOf, *, manifest: str, now: datetime) -> None:
     """Remember the key of the attempt's manifest, before that is written."""
     with catalogue.writing() as write:

@@ -20,8 +20,10 @@ from archive_tasks.attempts import (
     Attempt,
     AttemptOf,
     begin_attempt,
+    claims_of,
     find_attempt,
     forget_attempt,
+    note_claim,
     note_commit,
     note_number,
     used_number,
@@ -42,7 +44,7 @@ from archive_tasks.errors import (
 )
 from archive_tasks.events import ItemAlreadyThere, ItemArchived, ItemKept
 from archive_tasks.item_sender import ItemSender, Told
-from archive_tasks.last_look import SignsOfLife, check_attempt, check_not_pruned
+from archive_tasks.last_look import SignsOfLife, check_attempt, check_claims, check_not_pruned
 from archive_tasks.manifest import Block, ManifestWriter, Record, name_fields
 from archive_tasks.manifest_again import LARGEST_MANIFEST, commit, write_from_copy
 from archive_tasks.manifest_entry import check_line
@@ -54,7 +56,7 @@ from archive_tasks.packs import BATCH_BYTES, BATCH_MEMBERS, Start
 from archive_tasks.prove import Sending, uncounted
 from archive_tasks.session import Rules, Session
 from archive_tasks.settings import Settings
-from archive_tasks.store import Store
+from archive_tasks.store import ObjectInfo, Store
 from archive_tasks.sync import Fetcher
 from archive_tasks.target import Target
 
@@ -266,7 +268,8 @@ class _ItemArchiver:
             self._patience.ask(self._work.target.check_vault)
             note_number(self._work.catalogue, self._of, header["number"])
             writers[0].finish().result()
-            check_attempt(prefix, keeper.objects, self._work.store, self._patience)
+            claims = claims_of(self._work.catalogue, prefix)
+            check_attempt(prefix, keeper.objects, self._work.store, self._patience, claims=claims)
             stored = commit(writers[1], sending)
         except BaseException:
             keeper.discard()
@@ -342,14 +345,27 @@ class _ItemArchiver:
         earlier = self._earlier_attempt()
         if earlier:
             self._resumed = True
-            listed = listed_below(self._work.store, earlier.prefix, self._patience)
-            check_not_pruned(earlier.prefix, self._work.store, self._patience)
+            listed = self._claimed(earlier.prefix)
             return earlier.prefix, {key: info.size for key, info in listed.items()}
         prefix = layout.attempt_prefix(
             scope=self._scope, day=self._work.now, item=self._item.name, archive_id=self._survey.id
         )
         begin_attempt(self._work.catalogue, self._of, prefix=prefix, how=self._how, now=self._work.now)
         return prefix, {}
+
+    def _claimed(self, prefix: str) -> dict[str, ObjectInfo]:
+        """What is in an attempt that nobody else resumes. Raises IntegrityError."""
+        work = self._work
+        claim = layout.claim_key(prefix)
+        note_claim(work.catalogue, claim, now=work.now)
+        data = claim.encode()
+        self._patience.ask(lambda: work.store.put(claim, data, sha256=hashlib.sha256(data).digest()))
+        listed = listed_below(work.store, prefix, self._patience)
+        check_not_pruned(prefix, work.store, self._patience)
+        check_claims(listed, claims_of(work.catalogue, prefix))
+        if layout.copy_key(prefix) in listed:
+            raise IntegrityError("its interrupted run was committed by another with a copy of this data folder")
+        return listed
 
     def _header(self, prefix: str, key: str) -> Record:
         survey = self._survey

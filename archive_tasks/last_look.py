@@ -28,21 +28,39 @@ LONGEST_GAP = timedelta(days=7)
 _SIGN_EVERY = timedelta(days=1)
 
 
-def check_attempt(prefix: str, sizes: Mapping[str, int], store: Store, patience: Patience) -> None:
+def check_attempt(
+    prefix: str, sizes: Mapping[str, int], store: Store, patience: Patience, *, claims: frozenset[str] = frozenset()
+) -> None:
     """List the attempt once more, its copy of the manifest included.
 
     Args:
         sizes: bytes of each object that the manifest refers to, by key.
+        claims: of this data folder to the attempt.
 
     Raises:
-        IntegrityError: an object is not there any more, or the attempt was left alone for too long.
+        IntegrityError: an object is not there any more, the attempt was left alone for too long, or another run, with
+            a copy of this data folder, resumed it.
     """
     check_not_pruned(prefix, store, patience)
     listed = listed_below(store, prefix, patience)
+    check_claims(listed, claims)
     unlisted = [key for key, size in sizes.items() if key not in listed or listed[key].size != size]
     if missing := first_missing(sizes, unlisted, store, patience):
         raise IntegrityError(f"the target does not hold {display(missing)} any more: it is sent again by the next run")
     check_gaps(info.modified for info in listed.values())
+
+
+def check_claims(listed: Iterable[str], claims: frozenset[str]) -> None:
+    """Raises IntegrityError where somebody else resumes, or resumed, the attempt.
+
+    Two that write below one prefix could replace each other's objects, on servers that let a write replace. So who
+    resumes writes a claim, and then looks for others' and for the copy of a manifest; who commits writes the copy,
+    and then looks for claims: one of two sees the other.
+    """
+    if any(layout.is_claim(key) and key not in claims for key in listed):
+        raise IntegrityError(
+            "a run with a copy of this device's data folder resumed it too, so it is sent again by the next run"
+        )
 
 
 def check_not_pruned(prefix: str, store: Store, patience: Patience) -> None:

@@ -31,6 +31,8 @@ VAULT_KEY = "vault.json"
 MANIFESTS = "manifests/"
 DATA = "data/"
 LONGEST_KEY = 900
+_FIRST_CLAIM = 10**18
+"""Signs of life are numbered by seconds, and stay far below."""
 
 _SCOPE_AND_DAY = r"(?:[A-Za-z0-9._~-]+/)+[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])/"
 _ID = r"[0-9a-f]{32}"
@@ -109,6 +111,17 @@ def pruned_key(prefix: str) -> str:
 def alive_key(prefix: str, number: int) -> str:
     """Key of a sign that a long upload is still under way; numbers begin at 1."""
     return f"{prefix}alive/{number}"
+
+
+def claim_key(prefix: str) -> str:
+    """A new key by which a run that resumes an attempt says so to every other that might."""
+    return alive_key(prefix, _FIRST_CLAIM + secrets.randbelow(_FIRST_CLAIM))
+
+
+def is_claim(key: str) -> bool:
+    """Was the key made by `claim_key`?"""
+    _, found, number = key.rpartition("/alive/")
+    return bool(found) and number.isdecimal() and int(number) >= _FIRST_CLAIM
 
 
 def scope_of_data(prefix: str) -> str:

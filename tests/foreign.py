@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +107,11 @@ def check_target(keys: list[str], fetch: Fetch) -> dict[str, str]:
         assert item not in items, f"{item!r} is archived twice"
         items[item] = key
     return items
+
+
+def of_items(keys: Iterable[str]) -> list[str]:
+    """Keys of data that are neither copies of manifests nor signs of the runs that wrote them."""
+    return [key for key in keys if not key.endswith("/manifest.jsonl.zst") and "/alive/" not in key]
 
 
 def check_archives(keys: list[str], fetch: Fetch) -> dict[str, tuple[str, str]]:

@@ -24,7 +24,16 @@ from archive_tasks.store import Store
 from archive_tasks.target import Target, open_target
 from archive_tasks.testing import File, Link, make_tree, read_tree
 from tests.conftest import NOW
-from tests.foreign import check_target, files_of, folder_fetch, folder_keys, manifest_lines, objects_of, restore_by_hand
+from tests.foreign import (
+    check_target,
+    files_of,
+    folder_fetch,
+    folder_keys,
+    manifest_lines,
+    objects_of,
+    of_items,
+    restore_by_hand,
+)
 
 OLD = File("old", age_days=400)
 MIB = 1024 * 1024
@@ -398,7 +407,7 @@ def test_an_interrupted_run_goes_on_where_it_was(bench: Bench) -> None:
     bench.run(pack_below=0, wrap=lambda store: Stopping(store, 40))  # type: ignore[arg-type, return-value]
     assert len(puts) == len(set(puts)) == 40
     objects = objects_of((bench.target / bench.items()["item"]).read_bytes())
-    assert {key for key in bench.listed("data/") if not key.endswith("/manifest.jsonl.zst")} == set(objects)
+    assert set(of_items(bench.listed("data/"))) == set(objects)
 
 
 def test_a_stopped_run_raises_interrupted(bench: Bench) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from archive_tasks.testing import File, Link, make_tree
 from tests.conftest import NOW, CommandLine
-from tests.foreign import check_target, folder_fetch, folder_keys, keys_of_archive
+from tests.foreign import check_target, folder_fetch, folder_keys, keys_of_archive, of_items
 from tests.kills import run_and_die
 from tests.test_archive import Bench
 
@@ -79,7 +79,7 @@ def test_a_real_process_killed_while_it_uploads_is_finished_by_the_next(cli: Com
     assert ran.code == 0, ran.err
     items = check_target(folder_keys(target), folder_fetch(target))
     assert len(items) == 9
-    assert len([key for key in folder_keys(target, "data/") if not key.endswith("/manifest.jsonl.zst")]) == 81
+    assert len(of_items(folder_keys(target, "data/"))) == 81
 
 
 def _wait_for_objects(target: Path, number: int) -> None:

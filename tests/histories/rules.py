@@ -70,7 +70,11 @@ RULES = (
     _rule("A a mark and a gap keep a commit from what prune takes", _MARK_MET, _GAP),
     _rule(
         "A every object is listed once more before the commit",
-        ("item_archive", "check_attempt(prefix, keeper.objects, self._work.store, self._patience)", "pass"),
+        (
+            "item_archive",
+            "check_attempt(prefix, keeper.objects, self._work.store, self._patience, claims=claims)",
+            "pass",
+        ),
     ),
     _rule(
         "A another target inside ends prune",
