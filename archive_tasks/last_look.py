@@ -63,10 +63,12 @@ def check_claims(listed: Iterable[str], claims: frozenset[str]) -> None:
         )
 
 
-def check_not_pruned(prefix: str, store: Store, patience: Patience) -> None:
-    """To be asked when the copy of the manifest is there. Raises IntegrityError."""
+def check_not_pruned(
+    prefix: str, store: Store, patience: Patience, *, what_next: str = "it is sent again by the next run"
+) -> None:
+    """To be asked when the copy of the manifest is there. Raises IntegrityError, which says `what_next`."""
     if patience.ask(lambda: store.describe(layout.pruned_key(prefix))) is not None:
-        raise IntegrityError("prune removes what its interrupted run had left: it is sent again by the next run")
+        raise IntegrityError(f"prune removes what its interrupted run had left: {what_next}")
 
 
 def check_gaps(moments: Iterable[datetime | None]) -> None:

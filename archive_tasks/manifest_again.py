@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from datetime import datetime
 
 from archive_tasks import layout, object_sizes
@@ -34,14 +35,75 @@ def write_from_copy(prefix: str, sending: Sending, *, sha256: str = "") -> Store
     found, key, sizes = _read(copy, prefix, sending)
     if sha256 and found != sha256:
         raise IntegrityError(f"{display(copy)} is another manifest than was written")
-    check_not_pruned(prefix, sending.store, sending.patience)
+    _check_not_pruned(prefix, sending)
     listed = listed_below(sending.store, prefix, sending.patience)
     unlisted = [name for name, size in sizes.items() if name not in listed or listed[name].size != size]
     if missing := first_missing(sizes, unlisted, sending.store, sending.patience):
         raise IntegrityError(f"{display(missing)}, which it refers to, is not in the target")
-    check_gaps(info.modified for info in listed.values())
+    if not sha256:  # what was never committed may have met a prune that knows no mark
+        check_gaps(info.modified for info in listed.values())
     _make_way(key, found, sending, is_known=bool(sha256))
     return write_manifest(key, iter([_whole(copy, sending)]), sending, sha256=found)
+
+
+def write_from_catalogue(
+    key: str, prefix: str, frames: Callable[[], Iterator[bytes]], sending: Sending, *, sha256: str
+) -> Stored:
+    """Write a manifest again as this device keeps it; its copy before it, as a commit does, so that `prune` sees one.
+
+    Args:
+        prefix: of its attempt; empty for formats 1 and 2, which had no copies. There a sign of life is left instead.
+        frames: what the device keeps of it.
+        sha256: of its bytes, in hex.
+
+    Raises:
+        IntegrityError: the bytes are others, or `prune` has marked the attempt.
+        ObjectExists: another manifest is there.
+    """
+    attempts = [prefix] if prefix else sorted(_attempts_in(b"".join(frames())))
+    if prefix:
+        write_copy(prefix, frames(), sending, sha256=sha256)
+    for attempt in attempts:
+        if not prefix:
+            _give_a_sign(attempt, sending)
+        _check_not_pruned(attempt, sending)
+    _make_way(key, sha256, sending, is_known=True)
+    return write_manifest(key, frames(), sending, sha256=sha256)
+
+
+def write_copy(prefix: str, frames: Iterator[bytes], sending: Sending, *, sha256: str) -> None:
+    """Write the copy of a manifest beside its data, unless it is there as it should be. Raises IntegrityError."""
+    copy = layout.copy_key(prefix)
+    try:
+        if hashlib.sha256(_whole(copy, sending)).hexdigest() == sha256:
+            return
+        sending.patience.ask(lambda: sending.store.delete(copy))
+    except ObjectMissing:
+        pass
+    write_manifest(copy, frames, sending, sha256=sha256)
+
+
+def _check_not_pruned(prefix: str, sending: Sending) -> None:
+    mark = display(layout.pruned_key(prefix))
+    check_not_pruned(
+        prefix,
+        sending.store,
+        sending.patience,
+        what_next=f"wait for prune to end, on every device; if it was cut off, remove {mark} and try again",
+    )
+
+
+def _attempts_in(manifest: bytes) -> set[str]:
+    sizes: dict[str, int] = {}
+    for record in read_manifest(manifest):
+        object_sizes.note(record, sizes)
+    return {layout.attempt_of(key) for key in sizes}
+
+
+def _give_a_sign(prefix: str, sending: Sending) -> None:
+    key = layout.alive_key(prefix, int(time.time()))
+    data = key.encode()
+    sending.patience.ask(lambda: sending.store.put(key, data, sha256=hashlib.sha256(data).digest()))
 
 
 def _make_way(key: str, sha256: str, sending: Sending, *, is_known: bool) -> None:

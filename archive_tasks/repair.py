@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from archive_tasks.catalogue import Catalogue
 from archive_tasks.entry_index import kept_frames
 from archive_tasks.errors import CatalogueDamaged, IntegrityError, ManifestError, ObjectExists, ObjectMissing
-from archive_tasks.manifest_again import write_from_copy, write_manifest
+from archive_tasks.manifest_again import write_from_catalogue, write_from_copy
 from archive_tasks.model import Failure
 from archive_tasks.prove import Sending
 
@@ -59,7 +60,11 @@ def _of_receipt(key: str, catalogue: Catalogue, sending: Sending) -> Sequence[Ca
     if known is None or known.receipt is None:
         return ()
     archive, sha256 = known.archive, known.receipt.manifest_sha256
-    from_catalogue = lambda: write_manifest(key, kept_frames(catalogue, key), sending, sha256=sha256).key  # noqa: E731
+
+    def from_catalogue() -> str:
+        frames = functools.partial(kept_frames, catalogue, key)
+        return write_from_catalogue(key, archive.data, frames, sending, sha256=sha256).key
+
     if not archive.data:
         return (from_catalogue,)
     return (lambda: write_from_copy(archive.data, sending, sha256=sha256).key, from_catalogue)

@@ -447,16 +447,32 @@ def test_what_is_not_as_the_receipt_says_makes_way_for_a_copy_that_is(shop: Shop
 
 
 @pytest.mark.parametrize("copy", ["gone", "damaged", "another"])
-def test_it_does_not_make_way_for_one_that_is_not(shop: Shop, copy: str) -> None:
+def test_what_the_catalogue_keeps_takes_the_place_of_what_is_not_as_it_was(shop: Shop, copy: str) -> None:
     key, other = shop.manifests
     place, others = layout.copy_key(shop.attempt(key)), shop.store.objects[layout.copy_key(shop.attempt(other))]
     before = shop.store.objects.pop(place)
     if copy != "gone":
         shop.store.objects[place] = before[:-9] if copy == "damaged" else others
-    shop.store.objects[key] = b"another"
+    right, shop.store.objects[key] = shop.store.objects[key], b"another"
+    assert shop.repair([key], []) == Repaired(manifests=[key])
+    assert (shop.store.objects[place], shop.store.objects[key]) == (before, right)
+
+
+def test_what_prune_is_removing_is_not_written_again(shop: Shop) -> None:
+    """The copy is there before the mark is asked for: `prune` puts the mark there, and then asks for the copy."""
+    key = shop.manifests[0]
+    mark, copy = layout.pruned_key(shop.attempt(key)), layout.copy_key(shop.attempt(key))
+    del shop.store.objects[key], shop.store.objects[copy]
+    shop.store.put(mark, b"mark", sha256=hashlib.sha256(b"mark").digest())
     (failed,) = shop.repair([key], []).failed
-    assert (failed.item, "is there with other contents" in failed.reason) == (key, True)
-    assert shop.store.objects[key] == b"another"
+    assert "wait for prune to end, on every device" in failed.reason
+    assert mark in failed.reason
+    assert key not in shop.store.objects
+    del shop.store.objects[mark], shop.store.objects[copy]
+    shop.store.calls.clear()
+    assert shop.repair([key], []) == Repaired(manifests=[key])
+    steps = [("put", copy), ("describe", mark), ("put", key)]
+    assert [call for call in shop.store.calls if call in steps] == steps
 
 
 def test_a_target_that_cannot_be_used_ends_it(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
