@@ -19,6 +19,7 @@ import dataclasses
 import errno
 import fcntl
 import os
+import re
 import secrets
 import stat
 from collections.abc import Iterator
@@ -35,6 +36,8 @@ SET_ASIDE = ".archive-set-aside"
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
 _STATE = "state.json"
+_SLOT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}~.+~[0-9a-f]{8}", re.S)
+"""What a slot is called."""
 _ITEM = "item"
 _HOLDER = "holder"
 _README = "README.txt"
@@ -157,13 +160,20 @@ class Aside:
             return False
         return True
 
-    def is_empty(self, slot: Slot) -> bool:
-        """Does nothing lie in it?"""
+    def is_unused(self, slot: Slot) -> bool:
+        """Is it as a run leaves it that died before it wrote a state? Whatever else is in it is somebody's."""
+        if not _SLOT.fullmatch(slot.name):
+            return False
         try:
+            with self._opened(slot.name) as slot_fd:
+                if not set(os.listdir(slot_fd)) <= {_ITEM, f"{_STATE}.new"}:
+                    return False
             with self.item_folder(slot) as item_fd:
                 return not os.listdir(item_fd)
         except FileNotFoundError:
             return True
+        except NotADirectoryError:
+            return False
 
     def close(self, slot: Slot) -> None:
         """Remove a slot whose item has left it. Raises OSError when something lies in it."""

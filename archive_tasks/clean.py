@@ -100,7 +100,7 @@ def recover(aside: Aside, note: Callable[[str, Slot], None]) -> list[Failure]:
 def _recovered(aside: Aside, slot: Slot) -> bool:
     """Tidy one slot. True when its item went home."""
     if slot.state is None:
-        if not aside.is_empty(slot):
+        if not aside.is_unused(slot):
             raise NotCleaned("its state cannot be read: look what it is, and move it to where it belongs")
         aside.close(slot)
         return False

@@ -239,6 +239,16 @@ def test_what_nobody_can_read_is_said_by_the_exit_code_too(cli: CommandLine, roo
     assert (thesis / "item" / "thesis" / "notes").read_text() == "notes"
 
 
+@pytest.mark.parametrize("path", ["mine/state.json", "mine/state.json.new", "mine/game", "mine/item", "item"])
+def test_what_somebody_put_beside_what_is_set_aside_stays(cli: CommandLine, root: Path, target: str, path: str) -> None:
+    theirs = root / SET_ASIDE / path
+    theirs.parent.mkdir(parents=True)
+    theirs.write_text("my only game state")
+    cli.run("clean", "--root", str(root), "--yes")
+    cli.run("undo", "--root", str(root))
+    assert theirs.read_text() == "my only game state"
+
+
 def test_a_second_run_says_who_holds_the_root(cli: CommandLine, root: Path, target: str, tmp_path: Path) -> None:
     """From another user's data folder: only the root tells that somebody works on it."""
     from archive_tasks.aside import Aside
