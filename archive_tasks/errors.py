@@ -22,6 +22,7 @@ ArchiveTasksError                exit code 1
 │   ├── ObjectMissing            no such object
 │   ├── ObjectFrozen             it must be thawed before it can be read
 │   └── IntegrityError           the bytes that the store has are not ours
+│       └── ObjectUnreadable     it is there, and cannot be read: a bad sector, rights of another user
 ├── ManifestError                a manifest that cannot be read
 ├── RootLocked                   another run works on this root
 ├── CatalogueError               the local catalogue cannot be used
@@ -131,6 +132,10 @@ class ObjectFrozen(StoreError):
 
 class IntegrityError(StoreError):
     """The store has, or returned, other bytes than it was given."""
+
+
+class ObjectUnreadable(IntegrityError):
+    """The store has the object and cannot return it: a bad sector, or rights of another user's. Others can be read."""
 
 
 class ManifestError(ArchiveTasksError):

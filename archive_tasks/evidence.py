@@ -11,7 +11,15 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from archive_tasks.archived_objects import objects_in
-from archive_tasks.errors import IntegrityError, ManifestError, NotProven, ObjectFrozen, ObjectMissing, StoreBusy
+from archive_tasks.errors import (
+    IntegrityError,
+    ManifestError,
+    NotProven,
+    ObjectFrozen,
+    ObjectMissing,
+    ObjectUnreadable,
+    StoreBusy,
+)
 from archive_tasks.fetch_plan import Fetch
 from archive_tasks.manifest import name_in, read_manifest
 from archive_tasks.names import display
@@ -95,7 +103,7 @@ class Witness:
             self.target.check_vault()
             same = self._manifest(evidence.key) == evidence.manifest
             sizes = [self._size(one.key) for one in evidence.objects]
-        except (ObjectMissing, StoreBusy) as error:
+        except (ObjectMissing, ObjectUnreadable, StoreBusy) as error:
             raise NotProven(f"the target does not provably hold it any more: {error}") from error
         if not same or sizes != [one.size for one in evidence.objects]:
             raise NotProven("the target does not hold it any more as it did a moment ago")

@@ -40,6 +40,7 @@ from archive_tasks.errors import (
     ManifestError,
     ObjectExists,
     ObjectMissing,
+    ObjectUnreadable,
     StoreBusy,
 )
 from archive_tasks.events import ItemAlreadyThere, ItemArchived, ItemKept
@@ -222,7 +223,7 @@ class _ItemArchiver:
                 return False
             listing = list_entries(self._item, self._work.rules, self._work.root_fd)
             return matches_manifest(manifest, watched(listing, self._survey))
-        except (ManifestError, ObjectMissing):
+        except (ManifestError, ObjectMissing, ObjectUnreadable):
             return False
 
     def _committed_after_all(self) -> ItemAlreadyThere | None:

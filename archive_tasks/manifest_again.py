@@ -9,7 +9,7 @@ from datetime import datetime
 
 from archive_tasks import layout, object_sizes
 from archive_tasks.already_there import first_missing, listed_below
-from archive_tasks.errors import IntegrityError, ManifestError, ObjectExists, ObjectMissing
+from archive_tasks.errors import IntegrityError, ManifestError, ObjectExists, ObjectMissing, ObjectUnreadable
 from archive_tasks.last_look import check_gaps, check_not_pruned
 from archive_tasks.manifest import Record, name_in, read_manifest
 from archive_tasks.names import display
@@ -77,9 +77,13 @@ def write_copy(prefix: str, frames: Iterator[bytes], sending: Sending, *, sha256
     try:
         if hashlib.sha256(_whole(copy, sending)).hexdigest() == sha256:
             return
-        sending.patience.ask(lambda: sending.store.delete(copy))
+        is_there = True
+    except ObjectUnreadable:
+        is_there = True
     except ObjectMissing:
-        pass
+        is_there = False
+    if is_there:
+        sending.patience.ask(lambda: sending.store.delete(copy))
     write_manifest(copy, frames, sending, sha256=sha256)
 
 
@@ -123,6 +127,9 @@ def _make_way(key: str, sha256: str, sending: Sending, *, is_known: bool) -> Non
             raise ObjectExists(f"{display(key)} is there, and is not as its copy")
     except ObjectMissing:
         return
+    except ObjectUnreadable as error:
+        if not is_known:
+            raise ObjectExists(f"{error}; what it holds is not known here, so it is left alone") from error
     except ManifestError:
         pass
     patience.ask(lambda: store.delete(key))

@@ -19,7 +19,14 @@ from archive_tasks import layout
 from archive_tasks.already_there import listed_below
 from archive_tasks.attempts import forget_attempts_below
 from archive_tasks.catalogue import Catalogue
-from archive_tasks.errors import ArchiveTasksError, ManifestError, ObjectMissing, StoreUnusable, UsageError
+from archive_tasks.errors import (
+    ArchiveTasksError,
+    ManifestError,
+    ObjectMissing,
+    ObjectUnreadable,
+    StoreUnusable,
+    UsageError,
+)
 from archive_tasks.manifest import Record, read_manifest
 from archive_tasks.names import display
 from archive_tasks.nesting import OpenStore, targets_around, targets_below
@@ -213,7 +220,7 @@ class Pruner:
         try:
             data = self._patience.ask(lambda: b"".join(self._store.read(key)))
             return {layout.attempt_of(one) for one in objects_of(read_manifest(data))}
-        except (ManifestError, ObjectMissing) as error:
+        except (ManifestError, ObjectMissing, ObjectUnreadable) as error:
             raise NotPruned(
                 f"{display(key)} cannot be read ({error}), so nobody knows what is an orphan; nothing was removed: "
                 "run verify"

@@ -20,7 +20,7 @@ from archive_tasks import layout
 from archive_tasks.catalogue import Catalogue
 from archive_tasks.catalogue_rows import Known
 from archive_tasks.entry_index import EntryKeeper, is_indexed, keep_lines
-from archive_tasks.errors import ManifestError, ObjectMissing
+from archive_tasks.errors import ManifestError, ObjectMissing, ObjectUnreadable
 from archive_tasks.manifest import Record, name_in, read_lines
 from archive_tasks.model import Archive, Failure
 from archive_tasks.names import display
@@ -124,7 +124,7 @@ class Fetcher:
         """One archive into the catalogue, or why not."""
         try:
             return self._patience.ask(lambda: self._take_in(info))
-        except (ManifestError, ObjectMissing) as error:
+        except (ManifestError, ObjectMissing, ObjectUnreadable) as error:
             return Failure(info.key, str(error))
 
     def _take_in(self, info: ObjectInfo) -> Archive:

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from archive_tasks import layout
 from archive_tasks.archived_objects import ArchivedObject, objects_in
-from archive_tasks.errors import EntryError, ManifestError, ObjectFrozen, ObjectMissing
+from archive_tasks.errors import EntryError, ManifestError, ObjectFrozen, ObjectMissing, ObjectUnreadable
 from archive_tasks.fetch_plan import Fetch
 from archive_tasks.manifest import Record, name_in, read_manifest
 from archive_tasks.manifest_entry import ManifestEntry, entry_of
@@ -174,7 +174,7 @@ def _contents(key: str, promise: Promise | None, store: Store, patience: Patienc
         if promise is not None:
             return contents_digest(promise.lines())
         return contents_digest(read_manifest(patience.ask(lambda: b"".join(store.read(key)))))
-    except (ManifestError, ObjectMissing):
+    except (ManifestError, ObjectMissing, ObjectUnreadable):
         return ""
 
 
@@ -247,6 +247,10 @@ class _Verifier:
             if promise:
                 self._verified.missing.append(key)
             return _Looked(archive, [Failure(key, NOT_LISTED)])
+        except ObjectUnreadable as error:
+            if promise:
+                self._verified.missing.append(key)
+            return _Looked(archive, [Failure(key, str(error))])
         if promise and hashlib.sha256(manifest).hexdigest() != promise.sha256:
             self._verified.missing.append(key)
             return _Looked(archive, [Failure(key, "it is not as this device wrote it")])
@@ -314,11 +318,20 @@ class _Verifier:
             return ""
         except ObjectMissing:
             return _MISSING
+        except ObjectUnreadable as error:
+            return str(error)
         self._verified.read += expected.size
         return "" if digest.hexdigest() == expected.sha256 else "it holds other bytes than were written"
 
     def _range(self, key: str, offset: int, length: int) -> bytes:
         return self._patience.ask(lambda: b"".join(self._store.read(key, offset=offset, length=length)))
+
+    def _range_or_nothing(self, key: str, offset: int, length: int) -> bytes:
+        """Where it cannot be read, the files in it are named as those of a pack that is cut short."""
+        try:
+            return self._range(key, offset, length)
+        except ObjectUnreadable:
+            return b""
 
     # -- packs, read once: their bytes against their digests, their entries against the manifest -----
 
@@ -327,7 +340,7 @@ class _Verifier:
         cold = {key for key in packs if key not in bad and self._is_cold(key)}
         self._verified.frozen += len(cold)
         readable = {key: one for key, one in packs.items() if key not in bad and key not in cold}
-        reading = _InOrder(readable, self._range, self._pool)
+        reading = _InOrder(readable, self._range_or_nothing, self._pool)
         problems = self._named(manifest, bad) if bad else []
         problems += packed_problems(manifest, reading)
         self._verified.read += sum(one.size for one in readable.values())
@@ -373,7 +386,7 @@ class _Verifier:
             if place.within + entry.size > LARGEST_UNPACKED:
                 raise EntryError("its place makes no sense")
             contents = unpack_frame(data, place.within + entry.size)[place.within :]
-        except ObjectFrozen:
+        except (ObjectFrozen, ObjectUnreadable):
             return problem
         except (ValueError, EntryError) as error:
             return f"its pack is damaged: {error}"

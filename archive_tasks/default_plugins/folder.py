@@ -7,6 +7,7 @@ or not at all, and never over another. It is open to whom the target's top folde
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import stat
@@ -20,7 +21,7 @@ from archive_tasks.default_plugins.folder_listing import listed
 from archive_tasks.default_plugins.folder_place import INCOMING, Rights, made, opened, rights_below
 from archive_tasks.default_plugins.folder_probes import folder_probes
 from archive_tasks.default_plugins.folder_upload import FolderUpload, check_digest
-from archive_tasks.errors import ArchiveTasksError, ObjectMissing, StoreBusy, StoreUnusable
+from archive_tasks.errors import ArchiveTasksError, ObjectMissing, ObjectUnreadable, StoreBusy, StoreUnusable
 from archive_tasks.names import display
 from archive_tasks.settings import Settings
 from archive_tasks.store import ObjectInfo, Probe, StoreFactory
@@ -29,6 +30,8 @@ _OLD_INCOMING = ".incoming"
 """What the first versions named it; it may be the user's own, so it is neither used nor hidden."""
 _KEY = re.compile(r"[A-Za-z0-9._~-]+(/[A-Za-z0-9._~-]+)*")
 _CHUNK = 1024 * 1024
+_OF_ONE_OBJECT = frozenset({errno.EIO, errno.EACCES, errno.EPERM})
+"""A bad sector, or a file that its owner keeps from us, says nothing about the rest."""
 
 
 class FolderStore:
@@ -132,6 +135,9 @@ class FolderStore:
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             raise ObjectMissing(f"there is no {display(key)} in {display(self.path)}") from None
         except OSError as error:
+            if error.errno in _OF_ONE_OBJECT and os.access(self.path, os.R_OK | os.X_OK):
+                reason = os.strerror(error.errno).lower()
+                raise ObjectUnreadable(f"{display(key)} in {display(self.path)} cannot be read: {reason}") from error
             raise self.refused(error, "reading") from error
 
     def describe(self, key: str) -> ObjectInfo | None:
