@@ -3,31 +3,42 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from archive_tasks import layout
 from archive_tasks.catalogue import Catalogue
 from archive_tasks.entry_index import kept_frames
 from archive_tasks.errors import CatalogueDamaged, IntegrityError, ManifestError, ObjectExists, ObjectMissing
-from archive_tasks.manifest_again import write_from_catalogue, write_from_copy
+from archive_tasks.manifest import read_manifest
+from archive_tasks.manifest_again import write_copy, write_from_catalogue, write_from_copy
 from archive_tasks.model import Failure
 from archive_tasks.prove import Sending
 
 
 @dataclass(slots=True)
 class Repaired:
-    """Keys of the manifests that are there again, and what could not be written, and why."""
+    """Keys of the manifests and copies that are there again, and what could not be written, and why."""
 
     manifests: list[str] = field(default_factory=list)
     failed: list[Failure] = field(default_factory=list)
 
 
-def repair(missing: Sequence[str], uncommitted: Sequence[str], catalogue: Catalogue, sending: Sending) -> Repaired:
-    """Write manifests again; nothing that is there is changed.
+def repair(
+    missing: Sequence[str],
+    uncommitted: Sequence[str],
+    catalogue: Catalogue,
+    sending: Sending,
+    *,
+    copies: Sequence[str] = (),
+) -> Repaired:
+    """Write manifests and copies of them again; what is there as it should be is not changed.
 
     Args:
         missing: keys of manifests that this device has receipts for.
         uncommitted: attempts that hold a copy of their manifest, which is not there.
+        copies: keys of manifests that are well, and whose copies beside the data are not.
 
     Raises:
         StoreUnusable: the target cannot be used.
@@ -39,7 +50,16 @@ def repair(missing: Sequence[str], uncommitted: Sequence[str], catalogue: Catalo
     for attempt in uncommitted:
         if attempt not in done:
             _try(repaired, attempt, _of_attempt(attempt, sending))
+    for key in copies:
+        _try(repaired, key, (functools.partial(_copy_again, key, sending),))
     return repaired
+
+
+def _copy_again(key: str, sending: Sending) -> str:
+    data = sending.patience.ask(lambda: b"".join(sending.store.read(key)))
+    prefix = str(next(read_manifest(data)).get("data"))
+    write_copy(prefix, iter([data]), sending, sha256=hashlib.sha256(data).hexdigest())
+    return layout.copy_key(prefix)
 
 
 def _try(repaired: Repaired, what: str, ways: Sequence[Callable[[], str]]) -> None:

@@ -79,6 +79,9 @@ def verify(c: Any, wanted: VerifyOptions, flags: Mapping[str, Any], *, json_docu
     if document["damaged"]:
         number = count_text(len(document["damaged"]), "damage was", "damages were")
         raise Damaged(f"{number} found in {display(document['target'])}")
+    if document["not_repaired"]:
+        number = count_text(len(document["not_repaired"]), "manifest")
+        raise Damaged(f"{number} could not be written again in {display(document['target'])}, see above")
     return document
 
 
@@ -90,7 +93,7 @@ def verify_target(session: Session, wanted: VerifyOptions, console: Console) -> 
         _say_how(ask, console)
         verified = _look(session, store, catalogue, ask, wanted, console)
         repaired = Repaired()
-        if wanted.repair and (verified.missing or verified.uncommitted):
+        if wanted.repair and (verified.missing or verified.uncommitted or verified.copies):
             repaired = _repair(session, store, catalogue, verified, console, trusted=verdict.trusted)
             verified = _look(session, store, catalogue, ask, wanted, console)
         catalogue.note_damage(verified.harmed, now=session.now)
@@ -101,7 +104,10 @@ def verify_target(session: Session, wanted: VerifyOptions, console: Console) -> 
     for line in verify_lines(verified):
         console.say(line, style="bold")
     if verified.harmed:
-        console.say("the next archive sends again what of this is still at home; restore brings back what is whole")
+        console.say(
+            "what of this is at home is sent again by the next archive, once it is stale (archive --days 0: now); "
+            "restore brings back what is whole"
+        )
     return verify_document(store.url, verified) | {
         "repaired": repaired.manifests,
         "not_repaired": [{"what": what, "reason": reason} for what, reason in repaired.failed],
@@ -182,7 +188,7 @@ def _repair(
     trusted: bool,
 ) -> Repaired:
     with one_run_at_a_time(catalogue.path), sending_to(session, store, console, trusted=trusted) as sending:
-        repaired = repair(verified.missing, verified.uncommitted, catalogue, sending)
+        repaired = repair(verified.missing, verified.uncommitted, catalogue, sending, copies=verified.copies)
         synced = sync(
             store,
             catalogue,
@@ -243,6 +249,8 @@ def verify_lines(verified: verifying.Verified) -> list[str]:
     how += [f"{verified.unread:,} by presence and size only"] if verified.unread else []
     how += [f"{verified.frozen:,} in a cold class, not read"] if verified.frozen else []
     well = "all is well" if verified.archives else "nothing is archived here"
+    if verified.uncommitted:
+        well = "what has a manifest is well"
     found = f"{len(verified.damaged):,} DAMAGED" if verified.damaged else well
     amount = f"{count_text(verified.archives, 'archive')}, {count_text(verified.objects, 'object')}"
     lines = [f"{amount}, {count_text(verified.files, 'file')}: {found}{' (' + ', '.join(how) + ')' if how else ''}"]

@@ -49,6 +49,7 @@ class Verified:
         replaced: damaged archives whose items were archived again as a whole, by the key of their manifest.
         missing: archives that this device has receipts for, and whose manifests are not there, or are others.
         uncommitted: attempts that hold a copy of their manifest, which is not there itself.
+        copies: keys of the manifests of archives whose copies of them are not as they should be.
         harmed: keys of the manifests of archives that are damaged, and not replaced.
         whole: keys of the manifests of archives of which nothing is known to be wrong.
         orphans: attempts that nothing refers to: (objects, bytes).
@@ -65,6 +66,7 @@ class Verified:
     replaced: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     uncommitted: list[str] = field(default_factory=list)
+    copies: list[str] = field(default_factory=list)
     harmed: list[str] = field(default_factory=list)
     whole: list[str] = field(default_factory=list)
     orphans: dict[str, tuple[int, int]] = field(default_factory=dict)
@@ -101,6 +103,7 @@ class _Looked(NamedTuple):
 
     archive: Archive | None
     problems: list[Failure]
+    copy_problem: str = ""
 
 
 def verify(
@@ -137,10 +140,35 @@ def verify(
             looked[key] = verifier.archive(key, promises.get(key))
             on_progress(number, len(keys))
     _sum_up(looked, verified, lambda key: _contents(key, promises.get(key), store, patience))
+    _count_copies(looked, verified)
     if wanted is None:
         promised_too = _attempts_of(promises[key] for key in verified.missing)
         _look_for_the_rest(present, looked, verifier.referred_to | promised_too, verified)
+        verified.damaged += [
+            problem for attempt in verified.uncommitted if (problem := _copy_problem(attempt, store, patience))
+        ]
     return verified
+
+
+def _count_copies(looked: Mapping[str, _Looked], verified: Verified) -> None:
+    """A copy that is not as it should be harms nothing yet: it is what a lost manifest would be written again from."""
+    lacking = {key: one.archive for key, one in looked.items() if one.copy_problem and one.archive}
+    verified.copies = [key for key in lacking if key not in {*verified.harmed, *verified.replaced}]
+    verified.damaged += [
+        Failure(layout.copy_key(lacking[key].data), f"{looked[key].copy_problem}: verify --repair writes it again")
+        for key in verified.copies
+    ]
+
+
+def _copy_problem(attempt: str, store: Store, patience: Patience) -> Failure | None:
+    """What keeps a copy without its manifest from being made one again."""
+    copy = layout.copy_key(attempt)
+    try:
+        for _ in read_manifest(patience.ask(lambda: b"".join(store.read(copy)))):
+            pass
+    except (ManifestError, ObjectMissing, ObjectUnreadable) as error:
+        return Failure(copy, f"its manifest is missing, and of this copy: {error}")
+    return None
 
 
 def _sum_up(looked: Mapping[str, _Looked], verified: Verified, contents: Callable[[str], str]) -> None:
@@ -256,9 +284,23 @@ class _Verifier:
             return _Looked(archive, [Failure(key, "it is not as this device wrote it")])
         try:
             archive = archive or archive_of(next(read_manifest(manifest)), key, target=self._store.url)
-            return _Looked(archive, self._problems(manifest, objects_in(manifest)))
+            problems = self._problems(manifest, objects_in(manifest))
+            return _Looked(archive, problems, self._copy_problem(archive, manifest))
         except ManifestError as error:
             return _Looked(archive, [Failure(key, str(error))])
+
+    def _copy_problem(self, archive: Archive, manifest: bytes) -> str:
+        """What is wrong with the copy of a manifest; formats 1 and 2 had none."""
+        if not archive.data:
+            return ""
+        copy = layout.copy_key(archive.data)
+        if problem := self._presence(copy, ArchivedObject(size=len(manifest))):
+            return f"as the copy of a manifest, {problem}"
+        try:
+            same = self._ask.quick or self._range(copy, 0, len(manifest)) == manifest
+        except (ObjectMissing, ObjectUnreadable) as error:
+            return str(error)
+        return "" if same else "as the copy of a manifest, it holds other bytes than were written"
 
     def _problems(self, manifest: bytes, objects: Mapping[str, ArchivedObject]) -> list[Failure]:
         self.referred_to |= {layout.attempt_of(key) for key in objects}

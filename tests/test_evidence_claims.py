@@ -163,7 +163,7 @@ def test_what_verify_found_damaged_is_sent_again_until_it_is_seen_whole(
     data = nas.get(large)
     nas.put(large, b"x" + data[1:])
     assert host.archive(root)["archives"] == [], "nobody looked at it"
-    assert "the next archive sends again" in host.do("verify", code=1)
+    assert "is sent again by the next archive" in host.do("verify", code=1)
     nas.put(large, data)
     host.ask("verify", "--quick")
     host.ask("verify", "--read-data", "--item", "item1")
@@ -211,6 +211,43 @@ def test_a_manifest_that_is_gone_is_damage_until_it_is_written_again(
     assert host.ask("verify")["damaged"] == []
     assert host.archive(root)["archives"] == []
     assert gets_back(host, root)
+
+
+@pytest.mark.parametrize("how", ["gone", "cut short", "other bytes"])
+@pytest.mark.parametrize("who", ["laptop", "desktop"])
+def test_a_copy_of_a_manifest_that_is_not_as_it_should_be_is_said_and_written_again(
+    nas: FolderPlace, make_host: MakeHost, root: Path, how: str, who: str
+) -> None:
+    """What a lost manifest is written again from must not rot unseen."""
+    hosts = {name: make_host(name, nas) for name in ("laptop", "desktop")}
+    hosts["laptop"].archive(fill(root, 2))
+    (copy,) = [key for key in nas.listed("data/") if key.endswith("/manifest.jsonl.zst") and "/thesis~" in key]
+    data = nas.get(copy)
+    if how == "gone":
+        nas.remove(copy)
+    else:
+        nas.put(copy, data[:-1] if how == "cut short" else b"x" + data[1:])
+    (damaged,) = hosts[who].ask("verify", code=1)["damaged"]
+    assert (damaged["path"], "verify --repair writes it again" in damaged["problem"]) == (copy, True)
+    assert hosts["laptop"].archive(root)["archives"] == [], "the archive itself is whole"
+    hosts[who].do("verify", "--repair")
+    assert nas.get(copy) == data
+    assert hosts[who].ask("verify")["damaged"] == []
+
+
+def test_what_cannot_be_written_again_is_not_well(nas: FolderPlace, make_host: MakeHost, root: Path) -> None:
+    make_host("laptop", nas).archive(fill(root, 2))
+    (copy,) = [key for key in nas.listed("data/") if key.endswith("/manifest.jsonl.zst") and "/thesis~" in key]
+    nas.remove(nas.manifests("thesis~")[0])
+    fresh = make_host("desktop", nas)
+    said = fresh.do("verify")
+    assert "what has a manifest is well" in said
+    assert "1 archive has a copy of the manifest and no manifest" in said
+    nas.put(copy, b"junk")
+    for flags in ((), ("--repair",)):
+        said = fresh.do("verify", *flags, code=1)
+        assert copy in said
+        assert "all is well" not in said
 
 
 def test_a_manifest_that_is_gone_with_its_copy_is_written_again_by_who_wrote_it(
