@@ -36,6 +36,8 @@ SET_ASIDE = ".archive-set-aside"
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
 _STATE = "state.json"
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+"""What the system says of a full disk."""
 _SLOT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}~.+~[0-9a-f]{8}", re.S)
 """What a slot is called."""
 _ITEM = "item"
@@ -118,7 +120,12 @@ class Aside:
         """Write down how far the item has come, before the next step is taken."""
         state = dataclasses.replace(state_of(slot), stage=stage, since=since or state_of(slot).since)
         with self._opened(slot.name) as slot_fd:
-            self._write(slot_fd, _STATE, dumped(state))
+            try:
+                self._write(slot_fd, _STATE, dumped(state))
+            except OSError as error:
+                if error.errno not in FULL:
+                    raise
+                _write_over(slot_fd, _STATE, dumped(state))
         return Slot(slot.name, state)
 
     def take_in(self, slot: Slot) -> None:
@@ -254,6 +261,21 @@ class Aside:
             os.fsync(file.fileno())
         os.rename(f"{name}.new", name, src_dir_fd=fd, dst_dir_fd=fd)
         os.fsync(fd)
+
+
+def _write_over(folder: int, name: str, text: str) -> None:
+    """Into the block that the file has already: on a full disk nothing could be purged otherwise, which frees it.
+
+    A crash in between leaves a state that nobody can read, and its item aside, for a person to look at.
+    """
+    fd = os.open(name, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+    try:
+        data = text.encode("ascii")
+        os.pwrite(fd, data, 0)
+        os.ftruncate(fd, len(data))
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 def _holder(folder: int) -> str:

@@ -11,12 +11,12 @@ from __future__ import annotations
 import dataclasses
 import os
 
-from archive_tasks.aside import Aside, refusal
+from archive_tasks.aside import FULL, Aside, refusal
 from archive_tasks.catalogue_rows import Known
 from archive_tasks.compare import Comparer, LastLook, Proof, not_in_use
 from archive_tasks.ctime_trial import NOT_TRIED, CtimeTrial
 from archive_tasks.entries import Listed
-from archive_tasks.errors import ItemChanged, ItemUnreadable, NotCleaned
+from archive_tasks.errors import ItemChanged, ItemError, ItemUnreadable, NotCleaned
 from archive_tasks.evidence import Evidence, Witness
 from archive_tasks.leases import leases_break_quietly
 from archive_tasks.model import Item, Receipt
@@ -109,7 +109,7 @@ class Gate:
         try:
             slot = self._aside.begin(state)
         except OSError as error:
-            raise NotCleaned(f"nothing can be set aside in {display(self._aside.path)}: {refusal(error)}") from error
+            raise _refused(f"nothing can be set aside in {display(self._aside.path)}", error) from error
         self._note("setting aside", slot)
         try:
             self._aside.take_in(slot)
@@ -130,7 +130,7 @@ class Gate:
         try:
             return self._aside.advance(slot, stage)
         except OSError as error:
-            raise NotCleaned(f"its progress cannot be recorded: {refusal(error)}") from error
+            raise _refused("its progress cannot be recorded", error) from error
 
     def _receipt(self, proof: Proof) -> Receipt:
         return Receipt(
@@ -205,6 +205,13 @@ class Gate:
         details = {"item": state.item, "archive": state.archive_id, "manifest": state.manifest}
         details |= {"slot": slot.name, "mode": state.mode}
         self._catalogue.note(what, now=self._session.wall(), **details, **more)
+
+
+def _refused(what: str, error: OSError) -> ItemError:
+    """A full disk is no reason of the item's own: that it stays is a failure, which the exit code tells."""
+    if error.errno not in FULL:
+        return NotCleaned(f"{what}: {refusal(error)}")
+    return ItemUnreadable(f"{what}: the disk is full. Free some space there by hand, 1 MB will do, and run it again")
 
 
 def _remove_leaf(listed: Listed, last_look: LastLook) -> None:
