@@ -119,6 +119,12 @@ def plugins_folder(c: Any) -> str | None:
     return os.path.join(project, "plugins") if project else None
 
 
+def program_name() -> str:
+    """What the user typed before the task: `archive-tasks` or `invoke`."""
+    own = "archive-tasks"
+    return own if os.path.basename(sys.argv[0]).startswith(own) else "invoke"
+
+
 def end_with(code: int) -> None:
     """Let the chain go on, and the process end with `code` all the same.
 

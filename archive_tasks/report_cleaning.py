@@ -53,12 +53,12 @@ def held_up(cleaning: Cleaning, plan: Plan) -> list[Failure]:
     return [one for one in cleaning.kept if one.item in stale]
 
 
-def question(cleaning: Cleaning, limits: CleanSettings, *, where: str) -> str:
+def question(cleaning: Cleaning, limits: CleanSettings, *, where: str, undo: str = "invoke undo") -> str:
     """What a person is asked."""
     number, size = count_text(len(cleaning.candidates), "item"), size_text(cleaning.bytes)
     asks = {
         "quarantine": f"Set {number} aside ({size})? They wait in {display(where)} for "
-        f"{count_text(limits.grace, 'day')}; `invoke undo` puts them back.",
+        f"{count_text(limits.grace, 'day')}; `{undo}` puts them back.",
         "trash": f"Move {number} ({size}) to the trash?",
         "move": f"Move {number} ({size}) to {display(limits.to)}?",
         "delete": f"Delete the local copies of {number} ({size}) for good? Only the target has them then.",

@@ -19,8 +19,8 @@ _LARGEST = 64 * 1024
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 
 
-def stub_text(state: State, archive: Archive, *, cost: str) -> str:
-    """What the file says. `cost` is what fetching it takes."""
+def stub_text(state: State, archive: Archive, *, cost: str, program: str = "invoke") -> str:
+    """What the file says. `cost` is what fetching it takes, `program` what a command begins with."""
     lines = (
         _FIRST_LINE.rstrip(),
         "",
@@ -31,7 +31,7 @@ def stub_text(state: State, archive: Archive, *, cost: str) -> str:
         f"  fetching  {cost}",
         "",
         "To get it back:",
-        f"  invoke restore {typed(state.item)} --target {typed(archive.target)}",
+        f"  {program} restore {typed(state.item)} --target {typed(archive.target)}",
         "",
         "Without archive_tasks: README.txt in the target says how. In short:",
         f"  {_plain_command(archive)}",

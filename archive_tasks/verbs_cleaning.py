@@ -14,7 +14,7 @@ from archive_tasks import report_cleaning as reporting
 from archive_tasks.aside import Aside
 from archive_tasks.catalogue import Catalogue
 from archive_tasks.catalogue_rows import Known
-from archive_tasks.chain import PartlyFailed, session_of
+from archive_tasks.chain import PartlyFailed, program_name, session_of
 from archive_tasks.clean import Cleaned, Cleaning
 from archive_tasks.console import Console
 from archive_tasks.errors import Interrupted, UsageError
@@ -114,11 +114,16 @@ def clean_root(session: Session, wanted: Wish, console: Console) -> Document:
             leaving = _leaving(session, aside, root_fd, note, console)
             cleaned = _carry_out(session, target, aside, cleaning, leaving, wanted, console)
     console.say(reporting.clean_summary(cleaned, session.settings.clean), style="bold")
-    undo = f"invoke undo --root {typed(session.settings.root)}" if "root" in session.settings.flagged else "invoke undo"
+    undo = _undo_command(session)
     if text := reporting.what_next(cleaned, session.settings.clean, undo=undo):
         console.say(text)
     cleaned.failed += unclear
     return reporting.clean_document(root, store.url, session.settings.clean, cleaned)
+
+
+def _undo_command(session: Session) -> str:
+    root = f" --root {typed(session.settings.root)}" if "root" in session.settings.flagged else ""
+    return f"{program_name()} undo{root}"
 
 
 # -- before anything moves --------------------------------------------------------------------------------
@@ -226,7 +231,9 @@ def _ask(plan: Plan, cleaning: Cleaning, limits: CleanSettings, console: Console
     if not yes:
         if not console.can_ask:
             raise UsageError("clean asks before anything goes, and there is no terminal to ask on: add --yes")
-        if not console.ask(reporting.question(cleaning, limits, where=where), default=False):
+        if not console.ask(
+            reporting.question(cleaning, limits, where=where, undo=f"{program_name()} undo"), default=False
+        ):
             raise Interrupted("nothing was cleaned")
         return
     judged = [one for one in plan.decisions if not one.item.name.startswith(".")]
@@ -278,7 +285,8 @@ def _carry_out(
         except KeyboardInterrupt:
             pace.stop()
             raise Interrupted(
-                "stopped. What was being moved is where it was, or set aside (invoke undo); run the same again to go on"
+                f"stopped. What was being moved is where it was, or set aside ({_undo_command(session)}); run the same "
+                "again to go on"
             ) from None
 
 
@@ -303,7 +311,9 @@ def _leaving(
         if not session.settings.clean.stub:
             return
         try:
-            if not write_stub(root_fd, state.item, stub_text(state, known.archive, cost=_cost(session, known))):
+            if not write_stub(
+                root_fd, state.item, stub_text(state, known.archive, cost=_cost(session, known), program=program_name())
+            ):
                 console.warn(f"no note was left for {display(state.item)}: its name is taken")
         except OSError as error:
             console.warn(f"no note could be left for {display(state.item)}: {error.strerror}")

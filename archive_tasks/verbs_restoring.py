@@ -360,10 +360,11 @@ class _Restoring:
 
     def _remember(self, selections: Sequence[Selection], restored: Any) -> None:
         failed = len(restored.failed) + len(restored.frozen)
+        came_to_nothing = restored.failed and not restored.files
         for one in selections:
             self._catalogue.end_restore(one.archive.manifest, one.destination, now=self._session.wall(), failed=failed)
             place = one.place(one.archive.item)
-            if one.is_whole and place and not restored.frozen:
+            if one.is_whole and place and not restored.frozen and not came_to_nothing:
                 path = os.path.join(os.path.realpath(one.destination), place)
                 note_restored(self._session.data, path, now_ns=nanoseconds(self._session.now))
                 forget_stub(path)

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -197,6 +198,18 @@ def test_a_stub_says_what_was_here_and_goes_when_the_item_comes_back(cli: Comman
     cli.run("undo", "--root", str(root))
     assert not stub.exists()
     assert other.read_text().endswith("my own words\n"), "what somebody wrote into it stays"
+
+
+def test_commands_begin_as_the_user_began(cli: CommandLine, root: Path, target: str) -> None:
+    """In a folder without tasks.py, `invoke` finds nothing."""
+    program = Path(sys.executable).with_name("archive-tasks")
+    elsewhere = cli.project / "elsewhere"
+    elsewhere.mkdir()
+    environment = os.environ | cli.environment
+    clean = [str(program), "clean", "--root", str(root), "--yes", "--stub"]
+    ran = subprocess.run(clean, capture_output=True, text=True, check=True, env=environment, cwd=elsewhere)
+    assert f"until then: archive-tasks undo --root {root}" in ran.stdout
+    assert "  archive-tasks restore thesis --target" in (root / "thesis.archived.txt").read_text()
 
 
 def test_a_restore_takes_the_stub_away(cli: CommandLine, root: Path, target: str) -> None:

@@ -253,6 +253,18 @@ def test_everything_is_not_said_to_be_back_while_a_manifest_cannot_be_read(cli: 
     assert (cli.project / "out" / "thesis" / "a").read_text() == "a"
 
 
+def test_a_restore_that_brought_nothing_back_is_no_use_of_the_item(cli: CommandLine, root: Path) -> None:
+    """What is at its place is another one, which nobody used."""
+    make_tree(root, {"thesis": {"a": File("a", age_days=90)}})
+    target = (cli.project / "target").as_uri()
+    archive = ("archive", "--root", str(root), "--target", target, "--yes", "--json")
+    assert cli.run(*archive).code == 0
+    shutil.rmtree(root / "thesis")
+    make_tree(root, {"thesis": {"a": File("another", age_days=400)}})
+    assert cli.run("restore", "thesis", "--target", target).code == 3
+    assert [one["item"] for one in json.loads(cli.run(*archive).out)["archives"]] == ["thesis"]
+
+
 def test_nothing_is_restored_into_the_target(cli: CommandLine, root: Path) -> None:
     make_tree(root, {"thesis": {"a": File("a", age_days=90)}})
     target = cli.project / "target"

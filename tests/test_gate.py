@@ -26,6 +26,7 @@ from archive_tasks.contents import first_difference
 from archive_tasks.ctime_trial import MARGIN_NS, NOT_TRIED, CtimeTrial
 from archive_tasks.errors import (
     IntegrityError,
+    ItemUnreadable,
     NotCleaned,
     NotProven,
     ObjectFrozen,
@@ -434,7 +435,7 @@ def test_where_nothing_can_be_set_aside_nothing_is(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(f"archive_tasks.aside.os.{call}", full)
-    with pytest.raises(NotCleaned, match=r"nothing can be set aside in .*no space left"):
+    with pytest.raises(ItemUnreadable, match=r"nothing can be set aside in .*the disk is full. Free some space there"):
         ground.set_aside()
     monkeypatch.undo()
     assert bench.home() == before
@@ -450,7 +451,7 @@ def test_a_disk_that_fills_up_after_the_rename_brings_the_item_home(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(ground.aside, "advance", full)
-    with pytest.raises(NotCleaned, match=r"its progress cannot be recorded: .*no space left"):
+    with pytest.raises(ItemUnreadable, match="its progress cannot be recorded: the disk is full"):
         ground.set_aside()
     assert bench.home() == before
     assert not bench.slots()
@@ -467,7 +468,7 @@ def test_what_cannot_be_written_down_is_not_purged(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(ground.aside, "advance", full)
-    with pytest.raises(NotCleaned, match="progress cannot be recorded"):
+    with pytest.raises(ItemUnreadable, match="progress cannot be recorded"):
         ground.gate.purge(proof)
     assert bench.aside() == held
 
