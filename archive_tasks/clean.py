@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -11,14 +12,16 @@ from archive_tasks.already_there import newest_of
 from archive_tasks.aside import Aside
 from archive_tasks.catalogue import Catalogue
 from archive_tasks.catalogue_rows import Known
-from archive_tasks.errors import ItemError, NotCleaned
+from archive_tasks.errors import ArchiveTasksError, ItemError, NotCleaned
 from archive_tasks.gate import Gate
 from archive_tasks.leave import Leaving, leave
 from archive_tasks.model import Decision, Failure, Plan, Source
+from archive_tasks.names import display
 from archive_tasks.report import amount_text
 from archive_tasks.settings import CleanSettings
 from archive_tasks.slot_state import Slot, State, state_of
 
+_log = logging.getLogger("archive_tasks")
 _FEWEST_FAILURES = 3
 """Before that, a share of failures says nothing."""
 
@@ -69,6 +72,7 @@ class Cleaned:
         kept: items that stay, and why.
         failed: items that should have gone, and what went wrong.
         stopped: why the run stopped early; empty when it did not.
+        untried: how many items it did not come to then.
     """
 
     freed: list[State] = field(default_factory=list)
@@ -76,6 +80,7 @@ class Cleaned:
     kept: list[Failure] = field(default_factory=list)
     failed: list[Failure] = field(default_factory=list)
     stopped: str = ""
+    untried: int = 0
 
 
 # -- first: what earlier runs left ------------------------------------------------------------------------
@@ -230,6 +235,9 @@ class _Run:
             self._try(state_of(slot).item, lambda slot=slot: self._finish(slot))  # type: ignore[misc]
         for number, candidate in enumerate(cleaning.candidates):
             if self._fails_too_often(number):
+                rest = cleaning.candidates[number:]
+                self._cleaned.untried = len(rest)
+                self._cleaned.kept += [Failure(one.item, "not tried: the run stopped before it") for one in rest]
                 break
             self._try(candidate.item, lambda one=candidate: self._free(one))  # type: ignore[misc]
         return self._cleaned
@@ -260,6 +268,12 @@ class _Run:
             self._add("kept", self._cleaned.kept, Failure(item, str(error)))
         except (ItemError, OSError) as error:
             self._add("failed", self._cleaned.failed, Failure(item, str(error)))
+        except ArchiveTasksError:  # of the target or the catalogue, and so of every item
+            raise
+        except Exception as error:  # noqa: BLE001 - nobody's fault may keep the other items at home
+            _log.exception("unexpected error (a bug; please report it) at %s", display(item))
+            what = f"unexpected error (a bug; please report it): {type(error).__name__}: {error}"
+            self._add("failed", self._cleaned.failed, Failure(item, what))
 
     def _add(self, what: str, where: list[Failure], failure: Failure) -> None:
         where.append(failure)
@@ -270,6 +284,6 @@ class _Run:
         if failed < _FEWEST_FAILURES or failed * 100 <= self._limits.max_failures * tried:
             return False
         self._cleaned.stopped = (
-            f"stopped: {failed} of {tried} items could not be proven or freed; see doctor and verify"
+            f"stopped: {failed} of {tried} items could not be proven or freed; run doctor and verify"
         )
         return True

@@ -34,6 +34,7 @@ class RestoreRequest:
         scope: only archives of this scope; empty takes any. So with `host` and `from_root`.
         archive_id: how the commit or the id of the archive begins; empty takes any.
         to: folder to restore into; empty puts everything back where it was.
+        only_root: the root that a flag named: where nothing of the name is from there, nothing is guessed.
         device: id of this device.
         root: the folder being kept tidy, which settles whose archives are meant where several sources have an item of
             the name; empty when none is known.
@@ -47,6 +48,7 @@ class RestoreRequest:
     from_root: str = ""
     archive_id: str = ""
     to: str = ""
+    only_root: str = ""
     device: str = ""
     root: str = ""
     roots: frozenset[str] = frozenset()
@@ -234,14 +236,28 @@ def _only(found: list[Archive], pattern: PathPattern, request: RestoreRequest) -
     """Where several sources have an item of the name, this device's own is meant, and that of the root at hand."""
     ours = [one for one in found if one.device == request.device and request.device]
     at_hand = [one for one in ours if one.root == request.root]
+    if request.only_root and not at_hand and not request.to and not _filters(request):
+        raise SeveralSources(
+            f"{display(pattern.text)} was not archived from {display(request.only_root)}, but from what is listed "
+            "above: choose it with --from-root, or give --to FOLDER",
+            found,
+        )
     candidates = at_hand or ours or found
     if len(candidates) == 1:
         return candidates[0]
     raise SeveralSources(
-        f"{display(pattern.text)} was archived from {len(found)} places, listed above: choose one with --from-root, "
-        "--host or --id",
+        f"{display(pattern.text)} was archived from {len(found)} places, listed above: choose one with "
+        f"{_telling_flags(found)}",
         found,
     )
+
+
+def _telling_flags(found: Sequence[Archive]) -> str:
+    """Flags by which each can be told from the others. Two devices may have one name, and roots of one path."""
+    if len({(one.root, one.host) for one in found}) < len(found):
+        return "--id"
+    named = {"--from-root": {one.root for one in found}, "--host": {one.host for one in found}}
+    return " or ".join([" and ".join(flag for flag, values in named.items() if len(values) > 1), "--id"])
 
 
 def _folders_of(archives: set[Archive]) -> dict[Source, str]:

@@ -114,6 +114,8 @@ def clean_root(session: Session, wanted: Wish, console: Console) -> Document:
             leaving = _leaving(session, aside, root_fd, note, console)
             cleaned = _carry_out(session, target, aside, cleaning, leaving, wanted, console)
     console.say(reporting.clean_summary(cleaned, session.settings.clean), style="bold")
+    if cleaned.stopped:
+        console.warn(f"{cleaned.stopped}; {count_text(cleaned.untried, 'item was', 'items were')} not tried")
     undo = _undo_command(session)
     if text := reporting.what_next(cleaned, session.settings.clean, undo=undo):
         console.say(text)

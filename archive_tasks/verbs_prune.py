@@ -20,6 +20,7 @@ from archive_tasks.session import Session
 MOST_SHOWN = 50
 GRACE_DAYS = 14
 MAX_SHARE = 10
+_LONGEST_GRACE = 100_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +46,10 @@ def options(
     """Raises UsageError for what cannot be meant."""
     if not orphans:
         raise UsageError("prune removes objects of runs that did not finish: say --orphans")
-    days = timedelta(days=_number(grace, "--grace", "days") if grace is not None else GRACE_DAYS)
+    number = _number(grace, "--grace", "days") if grace is not None else GRACE_DAYS
+    if number > _LONGEST_GRACE:
+        raise UsageError(f"--grace is {number}, but must be at most {_LONGEST_GRACE:,} days")
+    days = timedelta(days=number)
     check_grace(days)
     share = _number(max_share, "--max-share", "percent") if max_share is not None else MAX_SHARE
     if not 0 <= share <= 100:

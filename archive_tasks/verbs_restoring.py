@@ -12,6 +12,7 @@ from typing import Any
 
 from archive_tasks import layout
 from archive_tasks import report_restoring as reporting
+from archive_tasks.aside import SET_ASIDE
 from archive_tasks.catalogue import Catalogue
 from archive_tasks.chain import PartlyFailed, refuse_help, session_of
 from archive_tasks.console import Console
@@ -103,6 +104,7 @@ def _request(session: Session, wanted: RestoreOptions, opened: Catalogue) -> Res
         from_root=os.path.realpath(os.path.expanduser(wanted.from_root)) if wanted.from_root else "",
         archive_id=_hex_of(wanted.archive_id),
         to=wanted.to,
+        only_root=root if "root" in session.settings.flagged else "",
         device=session.device,
         root=root,
         roots=frozenset(opened.roots() | ({root} if root else set())),
@@ -112,6 +114,8 @@ def _request(session: Session, wanted: RestoreOptions, opened: Catalogue) -> Res
 def _check_destination(session: Session, to: str, target: str) -> None:
     """Raises UsageError for a destination in the target, or among this program's own files."""
     where = os.path.realpath(os.path.expanduser(to)) if to else ""
+    if SET_ASIDE in where.split("/"):
+        raise UsageError(f"{display(to)} is among what clean set aside, and may be purged: give another --to")
     for own in session.private_paths(target):
         if where and (where == own or where.startswith(own + "/")):
             raise UsageError(f"{display(to)} is in {display(own)}, which is archive_tasks' own: give another --to")
@@ -197,9 +201,12 @@ def moment(text: str) -> datetime:
         found = datetime.fromisoformat(text)
     except ValueError:
         raise UsageError(f"--at is {text!r}, but must be a date, e.g. 2026-05-01") from None
-    if len(text) <= len("2026-05-01"):
-        found += timedelta(days=1, microseconds=-1)
-    return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
+    try:
+        if len(text) <= len("2026-05-01"):
+            found += timedelta(days=1, microseconds=-1)
+        return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
+    except OverflowError:
+        raise UsageError(f"--at is {text!r}, which is beyond the calendar") from None
 
 
 def _manifests_of(patterns: Sequence[str]) -> Any:

@@ -21,6 +21,7 @@ from archive_tasks.names import display
 from archive_tasks.opened import one_run_at_a_time, open_catalogue
 from archive_tasks.processes import processes
 from archive_tasks.report import Document
+from archive_tasks.root_place import remember_place
 from archive_tasks.session import Session
 from archive_tasks.setup_target import may_create, may_share
 from archive_tasks.store import Store
@@ -42,6 +43,8 @@ def archive(
         finish_what_died(session, console)
     plan = _plan_to_archive(c, session, console)
     _say_where(session, target, console)
+    if not dry_run and not plan.to_archive:
+        _remember_place(session, plan.root, store)
     if dry_run or not plan.to_archive:
         return _archive_nothing(plan, target, console, dry_run=dry_run, json_document=json_document)
     if not yes:
@@ -105,6 +108,13 @@ def _say_where(session: Session, target: str, console: Console) -> None:
             f"no target is configured: archives go to the folder {display(folder)} on this machine; "
             "run setup, or give --target s3://bucket/prefix, to send them to S3"
         )
+
+
+def _remember_place(session: Session, root: str, store: Store) -> None:
+    """Nothing is stale: what is set aside is compared anew before it goes, wherever the root is now."""
+    if os.path.exists(catalogue_path(session.data, store.url)):
+        with open_catalogue(session, store.url) as catalogue:
+            remember_place(catalogue, root)
 
 
 def _archive_nothing(plan: Plan, target: str, console: Console, *, dry_run: bool, json_document: bool) -> Document:

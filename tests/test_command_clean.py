@@ -262,6 +262,39 @@ def test_what_somebody_put_beside_what_is_set_aside_stays(cli: CommandLine, root
     assert theirs.read_text() == "my only game state"
 
 
+def test_a_root_that_came_to_another_disk_is_known_again_though_nothing_is_stale(
+    cli: CommandLine, root: Path, target: str
+) -> None:
+    assert cli.run("clean", "--root", str(root), "--yes").code == 0
+    copied = root.with_name("another disk")
+    subprocess.run(["cp", "-a", str(root), str(copied)], check=True)
+    shutil.rmtree(root)
+    copied.rename(root)
+    clean = ("clean", "--root", str(root), "--yes", "--grace", "0")
+    assert "run archive again" in cli.run(*clean).err
+    assert "nothing to archive" in cli.run("archive", "--root", str(root), "--yes").out
+    ran = cli.run(*clean)
+    assert (ran.code, "2 items (10 B) purged" in ran.out) == (0, True)
+
+
+def test_a_run_that_stops_says_so_and_gives_every_item_a_reason(cli: CommandLine, root: Path, target: str) -> None:
+    items = [f"item{number}" for number in range(8)]
+    make_tree(root, {item: {"a": File(item, age_days=300 - number)} for number, item in enumerate(items)})
+    assert cli.run("archive", "--root", str(root), "--yes").code == 0
+    for item in items:
+        for path in (cli.project / "target").glob(f"data/**/{item}~*/*/packs/*"):
+            path.chmod(0o600)
+            path.write_bytes(b"x")
+    clean = ("clean", "--root", str(root), "--yes", "--max-share", "100")
+    ran = cli.run(*clean, "--json")
+    document = json.loads(ran.out)
+    told = {one["item"] for part in ("freed", "kept", "failed") for one in document[part]}
+    assert told >= set(items)
+    assert (ran.code, len(document["failed"])) == (3, 3)
+    untried = len(document["freed"]) + len(document["failed"])
+    assert f"run doctor and verify; {len(items) + 2 - untried} items were not tried" in ran.err
+
+
 def test_a_second_run_says_who_holds_the_root(cli: CommandLine, root: Path, target: str, tmp_path: Path) -> None:
     """From another user's data folder: only the root tells that somebody works on it."""
     from archive_tasks.aside import Aside

@@ -265,6 +265,35 @@ def test_a_restore_that_brought_nothing_back_is_no_use_of_the_item(cli: CommandL
     assert [one["item"] for one in json.loads(cli.run(*archive).out)["archives"]] == ["thesis"]
 
 
+@pytest.mark.parametrize("at", ["0001-01-01T00:00:00+23:00", "9999-12-31T23:59:59-23:00", "9999-12-31", "10000-01-01"])
+def test_a_date_beyond_the_calendar_is_wrong_use(cli: CommandLine, target: str, at: str) -> None:
+    ran = cli.run("restore", "thesis", "--at", at, "--to", "out")
+    assert "Traceback" not in ran.err
+    assert ran.code in {0, 2}
+    assert ran.code == 0 or "--at is" in ran.err or "thesis" in ran.err
+
+
+def test_a_root_that_a_flag_names_is_no_mere_hint(cli: CommandLine, root: Path, tmp_path: Path) -> None:
+    make_tree(root, {"thesis": {"a": File("a", age_days=90)}})
+    target = (cli.project / "target").as_uri()
+    assert cli.run("archive", "--root", str(root), "--target", target, "--yes").code == 0
+    shutil.rmtree(root / "thesis")
+    (tmp_path / "new").mkdir()
+    restore = ("restore", "thesis", "--target", target, "--root", str(tmp_path / "new"))
+    ran = cli.run(*restore)
+    assert ran.code == 2
+    assert f"was not archived from {tmp_path / 'new'}" in ran.err
+    assert str(root) in ran.out
+    assert not (root / "thesis").exists()
+    assert cli.run(*restore, "--from-root", str(root)).code == 0
+    assert (root / "thesis" / "a").read_text() == "a"
+
+
+def test_nothing_is_restored_among_what_is_set_aside(cli: CommandLine, root: Path, target: str) -> None:
+    ran = cli.run("restore", "thesis", "--to", str(root / ".archive-set-aside" / "x"))
+    assert (ran.code, "among what clean set aside" in ran.err) == (2, True)
+
+
 def test_nothing_is_restored_into_the_target(cli: CommandLine, root: Path) -> None:
     make_tree(root, {"thesis": {"a": File("a", age_days=90)}})
     target = cli.project / "target"

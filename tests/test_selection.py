@@ -69,8 +69,8 @@ class Shelf:
     def chosen(self, *patterns: str, **asked: Any) -> list[Archive]:
         return [one.archive for one in self.select(*patterns, **asked).selections]
 
-    def unclear(self, *patterns: str, **asked: Any) -> Sequence[Archive]:
-        with pytest.raises(SeveralSources, match="choose one with --from-root, --host or --id") as caught:
+    def unclear(self, *patterns: str, by: str = "", **asked: Any) -> Sequence[Archive]:
+        with pytest.raises(SeveralSources, match=f"choose one with {by or '.*--id'}$") as caught:
             self.select(*patterns, **asked)
         return caught.value.candidates
 
@@ -123,17 +123,17 @@ def test_the_only_one_at_all_is_meant_whoevers_it_is(shelf: Shelf) -> None:
 def test_of_several_that_are_none_of_this_devices_none_is_meant(shelf: Shelf) -> None:
     shelf.put(device=OTHER)
     shelf.put(device="3" * 32)
-    assert len(shelf.unclear()) == 2
-    assert len(shelf.unclear(root=shelf.root("anna"))) == 2
+    assert len(shelf.unclear(by="--id")) == 2, "host and root are the same: nothing else tells them apart"
+    assert len(shelf.unclear(root=shelf.root("anna"), by="--id")) == 2
 
 
 def test_a_device_of_which_nothing_is_known_owns_nothing(shelf: Shelf) -> None:
     """Formats 1 and 2 named none: the unnamed device of a host is not whoever has no id."""
     shelf.put(device="", host="hosta", number=0)
     shelf.put(device="", host="hostb", number=0)
-    assert len(shelf.unclear(device="")) == 2
+    assert len(shelf.unclear(device="", by="--host or --id")) == 2
     shelf.put(user="bob")
-    assert len(shelf.unclear(device="")) == 3
+    assert len(shelf.unclear(device="", by="--from-root and --host or --id")) == 3
 
 
 def test_hosts_without_devices_are_sources_of_their_own(shelf: Shelf) -> None:
