@@ -13,7 +13,7 @@ from typing import NamedTuple
 from urllib.parse import quote, unquote_to_bytes, urlsplit
 
 from archive_tasks import layout
-from archive_tasks.errors import ObjectFrozen, StoreError, StoreUnusable, UsageError
+from archive_tasks.errors import ObjectFrozen, ObjectUnreadable, StoreError, StoreUnusable, UsageError
 from archive_tasks.names import display
 from archive_tasks.store import Store
 from archive_tasks.vault import is_vault, vault_bytes
@@ -62,7 +62,7 @@ def look_around(url: str, open_store: OpenStore) -> Surroundings:
                 targets.append(parent)
         except UsageError:
             continue
-        except (StoreUnusable, ObjectFrozen):
+        except (StoreUnusable, ObjectFrozen, ObjectUnreadable):
             unseen.append(parent)
     return Surroundings(tuple(targets), tuple(unseen))
 
@@ -183,7 +183,7 @@ def _folders_above(path: str) -> list[str]:
 def _is_target(store: Store, folder: str, open_store: OpenStore | None) -> bool:
     try:
         return is_vault(_vault_bytes_below(store, folder, open_store) or b"")
-    except (StoreUnusable, ObjectFrozen, ValueError, UsageError):
+    except (StoreUnusable, ObjectFrozen, ObjectUnreadable, ValueError, UsageError):
         return True
 
 

@@ -69,7 +69,7 @@ def check_vault(store: Store, known: str | None) -> str | None:
     if found is None and known:
         raise StoreUnusable(
             f"the target {display(store.url)} has lost its {layout.VAULT_KEY}: another disk or bucket may stand in its "
-            "place. Nothing was written; look there, or name another target"
+            "place. Nothing was written; look there. If it is the right one, verify --repair writes that file again"
         )
     if found is not None and known and found != known:
         raise StoreUnusable(
@@ -79,10 +79,14 @@ def check_vault(store: Store, known: str | None) -> str | None:
     return found
 
 
-def write_vault(store: Store) -> str:
-    """Give a new target its README and then its id, over nothing that is there. Of two runs at once, one wins."""
+def write_vault(store: Store, vault: str = "") -> str:
+    """Give a target its README and then its id, over nothing that is there. Of two runs at once, one wins.
+
+    Args:
+        vault: the id that it had; empty gives a new one.
+    """
     _put_where_missing(store, layout.README_KEY, layout.README.encode())
-    vault = secrets.token_hex(16)
+    vault = vault or secrets.token_hex(16)
     document = {"archive_tasks": "vault", "format": 1, "id": vault}
     _put_where_missing(store, layout.VAULT_KEY, json.dumps(document).encode())
     return read_vault(store, vault) or vault

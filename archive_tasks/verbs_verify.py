@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import hashlib
+import os
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -11,13 +13,14 @@ from typing import Any
 
 from archive_tasks import layout
 from archive_tasks import verify as verifying
-from archive_tasks.catalogue import Catalogue
+from archive_tasks.catalogue import Catalogue, catalogue_path
+from archive_tasks.catalogue_rows import Known
 from archive_tasks.chain import session_of
 from archive_tasks.console import Console
 from archive_tasks.entry_index import kept_records
-from archive_tasks.errors import ArchiveTasksError, UsageError
+from archive_tasks.errors import ArchiveTasksError, ObjectMissing, ObjectUnreadable, UsageError
 from archive_tasks.names import display, key_segment
-from archive_tasks.opened import existing_target, new_pace, new_patience, one_run_at_a_time
+from archive_tasks.opened import existing_target, new_pace, new_patience, one_run_at_a_time, open_catalogue, target_of
 from archive_tasks.prove import Sending
 from archive_tasks.repair import Repaired, repair
 from archive_tasks.report import Document, count_text, size_text
@@ -25,6 +28,7 @@ from archive_tasks.session import Session
 from archive_tasks.store import Store
 from archive_tasks.sync import sync
 from archive_tasks.target import current_verdict
+from archive_tasks.vault import vault_bytes, write_vault
 
 MOST_SHOWN = 50
 
@@ -87,6 +91,8 @@ def verify(c: Any, wanted: VerifyOptions, flags: Mapping[str, Any], *, json_docu
 
 def verify_target(session: Session, wanted: VerifyOptions, console: Console) -> Document:
     """All of `verify` but the printing of its document."""
+    if wanted.repair:
+        _repair_vault(session, console)
     with existing_target(session) as (store, catalogue):
         verdict = current_verdict(store, catalogue, now=session.now, on_answer=lambda _probe, _answer: None)
         ask = verifying.Ask(trusted=verdict.trusted, read=wanted.share, quick=wanted.quick)
@@ -202,6 +208,37 @@ def _repair(
     for what, reason in (*repaired.failed, *synced.unreadable):
         console.say(f"cannot be written again: {display(what)}: {reason}", style="yellow")
     return repaired
+
+
+def _repair_vault(session: Session, console: Console) -> None:
+    """Write the target's id again where it is lost, and an archive shows that it is the target that it was.
+
+    Raises:
+        UsageError: no archive that this device knows is there as it was written.
+    """
+    url = target_of(session)
+    if not os.path.exists(catalogue_path(session.data, url)):
+        return
+    with open_catalogue(session, url) as catalogue:
+        store = session.open_store(url)
+        known = catalogue.fact("vault")
+        if not known or not store.exists() or vault_bytes(store) is not None:
+            return
+        if not any(_is_there(store, known_archive) for known_archive in catalogue.archives()):
+            raise UsageError(
+                f"{display(store.url)} has lost its vault.json, and no archive that this device knows is there: it is "
+                "another target, or catalogue --forget gives it up"
+            )
+        write_vault(store, known)
+        console.say("written again: vault.json", style="green")
+
+
+def _is_there(store: Store, known: Known) -> bool:
+    try:
+        data = b"".join(store.read(known.archive.manifest)) if known.receipt else b""
+    except (ObjectMissing, ObjectUnreadable):
+        return False
+    return known.receipt is not None and hashlib.sha256(data).hexdigest() == known.receipt.manifest_sha256
 
 
 @contextmanager

@@ -235,6 +235,32 @@ def test_a_copy_of_a_manifest_that_is_not_as_it_should_be_is_said_and_written_ag
     assert hosts[who].ask("verify")["damaged"] == []
 
 
+def test_an_id_that_is_lost_is_written_again_where_the_archives_show_the_target(
+    place: Place, make_host: MakeHost, root: Path
+) -> None:
+    host, other = make_host("laptop", place), make_host("desktop", place)
+    host.archive(fill(root))
+    other.ask("catalogue")
+    before = place.get("vault.json")
+    place.remove("vault.json")
+    for command in (("verify",), ("archive", "--root", str(root), "--yes"), ("catalogue", "--rebuild")):
+        assert "verify --repair" in host.do(*command, code=1)
+    other.do("verify", "--repair", code=2)
+    assert "vault.json" not in place.listed(), "it has no receipt, and so does not know"
+    assert "written again: vault.json" in host.do("verify", "--repair")
+    assert json.loads(place.get("vault.json")) == json.loads(before)
+    assert host.ask("verify")["damaged"] == other.ask("verify")["damaged"] == []
+
+
+def test_an_id_that_is_lost_is_not_given_to_another_target(nas: FolderPlace, make_host: MakeHost, root: Path) -> None:
+    host = make_host("laptop", nas)
+    host.archive(fill(root))
+    shutil.rmtree(nas.folder)
+    nas.put("somebody/else", b"x")
+    host.do("verify", "--repair", code=2)
+    assert nas.listed() == ["somebody/else"]
+
+
 def test_what_cannot_be_written_again_is_not_well(nas: FolderPlace, make_host: MakeHost, root: Path) -> None:
     make_host("laptop", nas).archive(fill(root, 2))
     (copy,) = [key for key in nas.listed("data/") if key.endswith("/manifest.jsonl.zst") and "/thesis~" in key]
