@@ -13,8 +13,9 @@ import secrets
 import time
 from typing import NamedTuple
 
-STEP_SECONDS = 0.02
-"""Between two writes of the trial: a few ticks of the kernel's coarse clock, 1 to 10 ms each. (CONFIG_HZ)"""
+LONGEST_SECONDS = 0.03
+"""Of the trial: a few ticks of the kernel's coarse clock, 1 to 10 ms each. (CONFIG_HZ)"""
+_STEP_SECONDS = 0.002
 MARGIN_NS = 2 * 10**9
 """How much older than a look a ctime must be to count: the coarsest clock of a filesystem, FAT's, ticks in 2 s."""
 _LONG_AGO_NS = 10**18
@@ -72,10 +73,12 @@ def try_ctime(folder: int) -> CtimeTrial:
 def _tried(handle: int) -> CtimeTrial:
     os.pwrite(handle, b"1", 0)
     os.utime(handle, ns=(_LONG_AGO_NS, _LONG_AGO_NS))
-    before = os.fstat(handle)
-    time.sleep(STEP_SECONDS)
-    os.pwrite(handle, b"2", 0)
-    written = os.fstat(handle)
+    before = written = os.fstat(handle)
+    until = time.monotonic() + LONGEST_SECONDS
+    while written.st_ctime_ns == before.st_ctime_ns and time.monotonic() < until:
+        time.sleep(_STEP_SECONDS)
+        os.pwrite(handle, b"2", 0)
+        written = os.fstat(handle)
     os.utime(handle, ns=(_LONG_AGO_NS, _LONG_AGO_NS))
     after = os.fstat(handle)
     return CtimeTrial(
