@@ -115,7 +115,7 @@ def alive_key(prefix: str, number: int) -> str:
 
 def claim_key(prefix: str) -> str:
     """A new key by which a run that resumes an attempt says so to every other that might."""
-    return alive_key(prefix, _FIRST_CLAIM + secrets.randbelow(_FIRST_CLAIM))
+    return alive_key(prefix, _FIRST_CLAIM + int(secrets.token_hex(7), 16))
 
 
 def is_claim(key: str) -> bool:

@@ -87,6 +87,16 @@ def write_copy(prefix: str, frames: Iterator[bytes], sending: Sending, *, sha256
     write_manifest(copy, frames, sending, sha256=sha256)
 
 
+def can_be_read(copy: str, sending: Sending) -> bool:
+    """Is there a manifest under this key, whole?"""
+    try:
+        for _ in read_manifest(_whole(copy, sending)):
+            pass
+    except (ManifestError, ObjectMissing, ObjectUnreadable):
+        return False
+    return True
+
+
 def _check_not_pruned(prefix: str, sending: Sending) -> None:
     mark = display(layout.pruned_key(prefix))
     check_not_pruned(

@@ -12,7 +12,7 @@ from archive_tasks.catalogue import Catalogue
 from archive_tasks.entry_index import kept_frames
 from archive_tasks.errors import CatalogueDamaged, IntegrityError, ManifestError, ObjectExists, ObjectMissing
 from archive_tasks.manifest import read_manifest
-from archive_tasks.manifest_again import write_copy, write_from_catalogue, write_from_copy
+from archive_tasks.manifest_again import can_be_read, write_copy, write_from_catalogue, write_from_copy
 from archive_tasks.model import Failure
 from archive_tasks.prove import Sending
 
@@ -51,14 +51,22 @@ def repair(
         if attempt not in done:
             _try(repaired, attempt, _of_attempt(attempt, sending))
     for key in copies:
-        _try(repaired, key, (functools.partial(_copy_again, key, sending),))
+        _try(repaired, key, (functools.partial(_copy_again, key, catalogue, sending),))
     return repaired
 
 
-def _copy_again(key: str, sending: Sending) -> str:
+def _copy_again(key: str, catalogue: Catalogue, sending: Sending) -> str:
+    """The key of the copy. Raises IntegrityError where nobody here knows which of the two is right."""
     data = sending.patience.ask(lambda: b"".join(sending.store.read(key)))
-    prefix = str(next(read_manifest(data)).get("data"))
-    write_copy(prefix, iter([data]), sending, sha256=hashlib.sha256(data).hexdigest())
+    sha256, prefix = hashlib.sha256(data).hexdigest(), str(next(read_manifest(data)).get("data"))
+    known = catalogue.known(key)
+    is_right = bool(known and known.receipt and known.receipt.manifest_sha256 == sha256)
+    if not is_right and can_be_read(layout.copy_key(prefix), sending):
+        raise IntegrityError(
+            "its copy says otherwise, and this device has no receipt that tells which of them is right: run verify "
+            "--repair on the device that made it"
+        )
+    write_copy(prefix, iter([data]), sending, sha256=sha256)
     return layout.copy_key(prefix)
 
 

@@ -467,6 +467,21 @@ class Model:
         objects = self.store.objects
         return any(key in objects and self.stranger.archive(key, objects).damage for key in named)
 
+    def lacking_copies(self, *, of_whole: bool) -> list[str]:
+        """Manifests whose copies are not beside their data as they are; of whole archives that nothing replaced only."""
+        objects = self.store.objects
+        archives = self.stranger.archives(objects)
+        damaged = {one.key: one.damage for one in archives.values() if one.damage}
+        lacking = [
+            key
+            for key, one in archives.items()
+            if one.header and one.header.get("data")
+            if objects.get(f"{one.header['data']}manifest.jsonl.zst") != objects[key]
+        ]
+        if not of_whole:
+            return lacking
+        return [key for key in lacking if key not in damaged and not self._is_replaced(key, damaged, archives)]
+
     def check_verified(self, ran: Ran) -> None:
         """A verify has ended that nothing and nobody disturbed."""
         if ran.code == 2 and "vault.json" not in self.store.objects:
@@ -474,8 +489,12 @@ class Model:
         found = self.damages(ran.device, entries=ran.options.get("read_data", False))
         if ran.code == 0 and found:
             raise Broken("verify says well", f"{ran.text()}: {found[0]}")
+        lacking = self.lacking_copies(of_whole=True)
+        if ran.code == 0 and lacking:
+            raise Broken("verify says well", f"{ran.text()}: {lacking[0]} has no copy as it should be")
+        lacking = self.lacking_copies(of_whole=False)
         unreadable = [one for one in self.stranger.archives(self.store.objects).values() if one.header is None]
-        if ran.code != 0 and not found and not unreadable:  # whether those are replaced, a device may not know
+        if ran.code != 0 and not (found or lacking or unreadable):  # whether those are replaced, a device may not know
             raise Broken("verify says damaged", ran.text())
 
 

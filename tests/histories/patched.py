@@ -17,6 +17,8 @@ from typing import Any
 from unittest import mock
 
 import archive_tasks
+from archive_tasks import archive, aside
+from archive_tasks.ctime_trial import CtimeTrial
 from tests.histories.turns import Died, current_actor, current_turns, hook_into_python
 
 _WRITES = ("begin", "commit", "insert", "update", "delete")
@@ -116,6 +118,11 @@ _real_connect, _real_hostname, _real_urandom = sqlite3.connect, socket.gethostna
 _real_open, _real_close, _real_fdopen = os.open, os.close, os.fdopen
 
 
+def _ctime(_folder: int) -> CtimeTrial:
+    """Now a filesystem on which each write shows, as the world's do, now one on which none does: without a clock."""
+    return CtimeTrial(counts=_random_bytes(1)[0] % 2 == 0, now_ns=1 << 62)
+
+
 @contextmanager
 def patched() -> Iterator[None]:
     """While histories are played."""
@@ -127,6 +134,8 @@ def patched() -> Iterator[None]:
         mock.patch.object(socket, "gethostname", _hostname),
         mock.patch.object(secrets, "token_hex", lambda size=16: _random_bytes(size).hex()),
         mock.patch.object(os, "urandom", _random_bytes),
+        mock.patch.object(archive, "try_ctime", _ctime),
+        mock.patch.object(aside, "try_ctime", _ctime),
         mock.patch.object(os, "sync", _nothing),
         mock.patch.object(os, "fsync", _nothing),
         mock.patch.object(os, "open", _open),
