@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import urllib.request
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -45,10 +47,21 @@ def make_place(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str]
     return make
 
 
-@pytest.fixture(params=["folder", "rclone", "moto"])
-def place(request: pytest.FixtureRequest, make_place: Callable[[str], Place]) -> Place:
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A test that takes a `place` runs on a folder and on one of the servers, and with EVERY_PLACE=1 on both."""
+    found = metafunc._arg2fixturedefs.get("place", [])
+    if "place" in metafunc.fixturenames and found and found[-1].func is _place_of_each_kind:
+        server = ("rclone", "moto")[zlib.crc32(metafunc.function.__name__.encode()) % 2]
+        servers = ["rclone", "moto"] if os.environ.get("EVERY_PLACE") else [server]
+        metafunc.parametrize("place", ["folder", *servers], indirect=True)
+
+
+def _place_of_each_kind(request: pytest.FixtureRequest, make_place: Callable[[str], Place]) -> Place:
     """Each kind of place in turn."""
     return make_place(request.param)
+
+
+place = pytest.fixture(name="place")(_place_of_each_kind)
 
 
 @pytest.fixture
