@@ -299,6 +299,13 @@ def test_a_url_that_names_no_bucket_is_refused_with_the_right_form(url: str) -> 
         S3Store(url, make_settings({}, {}, {}))
 
 
+@pytest.mark.parametrize("bucket", ["bk", "b", "b" * 64])
+def test_a_bucket_of_a_length_that_none_has_is_told_so(bucket: str) -> None:
+    for url in (f"s3://{bucket}", f"s3://{bucket}/p"):
+        with pytest.raises(UsageError, match=rf"length {len(bucket)}, and .* 3 to 63 characters: write s3://"):
+            S3Store(url, make_settings({}, {}, {}))
+
+
 def test_a_clock_that_is_wrong_is_told_by_how_much() -> None:
     date = datetime.now(UTC).replace(year=datetime.now(UTC).year - 1).strftime("%a, %d %b %Y %H:%M:%S GMT")
     answer = {"Error": {"Code": "RequestTimeTooSkewed"}, "ResponseMetadata": {"HTTPHeaders": {"date": date}}}

@@ -36,6 +36,8 @@ _MOST_PARTS = 9_000
 """S3 allows 10,000; the rest is room for a file that is counted in other units than ours."""
 LARGEST_OBJECT = 5 * 1024 * 1024 * MIB
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+_SHORTEST_BUCKET, _LONGEST_BUCKET = 3, 63
+"""Characters of its name. (S3 user guide, general purpose bucket naming rules)"""
 _NOT_IMPLEMENTED = frozenset({"NotImplemented", "501", "UnsupportedOperation"})
 
 
@@ -231,6 +233,11 @@ def _parse(url: str) -> tuple[str, str]:
     bucket, _, prefix = rest.partition("/")
     segments = [segment for segment in prefix.split("/") if segment]
     good = all(re.fullmatch(r"[A-Za-z0-9._=~-]+", segment) and segment.strip(".") for segment in segments)
+    if re.fullmatch(r"[A-Za-z0-9.-]+", bucket) and not _SHORTEST_BUCKET <= len(bucket) <= _LONGEST_BUCKET:
+        raise UsageError(
+            f"the bucket in the target {display(url)} has a name of length {len(bucket)}, and S3 takes names of "
+            f"{_SHORTEST_BUCKET} to {_LONGEST_BUCKET} characters: write s3://my-bucket/laptop"
+        )
     if not _BUCKET.fullmatch(bucket) or not good:
         raise UsageError(
             f"the target {display(url)} is no bucket and prefix; write s3://my-bucket/laptop, in letters, digits "
