@@ -8,6 +8,7 @@ target's manifests. It is private (0600), and every change is on the disk before
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
 import os
 import re
@@ -396,10 +397,30 @@ class Catalogue:
     def _unusable(self, error: Exception) -> CatalogueError:
         if isinstance(error, _UNUSABLE) and getattr(error, "sqlite_errorcode", 0) & 0xFF not in _NOT_ITS_FAULT:
             return self.damaged(error)
+        if _is_full(error, os.path.dirname(self.path)):
+            return CatalogueError(
+                f"the disk of the data folder {display(os.path.dirname(os.path.dirname(self.path)))} is full, so "
+                "nothing can be noted in the catalogue there: free some space on it by hand, and run the same again; "
+                "what is archived is safe"
+            )
         return CatalogueError(
             f"the catalogue {display(self.path)} cannot be used: {error}; it can be moved away without losing "
             "anything that is archived"
         )
+
+
+def _is_full(error: Exception, folder: str) -> bool:
+    """Is there no room? SQLite says only of some writes that it is so, of others that they failed: the disk knows."""
+    if isinstance(error, OSError):
+        return error.errno in {errno.ENOSPC, errno.EDQUOT}
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code not in {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN}:
+        return bool(code == sqlite3.SQLITE_FULL)
+    try:
+        disk = os.statvfs(folder)
+    except OSError:
+        return False
+    return disk.f_bavail == 0 or (disk.f_files > 0 and disk.f_favail == 0)
 
 
 def _create_private(path: str) -> None:

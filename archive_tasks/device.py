@@ -7,6 +7,7 @@ which was copied to another one, does not make two machines one device.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
@@ -36,9 +37,10 @@ def device_id(data: str, *, machine: str | None = None) -> str:
     try:
         return _read(path) or _made(path)
     except OSError as error:
+        is_full = error.errno in {errno.ENOSPC, errno.EDQUOT}
+        do = "free some space on its disk by hand" if is_full else "make its folder writable"
         raise ArchiveTasksError(
-            f"the id of this device cannot be kept in {display(path)}: {error.strerror}; make its folder writable, "
-            "or set archive.device"
+            f"the id of this device cannot be kept in {display(path)}: {error.strerror}; {do}, or set archive.device"
         ) from error
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import subprocess
 import threading
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -146,3 +148,38 @@ def test_a_catalogue_that_turns_out_damaged_while_it_is_opened_is_closed_again(p
         Catalogue(path, target="file:///t")
     handles = [f"/proc/self/fd/{number}" for number in os.listdir("/proc/self/fd")]
     assert path not in {os.readlink(handle) for handle in handles if os.path.exists(handle)}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")
+@pytest.mark.parametrize("when", ["open", "write", "inodes"])
+def test_a_full_disk_is_said_and_nobody_is_told_to_move_the_catalogue(tmp_path: Path, when: str) -> None:
+    data = tmp_path / "disk"
+    data.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m,nr_inodes=6", "none", str(data)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("nothing can be mounted here")
+    path = str(data / "catalogues" / "c.sqlite")
+    try:
+        opened = Catalogue(path, target="file:///t")
+        if when != "write":
+            opened.close()
+        if when == "inodes":
+            with suppress(OSError):
+                for number in range(6):
+                    (data / str(number)).touch()
+        else:
+            with suppress(OSError), (data / "ballast").open("wb", buffering=0) as ballast:
+                while True:
+                    ballast.write(b"x" * 4096)
+        with pytest.raises(CatalogueError, match="is full") as full:
+            _note_until_it_is_full(opened if when == "write" else Catalogue(path, target="file:///t"))
+        assert f"the disk of the data folder {data} is full" in str(full.value)
+        assert "moved away" not in str(full.value)
+    finally:
+        subprocess.run(["umount", "-l", data], check=True)
+
+
+def _note_until_it_is_full(catalogue: Catalogue) -> None:
+    with catalogue:
+        for number in range(2000):
+            catalogue.note("something", now=NOW, text="x" * 1000, number=str(number))

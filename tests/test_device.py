@@ -190,7 +190,7 @@ def test_a_disk_that_is_full_leaves_nothing_behind(data: Path, monkeypatch: pyte
         if call == "replace":
             patch.setattr(os, "link", full)
         patch.setattr(os, call, full)
-        with pytest.raises(ArchiveTasksError, match=r"cannot be kept in .*: No space left on device; make its folder"):
+        with pytest.raises(ArchiveTasksError, match=r"cannot be kept in .*: No space left on device; free some space"):
             device_id(str(data), machine=A)
     assert files(data) == []
     assert HEX.fullmatch(device_id(str(data), machine=A))
