@@ -91,7 +91,8 @@ def _of_receipt(key: str, catalogue: Catalogue, sending: Sending) -> Sequence[Ca
 
     def from_catalogue() -> str:
         frames = functools.partial(kept_frames, catalogue, key)
-        return write_from_catalogue(key, archive.data, frames, sending, sha256=sha256).key
+        prefix = archive.data if layout.commit_in(key) else ""
+        return write_from_catalogue(key, prefix, frames, sending, sha256=sha256).key
 
     if not archive.data:
         return (from_catalogue,)

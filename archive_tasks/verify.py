@@ -291,7 +291,7 @@ class _Verifier:
 
     def _copy_problem(self, archive: Archive, manifest: bytes) -> str:
         """What is wrong with the copy of a manifest; formats 1 and 2 had none."""
-        if not archive.data:
+        if not archive.data or not layout.commit_in(archive.manifest):
             return ""
         copy = layout.copy_key(archive.data)
         if problem := self._presence(copy, ArchivedObject(size=len(manifest))):
