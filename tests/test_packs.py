@@ -18,7 +18,7 @@ from archive_tasks.errors import StoreUnusable
 from archive_tasks.processes import processes
 from archive_tasks.testing import File, make_tree
 from tests.conftest import NOW
-from tests.foreign import check_target, files_of, folder_fetch, manifest_lines
+from tests.foreign import check_target, files_of, folder_fetch, manifest_lines, of_items
 from tests.test_archive import Bench
 
 MIB = 1024 * 1024
@@ -64,8 +64,7 @@ def run(bench: Bench, *, commits: bool = True, **options: Any) -> list[str]:
     else:
         with pytest.raises(StoreUnusable):
             bench.run(wrap=wrap, **options)
-    written = [key for key in made[0].written if key.startswith("data/")]
-    return [key for key in written if not key.endswith("/manifest.jsonl.zst")]
+    return of_items(key for key in made[0].written if key.startswith("data/"))
 
 
 def spec(files: int, size: int) -> dict[str, File]:
@@ -99,7 +98,7 @@ def test_packs_of_a_run_that_was_cut_off_are_proven_and_not_sent_again(bench: Be
     assert first
     assert run(bench, now=NOW + timedelta(days=2), pack_size=9 * MIB) == []
     check_target(bench.listed(), folder_fetch(bench.target))
-    assert sorted(first) == [key for key in bench.listed("data/") if not key.endswith("/manifest.jsonl.zst")]
+    assert sorted(first) == of_items(bench.listed("data/"))
 
 
 @pytest.mark.parametrize("how", ["later", "otherwise", "damaged"])

@@ -200,7 +200,7 @@ def test_the_same_item_of_two_devices_is_asked_about_and_kept_apart(bench: Bench
     for scope, text in (("laptop/Documents", "mine"), ("desktop/Documents", "other")):
         make_tree(bench.root, {"item": {"a": File(text, age_days=400)}}, now=NOW)
         bench.run(scope=scope, device=scope.partition("/")[0])
-    with pytest.raises(UsageError, match=r"archived from 2 places, listed above: choose one with --from-root"):
+    with pytest.raises(UsageError, match=r"archived from 2 places, listed above: choose one with --id"):
         back(bench, tmp_path / "one", "item")
     assert not back(bench, tmp_path / "all").failed
     assert (tmp_path / "all" / "laptop" / "Documents" / "item" / "a").read_text() == "mine"

@@ -95,8 +95,8 @@ class SimStore(MemoryStore):
     def _note_age(self, key: str) -> None:
         """How old is what goes, by the newest object of its attempt that is not prune's own?"""
         attempt = layout.attempt_of_ours(key)
-        if attempt is None or key == layout.pruned_key(attempt):
-            return
+        if attempt is None or key in {layout.pruned_key(attempt), layout.copy_key(attempt)}:
+            return  # no prune takes an attempt with a copy; one that is not as it should be is written again
         mark = layout.pruned_key(attempt)
         dates = [info.modified for name, info in self._facts.items() if name.startswith(attempt) and name != mark]
         newest = max(date for date in dates if date)
