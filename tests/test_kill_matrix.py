@@ -24,7 +24,7 @@ from archive_tasks.settings import make_settings
 from archive_tasks.sync import sync
 from archive_tasks.testing import File, Link, TreeEntry, make_tree, read_tree
 from tests.conftest import NOW
-from tests.foreign import check_target, folder_fetch, keys_of_archive
+from tests.foreign import check_target, folder_fetch, keys_of_archive, of_items
 from tests.kills import count_events, run_and_die, spread
 from tests.restoring import bring_back, comparable
 from tests.test_archive import Bench
@@ -108,7 +108,7 @@ def archiving(place: Place, **options: Any) -> Scenario:
         items = bench.items()
         assert set(items) == ITEMS
         spoken_of = [key for item in items.values() for key in keys_of_archive((bench.target / item).read_bytes())]
-        assert sorted(spoken_of) == bench.listed("data/")
+        assert sorted(of_items(spoken_of)) == of_items(bench.listed("data/"))
         assert len(bench.listed("manifests/")) == len(ITEMS)
 
     return Scenario(run=run, at_once=no_half, in_the_end=complete)
@@ -213,12 +213,12 @@ def known_of(path: Path) -> dict[str, Any]:
 # -- the matrix ---------------------------------------------------------------------------------------
 
 POINTS = {
-    archive_with_packs: 120,
-    archive_with_plain_objects: 120,
-    archive_with_a_catalogue_that_exists: 120,
-    restore_from_packs: 100,
-    restore_from_plain_objects: 100,
-    restore_that_overwrites: 100,
+    archive_with_packs: 72,
+    archive_with_plain_objects: 72,
+    archive_with_a_catalogue_that_exists: 72,
+    restore_from_packs: 60,
+    restore_from_plain_objects: 60,
+    restore_that_overwrites: 60,
     catalogue_rebuilt: 30,
 }
 
