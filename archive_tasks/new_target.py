@@ -31,15 +31,13 @@ def check_is_free(store: Store, *, may_share: Callable[[Store], bool], open_stor
     if not there or vault_bytes(store) is not None:  # another run has made it a target meanwhile
         return
     manifest = next((info.key for info in store.list(layout.MANIFESTS) if info.key.endswith(".jsonl.zst")), None)
-    is_agreed = may_share(store)
-    if manifest is not None and not is_agreed:
+    if manifest is not None:
         raise UsageError(
             f"the target {display(store.url)} seems to have lost its {layout.VAULT_KEY}: archives are there "
             f"({display(manifest)}). Put that file back, from a backup or an older version of it, or by verify "
-            "--repair on a device that archived to it; or add --create to give the target a new id, after which every "
-            "other device has to catalogue --forget it. Nothing was written"
+            "--repair on a device that archived to it, or name another target. Nothing was written"
         )
-    if not is_agreed:
+    if not may_share(store):
         raise UsageError(
             f"{display(store.url)} is not empty ({_names(there)}), and no target yet. Name an empty place, e.g. "
             f"{display(store.url.rstrip('/'))}/archive, or add --create to use this one beside what is there. Nothing "
