@@ -22,6 +22,7 @@ import os
 import re
 import secrets
 import stat
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
@@ -279,10 +280,13 @@ def _write_over(folder: int, name: str, text: str) -> None:
 
 
 def _holder(folder: int) -> str:
-    """Who holds the lock, and since when."""
-    try:
-        began = os.stat(_HOLDER, dir_fd=folder, follow_symlinks=False).st_mtime
-    except OSError:
+    """Who holds the lock, and since when: it writes that down right after it took it."""
+    for _ in range(10):
+        with contextlib.suppress(OSError):
+            began = os.stat(_HOLDER, dir_fd=folder, follow_symlinks=False).st_mtime
+            break
+        time.sleep(0.05)
+    else:
         return "it does not say which"
     return f"{display(_read(folder, _HOLDER))} since {datetime.fromtimestamp(began, UTC):%Y-%m-%d %H:%M} UTC"
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 
 import filelock
@@ -161,17 +162,22 @@ def one_run_at_a_time(path: str) -> Iterator[None]:
             yield
     except filelock.Timeout:
         raise ArchiveTasksError(
-            f"another run is writing to this target ({_read(holder)}); wait for it to end"
+            f"another run is writing to this target ({_who_holds(holder)}); wait for it to end"
         ) from None
+
+
+_LOOKS, _SECONDS_BETWEEN_LOOKS = 10, 0.05
 
 
 def _privately(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
 
 
-def _read(path: str) -> str:
-    try:
-        with open(path, encoding="utf-8") as file:
-            return display(file.read(200))
-    except OSError:
-        return "it does not say which"
+def _who_holds(path: str) -> str:
+    """What the holder of a lock writes down right after it took it."""
+    for _ in range(_LOOKS):
+        with suppress(OSError), open(path, encoding="utf-8", errors="replace") as file:
+            if text := display(file.read(200)):
+                return text
+        time.sleep(_SECONDS_BETWEEN_LOOKS)
+    return "it does not say which"

@@ -14,7 +14,7 @@ import pytest
 
 from archive_tasks.testing import File, Link, make_tree, read_tree
 from tests.conftest import CommandLine, Ran
-from tests.foreign import check_target, folder_fetch, folder_keys, keys_of_archive
+from tests.foreign import check_target, folder_fetch, folder_keys, keys_of_archive, of_items
 from tests.restoring import same_trees
 from tests.strace import KILLED, choose, inject, record, why_not
 
@@ -93,7 +93,7 @@ class Desk:
         if is_complete:
             assert set(items) == ITEMS
             spoken_of = [key for item in items.values() for key in keys_of_archive((self.target / item).read_bytes())]
-            assert sorted(spoken_of) == folder_keys(self.target, "data/")
+            assert sorted(of_items(spoken_of)) == of_items(folder_keys(self.target, "data/"))
 
     def check_restored(self, *, is_complete: bool) -> None:
         """No half file; all of it, when it is complete."""
