@@ -213,12 +213,12 @@ def known_of(path: Path) -> dict[str, Any]:
 # -- the matrix ---------------------------------------------------------------------------------------
 
 POINTS = {
-    archive_with_packs: 72,
-    archive_with_plain_objects: 72,
-    archive_with_a_catalogue_that_exists: 72,
-    restore_from_packs: 60,
-    restore_from_plain_objects: 60,
-    restore_that_overwrites: 60,
+    archive_with_packs: 48,
+    archive_with_plain_objects: 48,
+    archive_with_a_catalogue_that_exists: 48,
+    restore_from_packs: 40,
+    restore_from_plain_objects: 40,
+    restore_that_overwrites: 40,
     catalogue_rebuilt: 30,
 }
 
