@@ -158,7 +158,7 @@ def is_due(state: State, *, grace: int, now: datetime) -> bool:
     """Is it time to go on with what lies aside? What is not in quarantine was cut off on its way out."""
     if state.stage == "moving":
         return False
-    return state.stage == "purging" or state.mode != "quarantine" or state.since + timedelta(days=grace) <= now
+    return state.stage == "purging" or state.mode != "quarantine" or now - state.since >= timedelta(days=grace)
 
 
 def _candidate(decision: Decision, newest: Known | None) -> Candidate | str:

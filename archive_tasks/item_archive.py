@@ -45,7 +45,7 @@ from archive_tasks.errors import (
 )
 from archive_tasks.events import ItemAlreadyThere, ItemArchived, ItemKept
 from archive_tasks.item_sender import ItemSender, Told
-from archive_tasks.last_look import SignsOfLife, check_attempt, check_claims, check_not_pruned
+from archive_tasks.last_look import SignsOfLife, check_attempt, check_claims, check_not_pruned, put_sign
 from archive_tasks.manifest import Block, ManifestWriter, Record, name_fields
 from archive_tasks.manifest_again import LARGEST_MANIFEST, commit, write_from_copy
 from archive_tasks.manifest_entry import check_line
@@ -156,6 +156,7 @@ class _ItemArchiver:
         self._signs: SignsOfLife | None = None
         self._resumed = False
         self._replaces = self._again = ""
+        self._claims: frozenset[str] = frozenset()
         self._storage_class = work.storage_class(item, survey)
         self._of = AttemptOf(work.source.device, item.root, item.name, survey.id)
 
@@ -269,8 +270,7 @@ class _ItemArchiver:
             self._patience.ask(self._work.target.check_vault)
             note_number(self._work.catalogue, self._of, header["number"])
             writers[0].finish().result()
-            claims = claims_of(self._work.catalogue, prefix)
-            check_attempt(prefix, keeper.objects, self._work.store, self._patience, claims=claims)
+            check_attempt(prefix, keeper.objects, self._work.store, self._patience, claims=self._claims)
             stored = commit(writers[1], sending)
         except BaseException:
             keeper.discard()
@@ -359,11 +359,11 @@ class _ItemArchiver:
         work = self._work
         claim = layout.claim_key(prefix)
         note_claim(work.catalogue, claim, now=work.now)
-        data = claim.encode()
-        self._patience.ask(lambda: work.store.put(claim, data, sha256=hashlib.sha256(data).digest()))
+        self._claims = claims_of(work.catalogue, prefix)
+        self._patience.ask(lambda: put_sign(claim, work.store))
         listed = listed_below(work.store, prefix, self._patience)
         check_not_pruned(prefix, work.store, self._patience)
-        check_claims(listed, claims_of(work.catalogue, prefix))
+        check_claims(listed, self._claims)
         if layout.copy_key(prefix) in listed:
             raise IntegrityError("its interrupted run was committed by another with a copy of this data folder")
         return listed

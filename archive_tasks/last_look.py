@@ -63,6 +63,12 @@ def check_claims(listed: Iterable[str], claims: frozenset[str]) -> None:
         )
 
 
+def put_sign(key: str, store: Store) -> None:
+    """Write a small object of which the key says everything. Raises StoreError."""
+    data = key.encode()
+    store.put(key, data, sha256=hashlib.sha256(data).digest())
+
+
 def check_not_pruned(
     prefix: str, store: Store, patience: Patience, *, what_next: str = "it is sent again by the next run"
 ) -> None:

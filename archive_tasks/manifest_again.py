@@ -10,11 +10,13 @@ from datetime import datetime
 from archive_tasks import layout, object_sizes
 from archive_tasks.already_there import first_missing, listed_below
 from archive_tasks.errors import IntegrityError, ManifestError, ObjectExists, ObjectMissing, ObjectUnreadable
-from archive_tasks.last_look import check_gaps, check_not_pruned
+from archive_tasks.last_look import check_gaps, check_not_pruned, put_sign
 from archive_tasks.manifest import Record, name_in, read_manifest
 from archive_tasks.names import display
 from archive_tasks.object_writer import ObjectWriter
+from archive_tasks.pace import Patience
 from archive_tasks.prove import Sending, Stored, uncounted
+from archive_tasks.store import Store
 
 LARGEST_MANIFEST = 64 * 1024**3
 
@@ -87,14 +89,14 @@ def write_copy(prefix: str, frames: Iterator[bytes], sending: Sending, *, sha256
     write_manifest(copy, frames, sending, sha256=sha256)
 
 
-def can_be_read(copy: str, sending: Sending) -> bool:
-    """Is there a manifest under this key, whole?"""
+def manifest_problem(key: str, store: Store, patience: Patience) -> str:
+    """What is wrong with the manifest, or the copy of one, under this key; empty for one that can be read whole."""
     try:
-        for _ in read_manifest(_whole(copy, sending)):
+        for _ in read_manifest(patience.ask(lambda: b"".join(store.read(key)))):
             pass
-    except (ManifestError, ObjectMissing, ObjectUnreadable):
-        return False
-    return True
+    except (ManifestError, ObjectMissing, ObjectUnreadable) as error:
+        return str(error)
+    return ""
 
 
 def _check_not_pruned(prefix: str, sending: Sending) -> None:
@@ -116,8 +118,7 @@ def _attempts_in(manifest: bytes) -> set[str]:
 
 def _give_a_sign(prefix: str, sending: Sending) -> None:
     key = layout.alive_key(prefix, int(time.time()))
-    data = key.encode()
-    sending.patience.ask(lambda: sending.store.put(key, data, sha256=hashlib.sha256(data).digest()))
+    sending.patience.ask(lambda: put_sign(key, sending.store))
 
 
 def _make_way(key: str, sha256: str, sending: Sending, *, is_known: bool) -> None:

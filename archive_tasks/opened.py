@@ -21,6 +21,9 @@ from archive_tasks.store import Store
 from archive_tasks.sync import Synced, sync
 from archive_tasks.vault import check_vault
 
+_LOOKS, _SECONDS_BETWEEN_LOOKS = 10, 0.05
+"""At what the holder of a lock writes down right after it took it."""
+
 
 def target_of(session: Session) -> str:
     """URL of the target, also where the root is not (yet) on this machine."""
@@ -164,9 +167,6 @@ def one_run_at_a_time(path: str) -> Iterator[None]:
         raise ArchiveTasksError(
             f"another run is writing to this target ({_who_holds(holder)}); wait for it to end"
         ) from None
-
-
-_LOOKS, _SECONDS_BETWEEN_LOOKS = 10, 0.05
 
 
 def _privately(path: str, flags: int) -> int:

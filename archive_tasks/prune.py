@@ -8,7 +8,6 @@ clock counts. Whatever is doubtful ends the run before anything is removed.
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -27,6 +26,7 @@ from archive_tasks.errors import (
     StoreUnusable,
     UsageError,
 )
+from archive_tasks.last_look import put_sign
 from archive_tasks.manifest import Record, read_manifest
 from archive_tasks.names import display
 from archive_tasks.nesting import OpenStore, targets_around, targets_below
@@ -227,8 +227,7 @@ class Pruner:
             ) from error
 
     def _put(self, key: str) -> None:
-        data = key.encode()
-        self._patience.ask(lambda: self._store.put(key, data, sha256=hashlib.sha256(data).digest()))
+        self._patience.ask(lambda: put_sign(key, self._store))
 
     def _store_time(self) -> datetime:
         """The store's date of a small object that is written now."""

@@ -12,7 +12,7 @@ from archive_tasks.catalogue import Catalogue
 from archive_tasks.entry_index import kept_frames
 from archive_tasks.errors import CatalogueDamaged, IntegrityError, ManifestError, ObjectExists, ObjectMissing
 from archive_tasks.manifest import read_manifest
-from archive_tasks.manifest_again import can_be_read, write_copy, write_from_catalogue, write_from_copy
+from archive_tasks.manifest_again import manifest_problem, write_copy, write_from_catalogue, write_from_copy
 from archive_tasks.model import Failure
 from archive_tasks.prove import Sending
 
@@ -61,7 +61,7 @@ def _copy_again(key: str, catalogue: Catalogue, sending: Sending) -> str:
     sha256, prefix = hashlib.sha256(data).hexdigest(), str(next(read_manifest(data)).get("data"))
     known = catalogue.known(key)
     is_right = bool(known and known.receipt and known.receipt.manifest_sha256 == sha256)
-    if not is_right and can_be_read(layout.copy_key(prefix), sending):
+    if not is_right and not manifest_problem(layout.copy_key(prefix), sending.store, sending.patience):
         raise IntegrityError(
             "its copy says otherwise, and this device has no receipt that tells which of them is right: run verify "
             "--repair on the device that made it"

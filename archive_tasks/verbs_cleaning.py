@@ -17,7 +17,7 @@ from archive_tasks.catalogue_rows import Known
 from archive_tasks.chain import PartlyFailed, program_name, session_of
 from archive_tasks.clean import Cleaned, Cleaning
 from archive_tasks.console import Console
-from archive_tasks.errors import Interrupted, UsageError
+from archive_tasks.errors import Interrupted, SettingsError, UsageError
 from archive_tasks.evidence import Witness
 from archive_tasks.gate import Gate
 from archive_tasks.leave import Leaving
@@ -37,6 +37,7 @@ from archive_tasks.verbs import make_plan
 from archive_tasks.verbs_undo import locked_aside, noting, say_unclear
 
 MOST_SHOWN = 50
+_LARGEST_DISK = 1 << 62
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,12 +61,20 @@ class Wish:
 def wish(*, free: str | None, read_data: bool, discard_left_out: bool, yes: bool, dry_run: bool) -> Wish:
     """Raises SettingsError for a size that is none."""
     return Wish(
-        free=parse_size(free, name="free") if free else None,
+        free=_size_to_free(free) if free else None,
         read_data=read_data,
         discard_left_out=discard_left_out,
         yes=yes,
         dry_run=dry_run,
     )
+
+
+def _size_to_free(text: str) -> int:
+    """Raises SettingsError."""
+    size = parse_size(text, name="free")
+    if not 0 <= size <= _LARGEST_DISK:
+        raise SettingsError(f"--free is {text!r}, which no disk can have free: write e.g. 50GB")
+    return size
 
 
 def clean(c: Any, flags: Mapping[str, Any], wanted: Wish, *, json_document: bool) -> Document:

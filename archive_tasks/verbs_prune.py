@@ -47,8 +47,8 @@ def options(
     if not orphans:
         raise UsageError("prune removes objects of runs that did not finish: say --orphans")
     number = _number(grace, "--grace", "days") if grace is not None else GRACE_DAYS
-    if number > _LONGEST_GRACE:
-        raise UsageError(f"--grace is {number}, but must be at most {_LONGEST_GRACE:,} days")
+    if not 0 <= number <= _LONGEST_GRACE:
+        raise UsageError(f"--grace must be a number of days from 0 to {_LONGEST_GRACE:,}")
     days = timedelta(days=number)
     check_grace(days)
     share = _number(max_share, "--max-share", "percent") if max_share is not None else MAX_SHARE

@@ -19,6 +19,7 @@ from archive_tasks.archived_objects import ArchivedObject, objects_in
 from archive_tasks.errors import EntryError, ManifestError, ObjectFrozen, ObjectMissing, ObjectUnreadable
 from archive_tasks.fetch_plan import Fetch
 from archive_tasks.manifest import Record, name_in, read_manifest
+from archive_tasks.manifest_again import manifest_problem
 from archive_tasks.manifest_entry import ManifestEntry, entry_of
 from archive_tasks.model import Archive, Failure
 from archive_tasks.names import display
@@ -144,8 +145,11 @@ def verify(
     if wanted is None:
         promised_too = _attempts_of(promises[key] for key in verified.missing)
         _look_for_the_rest(present, looked, verifier.referred_to | promised_too, verified)
+        copies = [layout.copy_key(attempt) for attempt in verified.uncommitted]
         verified.damaged += [
-            problem for attempt in verified.uncommitted if (problem := _copy_problem(attempt, store, patience))
+            Failure(copy, f"its manifest is missing, and of this copy: {problem}")
+            for copy in copies
+            if (problem := manifest_problem(copy, store, patience))
         ]
     return verified
 
@@ -158,17 +162,6 @@ def _count_copies(looked: Mapping[str, _Looked], verified: Verified) -> None:
         Failure(layout.copy_key(lacking[key].data), f"{looked[key].copy_problem}: verify --repair writes it again")
         for key in verified.copies
     ]
-
-
-def _copy_problem(attempt: str, store: Store, patience: Patience) -> Failure | None:
-    """What keeps a copy without its manifest from being made one again."""
-    copy = layout.copy_key(attempt)
-    try:
-        for _ in read_manifest(patience.ask(lambda: b"".join(store.read(copy)))):
-            pass
-    except (ManifestError, ObjectMissing, ObjectUnreadable) as error:
-        return Failure(copy, f"its manifest is missing, and of this copy: {error}")
-    return None
 
 
 def _sum_up(looked: Mapping[str, _Looked], verified: Verified, contents: Callable[[str], str]) -> None:

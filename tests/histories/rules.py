@@ -72,7 +72,7 @@ RULES = (
         "A every object is listed once more before the commit",
         (
             "item_archive",
-            "check_attempt(prefix, keeper.objects, self._work.store, self._patience, claims=claims)",
+            "check_attempt(prefix, keeper.objects, self._work.store, self._patience, claims=self._claims)",
             "pass",
         ),
     ),
@@ -99,7 +99,7 @@ RULES = (
     ),
     _rule(
         "B already: the contents are compared",
-        ("item_archive", "elif known.seen == self._survey.seen or self._compared(known.archive):", "else:"),
+        ("item_archive", "elif (self._seen and known.seen == self._seen) or self._compared(known):", "else:"),
     ),
     _rule(
         "B verify: a receipt without its manifest is damage",
