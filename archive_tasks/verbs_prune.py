@@ -13,7 +13,7 @@ from archive_tasks.console import Console
 from archive_tasks.errors import Interrupted, UsageError
 from archive_tasks.names import display
 from archive_tasks.opened import existing_target, new_pace, new_patience, one_run_at_a_time
-from archive_tasks.prune import Found, Orphan, Pruner, check_grace
+from archive_tasks.prune import LEAST_GRACE, Found, Orphan, Pruner, check_grace
 from archive_tasks.report import Document, count_text, size_text
 from archive_tasks.session import Session
 
@@ -48,7 +48,7 @@ def options(
         raise UsageError("prune removes objects of runs that did not finish: say --orphans")
     number = _number(grace, "--grace", "days") if grace is not None else GRACE_DAYS
     if not 0 <= number <= _LONGEST_GRACE:
-        raise UsageError(f"--grace must be a number of days from 0 to {_LONGEST_GRACE:,}")
+        raise UsageError(f"--grace must be a number of days from {LEAST_GRACE.days} to {_LONGEST_GRACE:,}")
     days = timedelta(days=number)
     check_grace(days)
     share = _number(max_share, "--max-share", "percent") if max_share is not None else MAX_SHARE
