@@ -10,7 +10,7 @@ from typing import Any
 
 from archive_tasks import layout
 from archive_tasks.errors import ObjectExists, ObjectMissing, StoreBusy, StoreUnusable
-from archive_tasks.names import display
+from archive_tasks.names import display, typed
 from archive_tasks.store import Store
 
 LARGEST_VAULT_FILE = 4096
@@ -69,7 +69,8 @@ def check_vault(store: Store, known: str | None) -> str | None:
     if found is None and known:
         raise StoreUnusable(
             f"the target {display(store.url)} has lost its {layout.VAULT_KEY}: another disk or bucket may stand in its "
-            "place. Nothing was written; look there. If it is the right one, verify --repair writes that file again"
+            f"place. Nothing was written; look there. If it is the right one, verify --repair --target "
+            f"{typed(store.url)} writes that file again"
         )
     if found is not None and known and found != known:
         raise StoreUnusable(

@@ -37,7 +37,7 @@ def undo(c: Any, item: str | None, flags: Mapping[str, Any], *, everything: bool
     if undone.failed:
         raise PartlyFailed(f"{count_text(len(undone.failed), 'item')} could not be put back, see above")
     if item and not undone.back:
-        raise UsageError(f"nothing named {display(item)} is set aside under {display(root)}")
+        raise UsageError(_nothing_text(root, item))
     return document
 
 
@@ -115,13 +115,18 @@ def _note_in_its_catalogue(session: Session, slot: Slot) -> None:
             noting(catalogue, session)("put back by the user", slot)
 
 
+def _nothing_text(root: str, item: str | None) -> str:
+    what = f"nothing named {display(item)}" if item else "nothing"
+    return (
+        f"{what} is set aside under {display(root)}; what went to the trash or another folder is there, and restore "
+        "brings back everything else"
+    )
+
+
 def _say_undone(undone: undoing.Undone, root: str, item: str | None, console: Console) -> None:
     if not undone.back and not undone.failed:
-        what = f"nothing of the name {display(item)} is" if item else "nothing is"
-        console.say(
-            f"{what} set aside under {display(root)}; what went to the trash or another folder is there, and restore "
-            "brings back everything else"
-        )
+        if not item:
+            console.say(_nothing_text(root, item))
         return
     one = len(undone.back) == 1
     where = "back where it was; it counts as used today" if one else "back where they were; they count as used today"

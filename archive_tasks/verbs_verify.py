@@ -227,7 +227,7 @@ def _repair_vault(session: Session, console: Console) -> None:
         if not any(_is_there(store, known_archive) for known_archive in catalogue.archives()):
             raise UsageError(
                 f"{display(store.url)} has lost its vault.json, and no archive that this device knows is there: it is "
-                "another target, or catalogue --forget gives it up"
+                f"another target, or {session.command('catalogue --forget')} gives it up"
             )
         write_vault(store, known)
         console.say("written again: vault.json", style="green")
