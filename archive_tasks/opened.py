@@ -12,8 +12,8 @@ import filelock
 
 from archive_tasks.catalogue import Catalogue, catalogue_path, set_aside_if_damaged
 from archive_tasks.console import Console
-from archive_tasks.errors import ArchiveTasksError, CatalogueDamaged, UsageError
-from archive_tasks.names import display
+from archive_tasks.errors import ArchiveTasksError, CatalogueDamaged, StoreUnusable, UsageError
+from archive_tasks.names import display, typed
 from archive_tasks.pace import Pace, Patience
 from archive_tasks.report import count_text
 from archive_tasks.session import Session
@@ -73,8 +73,13 @@ def _check_there(session: Session, store: Store, path: str) -> None:
     """Raises UsageError where no target is, and none was known; StoreUnusable where it is not the one that it was."""
     patience = Patience(pace=new_pace(session), seconds=session.settings.retry_minutes * 60)
     known = _known_vault(path)
-    if not patience.ask(store.exists) and known is None:
-        raise UsageError(f"there is no target {display(store.url)}: give the right one with --target")
+    if not patience.ask(store.exists):
+        if known is None:
+            raise UsageError(f"there is no target {display(store.url)}: give the right one with --target")
+        raise StoreUnusable(
+            f"the target {display(store.url)} is gone, though this device knows it: is its disk mounted? If it was "
+            f"given up, catalogue --forget --target {typed(store.url)} forgets it"
+        )
     if patience.ask(lambda: check_vault(store, known)) is None:
         raise UsageError(
             f"there is no target of archive_tasks in {display(store.url)}: give the right one with --target"

@@ -252,6 +252,20 @@ def test_an_id_that_is_lost_is_written_again_where_the_archives_show_the_target(
     assert host.ask("verify")["damaged"] == other.ask("verify")["damaged"] == []
 
 
+def test_a_target_that_is_gone_is_brought_back_or_given_up_as_the_message_says(
+    nas: FolderPlace, make_host: MakeHost, root: Path
+) -> None:
+    host = make_host("laptop", nas)
+    host.archive(fill(root))
+    nas.folder.rename(nas.folder.with_name("unplugged"))
+    for command in (("verify",), ("verify", "--repair"), ("catalogue",), ("clean", "--root", str(root), "--yes")):
+        said = host.do(*command, code=1)
+        assert f"catalogue --forget --target {nas.url}" in said
+        assert "verify --repair" not in said, "which would say the same again"
+    host.do("catalogue", "--forget", "--yes", "--target", nas.url)
+    assert names(host.archive(root)["archives"]) == {"thesis"}
+
+
 def test_an_id_that_is_lost_is_not_given_to_another_target(nas: FolderPlace, make_host: MakeHost, root: Path) -> None:
     host = make_host("laptop", nas)
     host.archive(fill(root))
