@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -293,11 +293,11 @@ class Shop:
     def catalogue(self) -> Catalogue:
         return Catalogue(str(self._bench.catalogue), target=self.store.url, device=self.session.device)
 
-    def repair(self, missing: list[str], uncommitted: list[str]) -> Repaired:
+    def repair(self, missing: list[str], uncommitted: list[str], *, copies: Sequence[str] = ()) -> Repaired:
         yard = Yard.__new__(Yard)
         yard.store = self.store
         with self.catalogue() as catalogue, yard.sending() as sending:
-            return repair(missing, uncommitted, catalogue, sending)
+            return repair(missing, uncommitted, catalogue, sending, copies=copies)
 
     def verify(self, *, code: int = 0, **wanted: Any) -> tuple[dict[str, Any], list[str]]:
         """The document, and what was said."""
@@ -435,6 +435,65 @@ def test_what_this_device_has_no_receipt_for_is_not_promised_again(shop: Shop, k
             catalogue.record(found.archive, run=None, seen="", receipt=None, now=NOW)
     assert shop.repair([key], []) == Repaired(failed=[Failure(key, "this device has no receipt for it")])
     assert key not in shop.store.objects
+
+
+# -- copies of manifests --------------------------------------------------------------------------------
+
+
+def without_receipt(shop: Shop, key: str, known: str) -> None:
+    """What this device knows of an archive that another one made: nothing, or what it read in the target."""
+    with shop.catalogue() as catalogue:
+        found = catalogue.known(key)
+        assert found
+        catalogue.forget(key, now=NOW, why="a test")
+        if known == "read":
+            catalogue.record(found.archive, run=None, seen="", receipt=None, now=NOW)
+
+
+def change_copy(shop: Shop, key: str, how: str) -> tuple[str, bytes]:
+    """Returns its key, and what it held."""
+    copy = layout.copy_key(shop.attempt(key))
+    before = shop.store.objects.pop(copy)
+    if how != "gone":
+        other = forged(before, lambda lines: lines[0].update(host="another"))
+        data = other if how == "another" else before[:-9]
+        shop.store.put(copy, data, sha256=hashlib.sha256(data).digest())
+    return copy, before
+
+
+@pytest.mark.parametrize("how", ["gone", "damaged", "another"])
+def test_a_copy_is_written_again_from_what_the_receipt_says(shop: Shop, how: str) -> None:
+    key = shop.manifests[0]
+    copy, before = change_copy(shop, key, how)
+    assert shop.repair([], [], copies=[key]) == Repaired(manifests=[copy])
+    assert shop.store.objects[copy] == before
+
+
+@pytest.mark.parametrize("how", ["gone", "damaged"])
+@pytest.mark.parametrize("known", ["never", "read"])
+def test_without_a_receipt_a_copy_is_written_again_where_there_is_none_to_read(
+    shop: Shop, how: str, known: str
+) -> None:
+    key = shop.manifests[0]
+    copy, before = change_copy(shop, key, how)
+    without_receipt(shop, key, known)
+    assert shop.repair([], [], copies=[key]) == Repaired(manifests=[copy])
+    assert shop.store.objects[copy] == before
+
+
+@pytest.mark.parametrize("known", ["never", "read", "another receipt"])
+def test_where_nobody_here_knows_which_of_two_is_right_both_stay(shop: Shop, known: str) -> None:
+    """The copy may be what was written, and the manifest what somebody made of it."""
+    key = shop.manifests[0]
+    change_copy(shop, key, "another")
+    if known == "another receipt":
+        shop.store.objects[key] = forged(shop.store.objects[key], lambda lines: lines[0].update(host="forged"))
+    else:
+        without_receipt(shop, key, known)
+    before = dict(shop.store.objects)
+    (failed,) = shop.repair([], [], copies=[key]).failed
+    assert (failed.item, "on the device that made it" in failed.reason) == (key, True)
+    assert shop.store.objects == before
 
 
 @pytest.mark.parametrize("what", ["damaged", "another"])
