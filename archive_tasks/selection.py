@@ -19,6 +19,7 @@ from archive_tasks.model import Archive, Source
 from archive_tasks.names import display, short_hash
 
 _WILD = re.compile(r"[*?\[]")
+_RANGE_OR_ONE = re.compile(r"(.)-(.)|(.)", re.S)
 EVERYTHING = ""
 """A pattern that no name can be taken for: an item may be called `*`."""
 
@@ -359,6 +360,11 @@ def _piece(piece: str) -> str:
     if piece == "?":
         return "[^/]"
     if len(piece) > 2 and piece.startswith("[") and piece.endswith("]"):
-        inside = re.sub(r"([\\\[&~|])", r"\\\1", piece[1:-1])  # what re takes, or may come to take, for sets in sets
-        return f"[^{inside[1:]}/]" if inside.startswith("!") else f"[{inside}]"
+        inside = _RANGE_OR_ONE.sub(_one_of_a_set, piece[1:-1].removeprefix("!"))
+        return f"[^{inside}/]" if piece.startswith("[!") else f"(?!/)[{inside}]"
     return re.escape(piece)
+
+
+def _one_of_a_set(found: re.Match[str]) -> str:
+    """A character, or two and what is between them, as re takes them whatever else it may come to take in a set."""
+    return "-".join(re.sub(r"([^\w\s])", r"\\\1", one) for one in found.groups() if one)

@@ -359,6 +359,7 @@ def test_any_key_is_of_an_archive_or_of_none(key: str) -> None:
 @example("[z-a]", "a")
 @example("[[]", "[")
 @example("[a&&b]", "&")
+@example("[?--]", "a")
 def test_any_pattern_names_something_or_is_a_usage_error(text: str, path: str) -> None:
     pattern = our_error_or(lambda: PathPattern(text), UsageError)
     if pattern is not None:

@@ -443,6 +443,14 @@ PATTERNS = [
     ("a/b.c", "a/bxc", False),
     ("a/*", "a/new\nline", True),
     ("a/[[]", "a/[", True),
+    ("a/b[--z]c", "a/b/c", False),
+    ("a/[^b]", "a/^", True),
+    ("a/[^b]", "a/c", False),
+    ("a/[--/]x", "a/-x", False),
+    ("a/[+--]", "a/,", True),
+    ("a/[---]", "a/-", True),
+    ("a/[!--.]", "a/-", False),
+    ("a/[\\\\d]", "a/7", False),
 ]
 
 
