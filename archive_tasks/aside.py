@@ -27,6 +27,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 
+from archive_tasks.attributes import user_name
 from archive_tasks.ctime_trial import CtimeTrial, try_ctime
 from archive_tasks.errors import NotCleaned, RootLocked, UsageError
 from archive_tasks.names import display, key_segment
@@ -240,11 +241,20 @@ class Aside:
                 raise UsageError(
                     f"{display(self.path)} is no folder: move it away, it is where items are set aside"
                 ) from None
+            if error.errno == errno.EACCES:
+                raise self._of_another() from None
             raise
         if os.fstat(fd).st_uid != os.geteuid():
             os.close(fd)
-            raise UsageError(f"{display(self.path)} belongs to another user: who made it must clean this root")
+            raise self._of_another()
         return fd
+
+    def _of_another(self) -> UsageError:
+        owner = os.stat(SET_ASIDE, dir_fd=self._root_fd, follow_symlinks=False).st_uid
+        return UsageError(
+            f"{display(self.path)} belongs to another user ({display(user_name(owner)) or owner}), who set something "
+            "aside there: clean and undo are theirs in this root, until it is purged or put back"
+        )
 
     def _opened(self, name: str) -> AbstractContextManager[int]:
         return _opened(name, self._fd)

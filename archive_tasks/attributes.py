@@ -1,10 +1,11 @@
-"""What a restored entry has besides its contents: permission bits, times, owner, extended attributes.
+"""What an entry has besides its contents: permission bits, times, owner, extended attributes.
 
 What cannot be brought back is no failure: the entry is there, and it is told what it is back without.
 """
 
 from __future__ import annotations
 
+import functools
 import grp
 import os
 import pwd
@@ -61,6 +62,24 @@ class Owners:
         """Number of the group here; -1 to leave it."""
         known = _remembered(self._groups, attributes.group, lambda name: grp.getgrnam(name).gr_gid)
         return attributes.gid if known is None else known
+
+
+@functools.lru_cache(maxsize=1024)
+def user_name(uid: int) -> str:
+    """The user's name, empty when the system knows none."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return ""
+
+
+@functools.lru_cache(maxsize=1024)
+def group_name(gid: int) -> str:
+    """The group's name, empty when the system knows none."""
+    try:
+        return grp.getgrgid(gid).gr_name
+    except KeyError:
+        return ""
 
 
 def set_attributes(fd: int, attributes: Attributes, owners: Owners, *, bits: int) -> list[str]:

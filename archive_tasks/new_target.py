@@ -21,8 +21,13 @@ _OF_THE_DOCTOR = re.compile(r"doctor/[0-9a-f]{16}/")
 _FIRST_LINE_OF_README = layout.README.partition("\n")[0].encode()
 
 
-def check_is_free(store: Store, *, may_share: Callable[[Store], bool], open_store: OpenStore | None) -> None:
+def check_is_free(
+    store: Store, *, may_share: Callable[[Store], bool], open_store: OpenStore | None, renew: bool = False
+) -> None:
     """Is the place empty, or to be shared with what is there? Nothing is written.
+
+    Args:
+        renew: a target that has lost its id may be given a new one.
 
     Raises:
         UsageError: it is not; or it is a target that has lost its id, or is around another target.
@@ -30,20 +35,28 @@ def check_is_free(store: Store, *, may_share: Callable[[Store], bool], open_stor
     there = list(islice(_foreign_keys(store), _KEYS_SEEN))
     if not there or vault_bytes(store) is not None:  # another run has made it a target meanwhile
         return
-    manifest = next((info.key for info in store.list(layout.MANIFESTS) if info.key.endswith(".jsonl.zst")), None)
-    if manifest is not None:
-        raise UsageError(
-            f"the target {display(store.url)} seems to have lost its {layout.VAULT_KEY}: archives are there "
-            f"({display(manifest)}). Put that file back, from a backup or an older version of it, or by verify "
-            "--repair on a device that archived to it, or name another target. Nothing was written"
-        )
-    if not may_share(store):
+    if lost := id_is_lost(store):
+        if not renew:
+            raise UsageError(f"{lost}. Nothing was written")
+    elif not may_share(store):
         raise UsageError(
             f"{display(store.url)} is not empty ({_names(there)}), and no target yet. Name an empty place, e.g. "
             f"{display(store.url.rstrip('/'))}/archive, or add --create to use this one beside what is there. Nothing "
             "was written"
         )
     check_not_around(store, open_store)
+
+
+def id_is_lost(store: Store) -> str:
+    """What to do about a target that has archives and no id; empty where no archive is."""
+    manifest = next((info.key for info in store.list(layout.MANIFESTS) if info.key.endswith(".jsonl.zst")), None)
+    if manifest is None:
+        return ""
+    return (
+        f"the target {display(store.url)} seems to have lost its {layout.VAULT_KEY}: archives are there "
+        f"({display(manifest)}). Put that file back, from a backup or an older version of it, or by verify --repair on "
+        "a device that archived to it. If there is none, archive --create gives the target a new id"
+    )
 
 
 def _foreign_keys(store: Store) -> Iterator[str]:

@@ -12,14 +12,16 @@ import filelock
 
 from archive_tasks.catalogue import Catalogue, catalogue_path, set_aside_if_damaged
 from archive_tasks.console import Console
-from archive_tasks.errors import ArchiveTasksError, CatalogueDamaged, StoreUnusable, UsageError
-from archive_tasks.names import display, typed
+from archive_tasks.errors import ArchiveTasksError, CatalogueDamaged, UsageError
+from archive_tasks.names import display
+from archive_tasks.new_target import id_is_lost
 from archive_tasks.pace import Pace, Patience
 from archive_tasks.report import count_text
 from archive_tasks.session import Session
 from archive_tasks.store import Store
 from archive_tasks.sync import Synced, sync
-from archive_tasks.vault import check_vault
+from archive_tasks.target import not_there
+from archive_tasks.vault import check_vault, is_gone
 
 _LOOKS, _SECONDS_BETWEEN_LOOKS = 10, 0.05
 """At what the holder of a lock writes down right after it took it."""
@@ -74,16 +76,17 @@ def _check_there(session: Session, store: Store, path: str) -> None:
     patience = Patience(pace=new_pace(session), seconds=session.settings.retry_minutes * 60)
     known = _known_vault(path)
     if not patience.ask(store.exists):
-        if known is None:
-            raise UsageError(f"there is no target {display(store.url)}: give the right one with --target")
-        raise StoreUnusable(
-            f"the target {display(store.url)} is gone, though this device knows it: is its disk mounted? If it was "
-            f"given up, catalogue --forget --target {typed(store.url)} forgets it"
-        )
+        raise absent(store, path)
     if patience.ask(lambda: check_vault(store, known)) is None:
         raise UsageError(
-            f"there is no target of archive_tasks in {display(store.url)}: give the right one with --target"
+            patience.ask(lambda: id_is_lost(store))
+            or f"there is no target of archive_tasks in {display(store.url)}: give the right one with --target"
         )
+
+
+def absent(store: Store, path: str) -> ArchiveTasksError:
+    """What to raise of a target that is not there, by whether the catalogue at `path` knows it."""
+    return is_gone(store) if _known_vault(path) else not_there(store)
 
 
 def _known_vault(path: str) -> str | None:

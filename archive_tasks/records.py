@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import base64
-import functools
-import grp
 import os
-import pwd
 import stat
 
+from archive_tasks.attributes import group_name, user_name
 from archive_tasks.entries import Listed
 from archive_tasks.manifest import Record, name_fields
 from archive_tasks.prove import Stored
@@ -64,24 +62,6 @@ def place_of(stored: Stored) -> Record:
     if stored.parts:
         record |= {"part_size": stored.part_size, "parts": list(stored.parts)}
     return record
-
-
-@functools.lru_cache(maxsize=1024)
-def user_name(uid: int) -> str:
-    """The user's name, empty when the system knows none."""
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return ""
-
-
-@functools.lru_cache(maxsize=1024)
-def group_name(gid: int) -> str:
-    """The group's name, empty when the system knows none."""
-    try:
-        return grp.getgrgid(gid).gr_name
-    except KeyError:
-        return ""
 
 
 def _link_target(listed: Listed) -> str:

@@ -41,6 +41,7 @@ def run(c: Any, session: Session, console: Console, *, yes: bool, create: bool =
             now=session.now,
             may_create=lambda missing: may_create(missing, session, console, yes=yes),
             may_share=lambda there: may_share(there, session, create=create),
+            renew=create,
             open_store=session.open_store,
             on_answer=console.show_answer,
         )

@@ -12,7 +12,7 @@ from archive_tasks import doctor as doctors
 from archive_tasks import vault as vaults
 from archive_tasks.catalogue import Catalogue
 from archive_tasks.errors import StoreUnusable, UsageError
-from archive_tasks.names import display
+from archive_tasks.names import display, typed
 from archive_tasks.nesting import OpenStore, check_not_inside
 from archive_tasks.new_target import check_is_free
 from archive_tasks.store import Answer, Probe, Store, Verdict
@@ -45,6 +45,7 @@ def open_target(
     may_create: Callable[[Store], bool],
     may_share: Callable[[Store], bool] = lambda _store: False,
     open_store: OpenStore | None = None,
+    renew: bool = False,
     on_answer: Callable[[Probe, Answer], None] = lambda _probe, _answer: None,
 ) -> Target:
     """Make sure of the bucket or folder, of the target's id, and of the doctor's verdict.
@@ -53,6 +54,7 @@ def open_target(
         may_create: asked when the bucket or folder is missing.
         may_share: asked when a new target is to begin in a place that is not empty.
         open_store: opens a URL, to see whether a new target would be inside of another one; without it nobody looks.
+        renew: a target that has lost its id, and that this device does not know, may be given a new one.
         on_answer: told of each probe when the doctor has to look.
 
     Raises:
@@ -61,7 +63,7 @@ def open_target(
         StoreError: what the store answered.
     """
     known = catalogue.fact("vault")
-    vault = _vault_of(store, known) or _begin(store, may_create, may_share, open_store)
+    vault = _vault_of(store, known) or _begin(store, may_create, may_share, open_store, renew=renew)
     verdict = current_verdict(store, catalogue, now=now, on_answer=on_answer)
     if known is None:  # of two devices that begin a target at once, the one that wrote last gave it its id
         vault = vaults.check_vault(store, None) or vault
@@ -79,10 +81,7 @@ def _vault_of(store: Store, known: str | None) -> str | None:
     if store.exists():
         return vaults.check_vault(store, known)
     if known:
-        raise StoreUnusable(
-            f"the target {display(store.url)} is gone, though archives were written to it: is its disk mounted, "
-            "are these the right credentials? Nothing was written"
-        )
+        raise vaults.is_gone(store)
     return None
 
 
@@ -91,12 +90,14 @@ def _begin(
     may_create: Callable[[Store], bool],
     may_share: Callable[[Store], bool],
     open_store: OpenStore | None,
+    *,
+    renew: bool,
 ) -> str:
     """Make a new target where that does no harm. Returns its id."""
     if open_store is not None:
         check_not_inside(store.url, open_store)
     if store.exists():
-        check_is_free(store, may_share=may_share, open_store=open_store)
+        check_is_free(store, may_share=may_share, open_store=open_store, renew=renew)
     elif may_create(store):
         store.create()
     else:
@@ -142,9 +143,17 @@ def _remembered(catalogue: Catalogue) -> Verdict | None:
     return verdict
 
 
+def not_there(store: Store) -> UsageError:
+    """What to raise of a target that this device does not know, and that is not there."""
+    return UsageError(
+        f"there is no target {display(store.url)}: name the right one with --target, or make it with setup --target "
+        f"{typed(store.url)}"
+    )
+
+
 def check_vault(store: Store, known: str | None) -> None:
     """Raises StoreUnusable when this is not the target of the id `known`, e.g. because its disk is not mounted."""
     if not store.exists():
-        raise StoreUnusable(f"the target {display(store.url)} is not there: is its disk mounted?")
+        raise vaults.is_gone(store) if known else not_there(store)
     if known is not None:
         vaults.check_vault(store, known)

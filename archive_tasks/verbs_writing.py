@@ -18,7 +18,7 @@ from archive_tasks.errors import Interrupted, StoreUnusable, UsageError
 from archive_tasks.leases import leases_break_quietly
 from archive_tasks.model import Failure, Outcome, Plan, Source
 from archive_tasks.names import display
-from archive_tasks.opened import one_run_at_a_time, open_catalogue
+from archive_tasks.opened import absent, one_run_at_a_time, open_catalogue
 from archive_tasks.processes import processes
 from archive_tasks.report import Document
 from archive_tasks.root_place import remember_place
@@ -67,9 +67,7 @@ def doctor(c: Any, flags: Mapping[str, Any], *, json_document: bool) -> Document
     target = session.target_for(session.settings.root and session.resolve_root())
     store = session.open_store(target)
     if not store.exists():
-        raise UsageError(
-            f"the target {display(target)} does not exist yet; create it with setup --target {display(target)}"
-        )
+        raise absent(store, catalogue_path(session.data, target))
     console.say(f"examining {display(target)}")
     with open_catalogue(session, target) as catalogue:
         verdict = examine(store, catalogue, now=session.now, on_answer=console.show_answer)
@@ -161,6 +159,7 @@ def _carry_out(session: Session, plan: Plan, store: Store, console: Console, *, 
             now=session.now,
             may_create=lambda missing: may_create(missing, session, console, yes=yes),
             may_share=lambda there: may_share(there, session, create=create),
+            renew=create,
             open_store=session.open_store,
             on_answer=lambda _probe, _answer: None,
         )

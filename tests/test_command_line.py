@@ -246,7 +246,7 @@ BAD_INPUT = [
     (["archive", "--root", "{root}", "--target", "file://{tmp}", "--yes"], 2, None),
     (["archive", "--root", "{root}", "--target", "s3://bucket", "--yes"], 1, "no AWS credentials were found"),
     (["setup"], 2, "there is no terminal to ask on: give --target"),
-    (["doctor", "--target", "file://{tmp}/nowhere"], 2, "does not exist yet; create it with setup"),
+    (["doctor", "--target", "file://{tmp}/nowhere"], 2, "there is no target"),
 ]
 
 

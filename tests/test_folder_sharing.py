@@ -214,6 +214,26 @@ def test_two_users_archive_to_one_folder_and_each_brings_back_checks_and_tidies_
     assert read_tree(roots[ANNA]) == read_tree(common / "anna" / "root")
 
 
+def test_what_another_user_set_aside_in_a_shared_root_is_said_to_be_theirs(top: Path, common: Path) -> None:
+    top.chmod(0o2770)
+    root = common / "root"
+    make_tree(root, {"thesis": {"a": File("x", age_days=90)}, "notes": {"b": File("y", age_days=90)}})
+    for path in (root, *root.rglob("*")):
+        os.chown(path, ANNA.uid, LAB, follow_symlinks=False)
+    root.chmod(0o2770)
+    at = ("--root", str(root), "--target", top.as_uri(), "--yes")
+    for home, user in ((common / "anna", ANNA), (common / "bob", BOB)):
+        home.mkdir()
+        os.chown(home, user.uid, user.groups[0])
+    for verb in ("archive", "clean"):
+        ran = ANNA.run(verb, *at, *(["--max-share", "100"] if verb == "clean" else []), home=common / "anna")
+        assert ran.code == 0, ran.err
+    for arguments in (("clean", *at), ("undo", "--root", str(root))):
+        ran = BOB.run(*arguments, home=common / "bob")
+        assert (ran.code, ran.out.count("Traceback")) == (2, 0)
+        assert f"{root}/.archive-set-aside belongs to another user (51001), who set something aside there" in ran.err
+
+
 def everything(home: Path, at: tuple[str, str]) -> None:
     """Every command once, so that all that they import is there for who cannot read it."""
     for arguments in (

@@ -61,6 +61,9 @@ class Place:
                 **options,
             )
 
+    def remove(self, key: str) -> None:
+        self.open_store(self.url).delete(key)
+
     def put(self, key: str, data: bytes = b"mine") -> None:
         put(self.open_store(self.url), key, data)
 
@@ -132,11 +135,22 @@ def test_a_prefix_of_its_own_is_empty_whatever_is_beside_it(place: Place) -> Non
 
 
 @pytest.mark.parametrize("yes", [True, False])
-def test_a_target_that_lost_its_id_is_no_new_one_also_with_a_yes(place: Place, yes: bool) -> None:
+def test_a_target_that_lost_its_id_is_no_new_one_though_it_may_be_shared(place: Place, yes: bool) -> None:
     place.put(MANIFEST)
-    with pytest.raises(UsageError, match=r"seems to have lost its vault\.json: .*Put that file back"):
+    with pytest.raises(UsageError, match=r"seems to have lost its vault\.json: .*Put that file back.*archive --create"):
         place.begin(place.url, yes=yes)
     assert place.contents() == {MANIFEST: b"mine"}
+
+
+def test_a_target_that_lost_its_id_gets_a_new_one_where_that_is_said_and_no_id_is_known(place: Place) -> None:
+    place.put(MANIFEST)
+    place.begin(place.url, renew=True)
+    contents = place.contents()
+    assert set(contents) == {MANIFEST, "README.txt", "vault.json"}
+    place.remove("vault.json")
+    with pytest.raises(StoreUnusable, match="has lost its vault"):
+        place.begin(place.url, renew=True)
+    assert set(place.contents()) == {MANIFEST, "README.txt"}
 
 
 def test_a_readme_of_the_users_own_is_kept_and_counts_as_something(place: Place) -> None:

@@ -213,8 +213,8 @@ RULES = (
         "clean: a slot's state is written before each step",
         (
             "aside",
-            "            self._write(slot_fd, _STATE, dumped(state))\n        return Slot(slot.name, state)",
-            "            pass\n        return Slot(slot.name, state)",
+            "            try:\n                self._write(slot_fd, _STATE, dumped(state))\n",
+            "            try:\n                pass\n",
         ),
     ),
 )
