@@ -44,7 +44,7 @@ def objects_in(manifest: bytes) -> dict[str, ArchivedObject]:
             raise ManifestError(f"the manifest is damaged: {display(path)} is outside of its item {display(item)}")
         if "object" in record:
             _add_pack(objects, record)
-        elif "key" in record and "within" in record:
+        elif "key" in record and ("within" in record or "extents" in record):
             objects.setdefault(_key(record["key"]), ArchivedObject()).files += 1  # once a small file: no more than this
         elif "path" in record:
             _add_file(objects, entry_of(record))

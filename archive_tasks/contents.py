@@ -12,6 +12,7 @@ from archive_tasks.manifest import Record, name_in, read_manifest
 from archive_tasks.names import display
 from archive_tasks.records import attribute_fields, describe_entry
 from archive_tasks.source import SourceFile, identity_of
+from archive_tasks.sparse import forget_zeros
 
 _PIECE = 4 * 1024 * 1024
 _DIFFERENCES = {
@@ -156,6 +157,8 @@ def _contents(listed: Listed) -> Record:
     path, _, facts = listed.entry
     with SourceFile(path, listed.name, listed.dir_fd, identity_of(facts)) as source:
         for offset in range(0, source.size, _PIECE):
-            digest.update(source.piece(offset, min(_PIECE, source.size - offset)))
+            data = source.piece(offset, min(_PIECE, source.size - offset))
+            digest.update(data)
+            forget_zeros(source.fd, offset, data)
         source.check()
         return {"sha256": digest.hexdigest(), **attribute_fields(source.extended_attributes())}

@@ -28,6 +28,12 @@ class Fetch:
         return [one for span in self.spans for one in span.files]
 
 
+def pieces(place: Place) -> list[tuple[int, int]]:
+    """(offset, length) of the requests that fetch the data of a file with holes."""
+    end = place.offset + place.length
+    return [(at, min(MOST_BYTES, end - at)) for at in range(place.offset, end, MOST_BYTES)]
+
+
 class FetchPlanner:
     """Puts files together that come in the order of their packs."""
 

@@ -14,11 +14,13 @@ from archive_tasks.errors import Interrupted
 from archive_tasks.manifest import Record, name_fields, name_in
 from archive_tasks.model import Item
 from archive_tasks.pack import Member
-from archive_tasks.packs import Packs, Slot
+from archive_tasks.packs import Packs, Slot, object_line
 from archive_tasks.prove import Sending, Stored, uncounted
 from archive_tasks.records import attribute_fields, attributes_in, describe_entry, place_of
 from archive_tasks.send import send_file
+from archive_tasks.send_sparse import HolesHoldData, SparseSent, send_sparse
 from archive_tasks.source import SourceFile, identity_of
+from archive_tasks.sparse import extents_of
 
 if TYPE_CHECKING:
     from archive_tasks.item_archive import Work
@@ -63,6 +65,7 @@ class ItemSender:
         self._open = 0
         self._waiting: deque[_Line] = deque()
         self._first_names: dict[tuple[int, int], str] = {}
+        self._sparse: list[Stored] = []
 
     def send(self, prefix: str) -> Iterator[tuple[str, Record]]:
         """Send every file below `prefix`; yields (path, line) in the order of the listing, then the packs' lines.
@@ -87,6 +90,7 @@ class ItemSender:
                 yield from self._ready(packs)
             while self._waiting:
                 yield self._finished(packs)
+            yield from (("", object_line(stored)) for stored in self._sparse)
             yield from (("", record) for record in packs.finish())
         except BaseException:
             self._sending.given_up.set()
@@ -113,7 +117,12 @@ class ItemSender:
                 record = _without_place(record)
         elif sending is not None:
             self._open -= 1
-            record = record | place_of(sending.result())
+            if "extents" in record:
+                self._sparse.append(sending.result())
+                record = record | {"key": sending.result().key}
+                self._tell(0, record["size"])
+            else:
+                record = record | place_of(sending.result())
         if record.get("type") in {"file", "link"}:
             self._tell(1, 0)
         return path, record
@@ -141,6 +150,9 @@ class ItemSender:
             record |= attribute_fields(source.extended_attributes())
             if source.size:
                 self._open += 1
+                if "sparse" in record and (sent := self._sent_without_holes(listed, record, source, prefix)):
+                    source.close()
+                    return _Line(path, record | sent.fields, sent.object)
                 return _Line(path, record, send_file(source, layout.file_key(prefix, path), self._sending))
             source.check()
         except BaseException:
@@ -148,6 +160,17 @@ class ItemSender:
             raise
         source.close()
         return _Line(path, record | _EMPTY)
+
+    def _sent_without_holes(self, listed: Listed, record: Record, source: SourceFile, prefix: str) -> SparseSent | None:
+        """None where it has no holes that are worth it, or not those that the filesystem says."""
+        extents = extents_of(source.fd, source.size)
+        if extents is None:
+            return None
+        key = layout.sparse_key(prefix, listed.entry.path)
+        try:
+            return send_sparse(source, _member(listed, record), extents, key, self._sending)
+        except HolesHoldData:
+            return None
 
 
 def _member(listed: Listed, record: Record) -> Member:

@@ -5,6 +5,7 @@ README.txt
 vault.json                                                       a random id, checked on every run
 manifests/<scope>/<date>/<item>~<commit>~<id>.jsonl.zst          the commit; written last
 data/<scope>/<date>/<item>~<id>/<attempt>/files/<path>           a file of at least `pack_below` bytes, as it is
+data/<scope>/<date>/<item>~<id>/<attempt>/sparse/<path>.tar      a file with holes: a tar of this file, without them
 data/<scope>/<date>/<item>~<id>/<attempt>/packs/00001.tar.zst    the smaller files of the item
 data/<scope>/<date>/<item>~<id>/<attempt>/manifest.jsonl.zst     a copy of the manifest, written right before it
 ```
@@ -38,7 +39,7 @@ _SCOPE_AND_DAY = r"(?:[A-Za-z0-9._~-]+/)+[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[1
 _ID = r"[0-9a-f]{32}"
 _ATTEMPT = re.compile(rf"data/{_SCOPE_AND_DAY}[A-Za-z0-9._~-]+~{_ID}/[0-9a-f]{{12}}/")
 _IN_ATTEMPT = re.compile(
-    r"files(?:/[A-Za-z0-9._~-]+)+|packs/[0-9]{5,}\.tar\.zst|manifest\.jsonl\.zst|alive/[0-9]+|pruned"
+    r"files(?:/[A-Za-z0-9._~-]+)+|sparse(?:/[A-Za-z0-9._~-]+)+\.tar|packs/[0-9]{5,}\.tar\.zst|manifest\.jsonl\.zst|alive/[0-9]+|pruned"
 )
 _MANIFEST = re.compile(
     rf"manifests/{_SCOPE_AND_DAY}(?P<item>[A-Za-z0-9._~-]+?)~(?:(?P<commit>[0-9a-f]{{12}})~)?(?P<id>{_ID})\.jsonl\.zst"
@@ -131,13 +132,22 @@ def scope_of_data(prefix: str) -> str:
 
 def file_key(prefix: str, path: str) -> str:
     """Key of a file's object. `path` is relative to the root; the item's own name is in the prefix already."""
+    return _key_below(f"{prefix}files/", path)
+
+
+def sparse_key(prefix: str, path: str) -> str:
+    """Key of the tar of a file with holes; `path` as for `file_key`."""
+    return _key_below(f"{prefix}sparse/", path, ending=".tar")
+
+
+def _key_below(folder: str, path: str, ending: str = "") -> str:
     segments = path.split("/")
     named = segments[1:] or segments
-    key = f"{prefix}files/" + "/".join(key_segment(segment) for segment in named)
+    key = folder + "/".join(key_segment(segment) for segment in named) + ending
     if len(key) <= LONGEST_KEY:
         return key
     digest = hashlib.sha256(os.fsencode(path)).hexdigest()[:32]
-    return f"{prefix}files/~{digest}/{key_segment(named[-1])}"
+    return f"{folder}~{digest}/{key_segment(named[-1])}{ending}"
 
 
 def pack_key(prefix: str, number: int) -> str:
@@ -153,6 +163,7 @@ What is where
                                                    one for each archive: what is in it, and where
   data/<scope>/<date>/<item>~<id>/<attempt>/
     files/<path>                                   a larger file, as it was
+    sparse/<path>.tar                              a larger file with holes: a tar of it, without them
     packs/00001.tar.zst                            the smaller files, folders and links of the item
     manifest.jsonl.zst                             a copy of the manifest
   vault.json                                       the random id of this target
@@ -167,6 +178,9 @@ To get a whole item back by hand
        aws s3 cp s3://BUCKET/PREFIX/data/.../packs/00001.tar.zst - | zstd -d | tar x
      Folders, links, rights and times come with them.
   2. Fetch what is under files/ into the item's folder. An item that is a single file has nothing else.
+  3. Fetch each tar that is under sparse/ and unpack it where the packs were:
+       aws s3 cp s3://BUCKET/PREFIX/data/.../sparse/disk.img.tar - | tar x
+     A file with holes comes out, at its place in the item.
      The manifest (below) has their true names, rights and times.
 
 To get one file back by hand
@@ -175,7 +189,8 @@ To get one file back by hand
   2. Find the line with the "path" that you want. "size" and "sha256" say what it must be; "mode" and "mtime_ns"
      are its rights (octal) and its time (nanoseconds since 1970, UTC). "key" names the object that holds its
      contents, relative to this README. An empty file has no "key".
-  3. Without "within", the object is the file: fetch it under its true name.
+  3. Without "within" and "extents", the object is the file: fetch it under its true name.
+     With "extents", the object is a tar of the file: unpack it as above.
      With "within", the object is a pack: unpack it as above, or fetch only the "length" bytes from "offset" on
      (aws s3api get-object --range bytes=OFFSET-LAST), unpack these with zstd -d, and take the "size" bytes from
      byte "within" on.

@@ -11,18 +11,18 @@ Format 3: JSON Lines, UTF-8, in zstd frames one behind the other, cut between li
    or `hardlink`, when its contents are those of an entry before it; `sparse` when it had holes; for a link
    `target`; `xattrs` (name -> base64). `path_bytes`, `target_bytes` (base64) beside a name that is no valid UTF-8.
    What was left out is a line `{"left_out": path, "why": ...}`.
-3. A line a pack, some time after the last of its entries:
+3. A line a pack, and a line a tar of a file with holes, some time after the last of its entries:
    `{"object": key, "size": n, "sha256": ..., "part_size", "parts"}`.
 4. `{"end": number of lines before this one, "sha256": of all bytes before this line}`: a manifest without it
    was cut short.
 
 The place of a file: `key`, `offset`, `length` say which bytes of which object hold it. Where there is `within`, they
 are one zstd frame of a pack, and its contents are `size` bytes from `within` on in what that unpacks to; where
-there is none, they are the file. `part_size` and `parts` (hex SHA-256 of each) stand with an object that was sent in
-parts, so that the store's composite checksum can be computed.
+there are `extents`, [start, length] of each range of the file that holds data, they are these ranges, one behind the
+other; where there is neither, they are the file. `part_size` and `parts` (hex SHA-256 of each) stand with an object
+that was sent in parts, so that the store's composite checksum can be computed.
 
-Reserved, and refused by this version: `sealed` in the header, for manifests that are encrypted, and `extents` in an
-entry, numbers that tell which ranges of a sparse file are kept.
+Reserved, and refused by this version: `sealed` in the header, for manifests that are encrypted.
 
 Format 2 had no `device`, `number` and `commit`; format 1 had no packs either and was one zstd frame. This module
 reads all three. Prices, classes and thaw states can change later and are not in it.

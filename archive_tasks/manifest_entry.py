@@ -27,6 +27,8 @@ class Place(NamedTuple):
     Attributes:
         within: where the file begins in what these bytes unpack to; None when they are the file.
         parts: hex SHA-256 of each `part_size` bytes of an object that was sent in parts.
+        extents: (start, length) of the ranges of the file that these bytes are, one behind the other, where the rest
+            of it are holes; else None.
     """
 
     key: str
@@ -35,6 +37,7 @@ class Place(NamedTuple):
     within: int | None = None
     part_size: int = 0
     parts: tuple[str, ...] = ()
+    extents: tuple[tuple[int, int], ...] | None = None
 
 
 class ManifestEntry(NamedTuple):
@@ -61,7 +64,7 @@ def entry_of(record: Record) -> ManifestEntry:
     """Raises ManifestError for a line that is no entry, or none that makes sense."""
     path = name_in(record, "path")
     kind = record.get("type")
-    if "extents" in record:  # reserved: without it, contents would come back at the wrong places
+    if "extents" in record and ("within" in record or "parts" in record):  # nobody writes that yet
         raise ManifestError(f"{path!a} is stored in a way that this version does not know: upgrade archive-tasks")
     if kind not in ("file", "folder", "link"):  # no set: what a forged line has there may have no hash
         raise _odd(path, "type")
@@ -149,12 +152,27 @@ def _place(record: Record, size: int, path: str) -> Place:
         within=within,
         part_size=_number(record["part_size"]) if parts else 0,
         parts=parts,
+        extents=_extents(record["extents"], size) if "extents" in record else None,
     )
-    if within is None and place.length != size:
+    held = size if place.extents is None else sum(length for _, length in place.extents)
+    if within is None and place.length != held:
         raise _odd(path, "length")
     if parts and (place.part_size < 1 or len(parts) != -(-size // place.part_size)):
         raise _odd(path, "parts")
     return place
+
+
+def _extents(value: Any, size: int) -> tuple[tuple[int, int], ...]:
+    """In their order, none empty, none over another, all in the file."""
+    extents = tuple([(_number(start), _number(length, lowest=1)) for start, length in value])
+    at = 0
+    for start, length in extents:
+        if start < at:
+            raise ValueError("extents")
+        at = start + length
+    if at > size:
+        raise ValueError("extents")
+    return extents
 
 
 def is_key(key: Any) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from types import TracebackType
 
@@ -22,6 +22,7 @@ from archive_tasks.naming import (
 )
 from archive_tasks.open_folders import OpenFolders, remove_quietly, temporary_name
 from archive_tasks.renaming import rename_to_free_name
+from archive_tasks.sparse import Extent, SparseDigest
 
 _FLUSHED_FROM = 1024 * 1024
 _BLOCK = 4096
@@ -83,8 +84,11 @@ class NewFile:
     ) -> None:
         self.discard()
 
-    def write(self, offset: int, data: bytes) -> None:
+    def write(self, offset: int, data: bytes, *, as_it_is: bool = False) -> None:
         """Put `data` at `offset`. Safe from several threads.
+
+        Args:
+            as_it_is: its zeros are no holes.
 
         Raises:
             EntryError: it cannot be written, or lies beyond the size that was said.
@@ -93,12 +97,27 @@ class NewFile:
         if offset < 0 or offset + len(data) > self.size:
             raise EntryError(f"{display(self._place.path)} cannot be restored: its contents are longer than its size")
         try:
-            if self._sparse:
+            if self._sparse and not as_it_is:
                 self._write_sparsely(offset, data)
             else:
                 _write_all(self._fd, data, offset)
         except OSError as error:
             raise self._handles.failure(self._place.path, error) from error
+
+    def sha256(self, extents: Sequence[Extent]) -> str:
+        """Of all that it holds by now, in hex, where only these ranges were written: they are read again.
+
+        Raises:
+            EntryError: they cannot be.
+        """
+        digest = SparseDigest(extents, self.size)
+        try:
+            for start, length in extents:
+                for offset in range(start, start + length, _PIECE):
+                    digest.update(os.pread(self._fd, min(_PIECE, start + length - offset), offset))
+        except OSError as error:
+            raise self._handles.failure(self._place.path, error) from error
+        return digest.hexdigest()
 
     def publish(self, attributes: Attributes) -> Written:
         """Set the attributes, then let the name appear.

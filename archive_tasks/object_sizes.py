@@ -28,7 +28,7 @@ def note(record: Record, sizes: dict[str, int]) -> None:
     """Add what a line of a manifest tells of an object. Raises ManifestError for a line that makes no sense."""
     if "object" in record:
         key, size = record["object"], record.get("size")
-    elif "key" in record and "within" not in record:
+    elif "key" in record and "within" not in record and "extents" not in record:
         key, size = record["key"], record.get("length")
     else:
         return

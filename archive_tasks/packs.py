@@ -98,7 +98,7 @@ class Packs:
             self._append(self._packing.popleft())
         self._close_pack()
         for finished in self._finished:
-            yield _object_line(finished.result())
+            yield object_line(finished.result())
 
     def abort(self) -> None:
         """Leave nothing under way."""
@@ -153,7 +153,8 @@ def _fields(slot: Slot) -> Record:
     return attribute_fields(packed.attributes) | {"sha256": packed.sha256} | place
 
 
-def _object_line(stored: Stored) -> Record:
+def object_line(stored: Stored) -> Record:
+    """What a manifest says of an object that holds more, or less, than the bytes of one file."""
     record: Record = {"object": stored.key, "size": stored.size, "sha256": stored.sha256}
     if stored.parts:
         record |= {"part_size": stored.part_size, "parts": list(stored.parts)}

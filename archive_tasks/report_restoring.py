@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from archive_tasks.catalogue import Catalogue
 from archive_tasks.errors import ManifestError
-from archive_tasks.fetch_plan import FetchPlanner
+from archive_tasks.fetch_plan import FetchPlanner, pieces
 from archive_tasks.manifest_entry import entry_of
 from archive_tasks.model import Archive
 from archive_tasks.names import display, typed
@@ -53,7 +53,10 @@ def restore_plan(selections: Sequence[Selection], catalogue: Catalogue) -> Resto
                 continue
             files += entry.kind != "folder"
             size += entry.size if not entry.hardlink else 0
-            if entry.place is not None and entry.place.parts:
+            if entry.place is not None and entry.place.extents is not None:
+                requests += len(pieces(entry.place))
+                to_fetch += entry.place.length
+            elif entry.place is not None and entry.place.parts:
                 requests += len(entry.place.parts)
                 to_fetch += entry.size
             elif entry.place is not None:

@@ -9,9 +9,11 @@ from concurrent.futures import wait
 
 from archive_tasks.destination import Destination, FolderId
 from archive_tasks.errors import EntryError, IntegrityError, ObjectFrozen, ObjectMissing, StoreBusy
-from archive_tasks.fetch_plan import Fetch, FetchPlanner
+from archive_tasks.fetch_plan import Fetch, FetchPlanner, pieces
 from archive_tasks.manifest_entry import ManifestEntry, Place
+from archive_tasks.new_file import NewFile
 from archive_tasks.restore_run import RestoreRun, raise_first
+from archive_tasks.sparse import spread
 from archive_tasks.unpack import Result, UnpackOrder, unpack
 
 
@@ -44,8 +46,8 @@ class FileFetcher:
             self._folder = destination.folder
         if entry.place is not None and entry.place.key in self._run.frozen:
             self._freeze(entry.place.key, entry.place.length, [place])
-        elif entry.place is not None and entry.place.parts:
-            self._fetch_in_parts(place, entry, entry.place, destination)
+        elif entry.place is not None and (entry.place.parts or entry.place.extents is not None):
+            self._fetch_alone(place, entry, entry.place, destination)
         else:
             self._start(self._planner.add(place, entry))
 
@@ -118,13 +120,17 @@ class FileFetcher:
         for place in places:
             self.leave(place)
 
-    # -- a large file -------------------------------------------------------------------------------
+    # -- a large file, or one with holes ------------------------------------------------------------
 
-    def _fetch_in_parts(self, place: str, entry: ManifestEntry, where: Place, destination: Destination) -> None:
-        """Parts side by side, each checked; the file gets its name when all are there."""
+    def _fetch_alone(self, place: str, entry: ManifestEntry, where: Place, destination: Destination) -> None:
+        """Its parts side by side; it gets its name when all are there and checked."""
+        has_holes = where.extents is not None
         try:
-            with destination.new_file(place, entry.size, sparse=entry.sparse) as new:
-                self._fetch_parts(where, entry.size, new.write)
+            with destination.new_file(place, entry.size, sparse=entry.sparse or has_holes) as new:
+                if has_holes:
+                    self._fetch_data(where, entry, new)
+                else:
+                    self._fetch_parts(where, entry.size, new.write)
                 written = new.publish(entry.attributes)
         except ObjectFrozen:
             self._freeze(where.key, entry.size, [place])
@@ -136,14 +142,10 @@ class FileFetcher:
             self._note(Result(place, written.path, entry.size, lost=written.lost), is_told=True)
 
     def _fetch_parts(self, where: Place, size: int, write: Callable[[int, bytes], None]) -> None:
-        parts = [
-            self._run.fetchers.submit(self._fetch_part, where, number, min(where.part_size, left), write)
+        self._side_by_side(
+            functools.partial(self._fetch_part, where, number, min(where.part_size, left), write)
             for number, left in enumerate(range(size, 0, -where.part_size))
-        ]
-        try:
-            raise_first(wait(parts, return_when="FIRST_EXCEPTION")[0])
-        finally:
-            wait([one for one in parts if not one.cancel()])
+        )
 
     def _fetch_part(self, where: Place, number: int, size: int, write: Callable[[int, bytes], None]) -> None:
         offset = number * where.part_size
@@ -156,6 +158,39 @@ class FileFetcher:
                     raise IntegrityError("the target returned other bytes than were archived")
             write(offset, data)
         self._run.means.progress.stored(0, size)
+
+    def _fetch_data(self, where: Place, entry: ManifestEntry, new: NewFile) -> None:
+        """The ranges that hold data. What was written is read again: a digest of the whole has its holes in it."""
+        extents = where.extents or ()
+        self._side_by_side(
+            functools.partial(self._fetch_piece, where, piece, new, is_told=True) for piece in pieces(where)
+        )
+        if new.sha256(extents) != entry.sha256:
+            self._side_by_side(
+                functools.partial(self._fetch_piece, where, piece, new, is_told=False) for piece in pieces(where)
+            )
+            if new.sha256(extents) != entry.sha256:
+                raise IntegrityError("the target returned other bytes than were archived")
+        self._run.means.progress.stored(0, entry.size - where.length)
+
+    def _fetch_piece(self, where: Place, piece: tuple[int, int], new: NewFile, *, is_told: bool) -> None:
+        offset, size = piece
+        with self._run.means.pace.hold(size):
+            data = self._run.read(where.key, offset, size)
+            if len(data) != size:
+                raise IntegrityError("the target returned fewer bytes than were archived")
+            for at, begin, length in spread(where.extents or (), offset - where.offset, size):
+                new.write(at, data[begin : begin + length], as_it_is=True)
+        if is_told:
+            self._run.means.progress.stored(0, size)
+
+    def _side_by_side(self, works: Iterable[Callable[[], None]]) -> None:
+        """Raises what the first to fail raised, when none is under way any more."""
+        started = [self._run.fetchers.submit(work) for work in works]
+        try:
+            raise_first(wait(started, return_when="FIRST_EXCEPTION")[0])
+        finally:
+            wait([one for one in started if not one.cancel()])
 
 
 def _places(fetch: Fetch) -> list[str]:

@@ -12,7 +12,7 @@ import functools
 import os
 import struct
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 BLOCK = 512
 END = bytes(2 * BLOCK)
@@ -40,6 +40,7 @@ def member_header(
     group: str = "",
     target: str = "",
     attributes: Mapping[str, bytes] | None = None,
+    more: Sequence[tuple[bytes, bytes]] = (),
 ) -> bytes:
     """All that stands before a member's contents.
 
@@ -48,9 +49,10 @@ def member_header(
         size: bytes of contents that follow, padded to whole blocks by `padding`.
         target: where a symlink points, or the path of the member that a hard link is another name of.
         attributes: extended attributes.
+        more: further records of the extended header.
     """
     seconds, fraction = divmod(mtime_ns, _NANOSECONDS)
-    records = []
+    records = [_record(field, value) for field, value in more]
     if fraction or not 0 <= seconds <= _LARGEST_SIZE:
         records.append(_record(b"mtime", _decimal(mtime_ns)))
     name = _short(path, b"path", 100, records)
@@ -75,6 +77,54 @@ def member_header(
         group=_owner(group),
     )
     return _extended(b"".join(records)) + header if records else header
+
+
+def sparse_member(
+    path: str,
+    extents: Sequence[tuple[int, int]],
+    *,
+    size: int,
+    mode: int,
+    mtime_ns: int,
+    uid: int = 0,
+    gid: int = 0,
+    user: str = "",
+    group: str = "",
+    attributes: Mapping[str, bytes] | None = None,
+) -> bytes:
+    """All that stands before the data of a file with holes; its data follows, one extent behind the other, padded.
+
+    Args:
+        extents: (start, length) of each range that holds data.
+        size: bytes of the whole file, holes included.
+
+    The form is GNU tar's 1.0: a list of the extents before the data. (GNU tar manual, "Storing Sparse Files")
+    """
+    listed = [*extents, (size, 0)]
+    numbers = [len(listed), *(number for extent in listed for number in extent)]
+    places = b"".join(b"%d\n" % number for number in numbers)
+    places += padding(len(places))
+    return (
+        member_header(
+            "GNUSparseFile.0/" + path.rpartition("/")[2].encode("ascii", "replace").decode()[:80],
+            FILE,
+            mode=mode,
+            mtime_ns=mtime_ns,
+            size=len(places) + sum(length for _, length in extents),
+            uid=uid,
+            gid=gid,
+            user=user,
+            group=group,
+            attributes=attributes,
+            more=(
+                (b"GNU.sparse.major", b"1"),
+                (b"GNU.sparse.minor", b"0"),
+                (b"GNU.sparse.name", os.fsencode(path)),
+                (b"GNU.sparse.realsize", b"%d" % size),
+            ),
+        )
+        + places
+    )
 
 
 def padding(size: int) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +18,8 @@ from archive_tasks.catalogue_rows import Known
 from archive_tasks.chain import PartlyFailed, program_name, session_of
 from archive_tasks.clean import Cleaned, Cleaning
 from archive_tasks.console import Console
-from archive_tasks.errors import Interrupted, SettingsError, UsageError
+from archive_tasks.entry_index import sizes_of_objects
+from archive_tasks.errors import Interrupted, ManifestError, SettingsError, UsageError
 from archive_tasks.evidence import Witness
 from archive_tasks.gate import Gate
 from archive_tasks.leave import Leaving
@@ -120,7 +122,7 @@ def clean_root(session: Session, wanted: Wish, console: Console) -> Document:
                 return reporting.clean_document(root, store.url, session.settings.clean, cleaned)
             if not is_agreed:
                 _ask(plan, cleaning, session.settings.clean, console, where=aside.path, yes=wanted.yes)
-            leaving = _leaving(session, aside, root_fd, note, console)
+            leaving = _leaving(session, catalogue, aside, root_fd, note, console)
             cleaned = _carry_out(session, target, aside, cleaning, leaving, wanted, console)
     console.say(reporting.clean_summary(cleaned, session.settings.clean), style="bold")
     if cleaned.stopped:
@@ -316,15 +318,19 @@ def _telling(limits: CleanSettings, console: Console) -> Callable[[str, State | 
 
 
 def _leaving(
-    session: Session, aside: Aside, root_fd: int, note: Callable[[str, Slot], None], console: Console
+    session: Session,
+    catalogue: Catalogue,
+    aside: Aside,
+    root_fd: int,
+    note: Callable[[str, Slot], None],
+    console: Console,
 ) -> Leaving:
     def leave_stub(state: State, known: Known) -> None:
         if not session.settings.clean.stub:
             return
+        cost = _cost(session, catalogue, known)
         try:
-            if not write_stub(
-                root_fd, state.item, stub_text(state, known.archive, cost=_cost(session, known), program=program_name())
-            ):
+            if not write_stub(root_fd, state.item, stub_text(state, known.archive, cost=cost, program=program_name())):
                 console.warn(f"no note was left for {display(state.item)}: its name is taken")
         except OSError as error:
             console.warn(f"no note could be left for {display(state.item)}: {error.strerror}")
@@ -339,12 +345,15 @@ def _leaving(
     )
 
 
-def _cost(session: Session, known: Known) -> str:
-    """What fetching an archive back takes, by the table of prices."""
+def _cost(session: Session, catalogue: Catalogue, known: Known) -> str:
+    """What fetching an archive back takes, by the table of prices and what was sent of it."""
     if not known.archive.target.startswith("s3://"):
         return "nothing"
     prices = read_prices(session.settings.prices)
     size, requests = known.archive.bytes, max(1, known.archive.files)
+    with suppress(ManifestError):  # its entries are not here
+        sizes = sizes_of_objects(catalogue, known.archive.manifest).values()
+        size, requests = sum(sizes), max(1, len(sizes))
     dollars = prices.to_fetch(known.archive.storage_class, requests=requests, size=size)
     ways = prices.to_thaw(known.archive.storage_class, objects=requests, size=size, days=7)
     thaw = f", after thawing ({ways[-1].time}, {dollars_text(ways[-1].dollars)})" if ways else ""

@@ -380,8 +380,8 @@ class _Verifier:
         problems += packed_problems(manifest, reading)
         self._verified.read += sum(one.size for one in readable.values())
         others = [Failure(key, reading.rest(key, one)) for key, one in readable.items()]
-        named = {problem.item for problem in problems}
-        return problems + [one for one in others if one.reason and (one.item not in named or not problems)]
+        named = {key for key in readable if any(problem.reason.endswith(f"({key})") for problem in problems)}
+        return problems + [one for one in others if one.reason and one.item not in named]
 
     def _is_cold(self, key: str) -> bool:
         info = self._present.get(key)

@@ -76,6 +76,11 @@ def contents_of(record: dict[str, Any], fetch: Fetch) -> bytes:
     if "key" not in record:
         return b""
     data = fetch(record["key"])[record["offset"] : record["offset"] + record["length"]]
+    if "extents" in record:
+        contents = bytearray(record["size"])
+        for start, length in record["extents"]:
+            contents[start : start + length], data = data[:length], data[length:]
+        return bytes(contents)
     if "within" not in record:
         return data
     return zstd.decompress(data)[record["within"] : record["within"] + record["size"]]

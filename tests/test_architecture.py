@@ -12,10 +12,10 @@ LAYERS = [
     {"errors", "model", "store", "events", "settings", "names", "checksums"},
     {"device", "staleness", "walk", "source", "manifest", "search", "layout", "catalogue", "catalogue_rows", "catalogue_schema", "catalogue_upgrade", "attempts", "object_sizes", "entry_index", "pace", "tar", "pack",
      "destination", "relative_path", "new_file", "naming", "open_folders", "attributes",
-     "manifest_entry", "unpack", "restored", "prices", "renaming", "leases", "ctime_trial", "slot_state", "aside"},
+     "sparse", "manifest_entry", "unpack", "restored", "prices", "renaming", "leases", "ctime_trial", "slot_state", "aside"},
     {"hookspecs", "plugins"},
     {
-        "session", "scan", "entries", "records", "contents", "send", "object_writer", "prove", "packs", "processes",
+        "session", "scan", "entries", "records", "contents", "send", "send_sparse", "object_writer", "prove", "packs", "processes",
         "item_sender", "item_archive", "archive", "target", "vault", "nesting", "new_target",
         "doctor", "report", "side_by_side", "guarding",
         "sync", "find", "report_restoring", "report_finding", "selection", "fetch_plan",

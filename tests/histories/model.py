@@ -208,8 +208,17 @@ class Model:
     def _went(self, place: Place, item: str, want: Tree, step: Step) -> None:
         if not step.ran("clean", place=place):
             raise Broken("vanished", f"{item} of {place.path}, and nobody cleaned: {_who(step)}")
+        self._check_newest(place, item, want, step)
         del self.home[place.number][item]
         self._goes_away(place, item, want, step)
+
+    def _check_newest(self, place: Place, item: str, want: Tree, step: Step) -> None:
+        """What went is what its device archived last, where nothing makes that doubtful."""
+        if len(step.runs) != 1 or self.store.lost or self.store.met:
+            return
+        claims = self.claims.get((step.runs[0].device.key, place.number, item), [])
+        if claims and claims[-1].sure and claims[-1].tree != want:
+            raise Broken("cleaned older", f"{item} of {place.path} went, and is not what was archived last: {_who(step)}")
 
     def _came(self, place: Place, item: str, got: Tree, step: Step) -> None:
         runs = step.ran("undo", "clean", "archive", place=place) or _restores_to(place, step)
@@ -401,8 +410,13 @@ class Model:
         if got and not any(_is_part(got, tree) for tree in allowed):
             raise Broken("restored other", f"{ran.text()}: a part of {item} is {_names(got)}")
 
-    def check_all_restored(self, ran: Ran, to: Path) -> None:
+    def check_all_restored(self, ran: Ran, to: Path, *, undisturbed: bool) -> None:
         """Everything was restored to elsewhere: each item is as it was in one place, however many had it."""
+        whole = not self.store.lost and not any(
+            one.header is None or one.damage for one in self.stranger.archives(self.store.objects).values()
+        )
+        if undisturbed and whole and self.claims and ran.code in {1, 3}:
+            raise Broken("does not restore all", ran.text())
         for (_, item), _ in list(self.versions.items()):
             known = [tree for _, trees in self._versions_of(item) for tree in trees]
             for path in sorted(to.rglob(item)):

@@ -350,14 +350,27 @@ def _versions(make: _Maker) -> None:
     device = make.device(0, place, pin=pin)
     if pin or make.chance.random() < 0.4:
         make.device(0, place, host=make.chance.choice(("pi", "laptop")), pin=pin)
+    if pin and make.chance.random() < 0.5:
+        _versions_of_two(make, place)
     for kinds in (("write", "sneak"), ("write", "sneak", "revert"), ("revert",)):
         make.step(make.act("archive", make.some_device(), dies=0.1), days=make.chance.choice((0, 1)))
         ops = [make.op(make.chance.choice(kinds)) for _ in range(make.chance.choice((1, 2, 4)))]
         make.step({"do": "user", "place": place, "ops": ops})
     make.noise(0.3)
-    make.step(make.act("archive", device, dies=0.1))
+    if make.chance.random() < 0.6:
+        make.step(make.act("archive", device, dies=0.1))
     make.step(make.act("clean", device, dies=0.1))
     make.step(make.act("restore", device))
+
+
+def _versions_of_two(make: _Maker, place: int) -> None:
+    """Two that are one device archive two versions, and the first of them cleans when its own is back."""
+    item = make.chance.choice(ITEMS)
+    make.step(make.act("archive", 0))
+    make.step({"do": "user", "place": place, "ops": [["sneak", item, make.chance.choice(FILES[item])]]})
+    make.step(make.act("archive", 1))
+    make.step({"do": "user", "place": place, "ops": [["revert", item, 0]]})
+    make.step(make.act("clean", 0))
 
 
 def _cut_off_at_commit(make: _Maker) -> None:
@@ -416,6 +429,7 @@ def _two_roots(make: _Maker) -> None:
     make.step(make.act("restore", one, make.chance.choice((anna, bob))))
     make.noise(0.3)
     make.step(make.act("restore", other, bob))
+    make.step(make.act("restore", one, bob, all=True, to=True))
 
 
 def _deaths(make: _Maker) -> None:
@@ -489,7 +503,7 @@ def _tampered(make: _Maker) -> None:
             make.step(make.act("adopt", device))
     tampered = {"what": "tamper", "pick": chance.randrange(9), "rot": False}
     who = chance.choice((device, other))
-    make.step(make.act("verify", who), losses=[tampered])
+    make.step(make.act("verify", who, read_data=chance.random() < 0.5), losses=[tampered])
     if chance.random() < 0.5:
         make.step(make.act("archive", who, dies=0.2))
     make.step(make.act("clean", who, mode="delete"))

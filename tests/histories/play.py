@@ -176,18 +176,14 @@ class _Player:
                 self.met.update(situations.of_slots(self.world.on_disk(place)) if ran.verb == "clean" else ())
             self.trace.add(actor.name, f"ends: {ran.code}")
             self.model.returned(ran, step)
+            undisturbed = (
+                alone and not self.store.met and not ran.died and not device.skew and not self._has_two_ids()
+            )
             if ran.verb == "restore" and to and not ran.bug and item != verbs.EVERYTHING:
                 self.model.check_restored(ran, item, Path(to), step)
             elif ran.verb == "restore" and to and not ran.bug:
-                self.model.check_all_restored(ran, Path(to))
-            if (
-                ran.verb == "verify"
-                and alone
-                and not self.store.met
-                and not ran.died
-                and not device.skew
-                and not self._has_two_ids()
-            ):
+                self.model.check_all_restored(ran, Path(to), undisturbed=undisturbed)
+            if ran.verb == "verify" and undisturbed:
                 self.model.check_verified(ran)
 
     def _carry_out(self, planned: dict[str, Any], device: Device, place: Place, item: str, to: str) -> Ran:

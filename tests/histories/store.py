@@ -128,15 +128,20 @@ class SimStore(MemoryStore):
         return key
 
     def tamper(self, pick: int) -> str | None:
-        """Exchange the places of two files of a pack in a manifest, as a packer's bug would. Returns its key."""
+        """Exchange the places of two files of a pack in a manifest; for an even `pick`, as a packer's bug would, in its
+        copy, too. Returns its key.
+        """
         ours = sorted(key for key in self.objects if is_manifest(key) and key not in self.foreign)
         for key in ours[pick % max(1, len(ours)) :] + ours[: pick % max(1, len(ours))]:
             exchanged = with_places_exchanged(self.objects[key])
-            if exchanged is not None:
-                self.lost[key] = (self.objects[key], self.step)
-                self.objects[key] = exchanged
-                self._facts[key] = self._facts[key]._replace(size=len(exchanged), checksum=None)
-                return key
+            if exchanged is None:
+                continue
+            copies = [one for one, data in self.objects.items() if is_copy(one) and data == self.objects[key]]
+            for one in [key, *(copies if pick % 2 == 0 else [])]:
+                self.lost[one] = (self.objects[one], self.step)
+                self.objects[one] = exchanged
+                self._facts[one] = self._facts[one]._replace(size=len(exchanged), checksum=None)
+            return key
         return None
 
     # -- faults -------------------------------------------------------------------------------------
