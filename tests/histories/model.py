@@ -98,6 +98,17 @@ class Model:
         if step is not None:
             step.touched.add((place.number, item))
 
+    def user_wrote(self, place: Place, item: str, below: str, file: tuple[bytes, int], step: Step) -> None:
+        """To a file that he has open, wherever it lies by now."""
+        step.touched.add((place.number, item))
+        away = next((one for one in reversed(self.away) if one.place is place and one.item == item), None)
+        if item in self.home[place.number]:
+            tree = self.home[place.number][item] = {**self.home[place.number][item], below: file}
+            self._add_version(place, item, tree)
+        elif away is not None:
+            away.tree = {**away.tree, below: file}
+            self._add_version(place, item, away.tree)
+
     def user_saw_it_gone(self, place: Place, item: str, step: Step) -> None:
         """He wants to change what a run is just holding: it is not at home, and what he had is still his."""
         tree = self.home[place.number].pop(item, None)
@@ -214,11 +225,13 @@ class Model:
 
     def _check_newest(self, place: Place, item: str, want: Tree, step: Step) -> None:
         """What went is what its device archived last, where nothing makes that doubtful."""
-        if len(step.runs) != 1 or self.store.lost or self.store.met:
+        if len(step.runs) != 1 or step.touched or self.store.lost or self.store.met:
             return
         claims = self.claims.get((step.runs[0].device.key, place.number, item), [])
         if claims and claims[-1].sure and claims[-1].tree != want:
-            raise Broken("cleaned older", f"{item} of {place.path} went, and is not what was archived last: {_who(step)}")
+            raise Broken(
+                "cleaned older", f"{item} of {place.path} went, and is not what was archived last: {_who(step)}"
+            )
 
     def _came(self, place: Place, item: str, got: Tree, step: Step) -> None:
         runs = step.ran("undo", "clean", "archive", place=place) or _restores_to(place, step)

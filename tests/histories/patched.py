@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import gc
 import importlib
 import os
 import pkgutil
 import secrets
+import signal
 import socket
 import sqlite3
 import sys
@@ -17,9 +19,10 @@ from typing import Any
 from unittest import mock
 
 import archive_tasks
-from archive_tasks import archive, aside
+from archive_tasks import archive, aside, compare, entries, leases
 from archive_tasks.ctime_trial import CtimeTrial
 from tests.histories.turns import Died, current_actor, current_turns, hook_into_python
+from tests.histories.world import Filesystem
 
 _WRITES = ("begin", "commit", "insert", "update", "delete")
 
@@ -116,11 +119,38 @@ def _fdopen(fd: int, *rest: Any, **named: Any) -> Any:
 
 _real_connect, _real_hostname, _real_urandom = sqlite3.connect, socket.gethostname, os.urandom
 _real_open, _real_close, _real_fdopen = os.open, os.close, os.fdopen
+_real_as_it_counts = entries.as_it_counts
 
 
-def _ctime(_folder: int) -> CtimeTrial:
-    """Now a filesystem on which each write shows, as the world's do, now one on which none does: without a clock."""
-    return CtimeTrial(counts=_random_bytes(1)[0] % 2 == 0, now_ns=1 << 62)
+def _try_ctime(_folder: int) -> CtimeTrial:
+    """What a trial finds on the world's filesystem; where the clock ticks slowly, it may tick in the middle of one."""
+    filesystem = _filesystem()
+    counts = filesystem.ctime == "fine" or (filesystem.ctime == "coarse" and _random_bytes(1)[0] % 2 == 0)
+    return CtimeTrial(counts=counts, now_ns=filesystem.now_ns(), inodes_stay=filesystem.inodes_stay)
+
+
+def _time_ns(_trial: CtimeTrial) -> int:
+    return _filesystem().now_ns()
+
+
+def _as_it_counts(facts: os.stat_result, *, inodes_count: bool) -> os.stat_result:
+    return _real_as_it_counts(_filesystem().shows(facts), inodes_count=inodes_count)
+
+
+def _filesystem() -> Filesystem:
+    actor = current_actor()
+    assert actor is not None
+    return actor.device.world.filesystem  # type: ignore[no-any-return]
+
+
+class _Leases:
+    """In the place of fcntl: a lease is granted where no user of the world has the file open for writing."""
+
+    F_RDLCK, F_UNLCK = fcntl.F_RDLCK, fcntl.F_UNLCK
+
+    def fcntl(self, fd: int, _command: int, kind: int) -> None:
+        if kind == self.F_RDLCK and _filesystem().is_open(os.fstat(fd).st_ino):
+            raise BlockingIOError
 
 
 @contextmanager
@@ -129,13 +159,18 @@ def patched() -> Iterator[None]:
     hook_into_python()
     _load_everything()
     gc.freeze()
+    before = signal.signal(signal.SIGIO, signal.SIG_IGN)  # else nobody asks for a lease
     patches = [
         mock.patch.object(sqlite3, "connect", _connect),
         mock.patch.object(socket, "gethostname", _hostname),
         mock.patch.object(secrets, "token_hex", lambda size=16: _random_bytes(size).hex()),
         mock.patch.object(os, "urandom", _random_bytes),
-        mock.patch.object(archive, "try_ctime", _ctime),
-        mock.patch.object(aside, "try_ctime", _ctime),
+        mock.patch.object(archive, "try_ctime", _try_ctime),
+        mock.patch.object(aside, "try_ctime", _try_ctime),
+        mock.patch.object(CtimeTrial, "time_ns", _time_ns),
+        mock.patch.object(entries, "as_it_counts", _as_it_counts),
+        mock.patch.object(compare, "as_it_counts", _as_it_counts),
+        mock.patch.object(leases, "fcntl", _Leases()),
         mock.patch.object(os, "sync", _nothing),
         mock.patch.object(os, "fsync", _nothing),
         mock.patch.object(os, "open", _open),
@@ -150,6 +185,7 @@ def patched() -> Iterator[None]:
     finally:
         for one in reversed(patches):
             one.stop()
+        signal.signal(signal.SIGIO, before)
         gc.unfreeze()
 
 

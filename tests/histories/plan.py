@@ -47,6 +47,7 @@ class _Maker:
         self.places: list[dict[str, Any]] = []
         self.devices: list[dict[str, Any]] = []
         self.steps: list[Step] = []
+        self.ctimes: tuple[str, ...] = ("fine", "fine", "coarse", "none")
 
     def made(self) -> History:
         theme = THEMES[self.seed % len(THEMES)]
@@ -64,9 +65,17 @@ class _Maker:
                 "part_size": 60 if chance.random() < 0.2 else 0,
                 "foreign": chance.choice(([], [], [], OWN_THINGS)),
             },
+            "filesystem": self.filesystem(),
             "places": self.places,
             "devices": self.devices,
             "steps": self.steps,
+        }
+
+    def filesystem(self) -> dict[str, Any]:
+        chance = random.Random(f"{self.seed} filesystem")
+        return {
+            "ctime": chance.choice(self.ctimes),
+            "inodes_stay": chance.random() < 0.8,
         }
 
     # -- who there is -------------------------------------------------------------------------------
@@ -179,6 +188,15 @@ class _Maker:
         if kind == "delete":
             return [kind, item, chance.choice((None, file))]
         return [kind, item]
+
+    def quick_or_open(self) -> list[list[Any]]:
+        """One who writes one file again and again, or keeps one open and writes to it."""
+        item = self.chance.choice(ITEMS)
+        file = self.chance.choice(FILES[item])
+        if self.chance.random() < 0.5:
+            return [["sneak", item, file] for _ in range(self.chance.randint(2, 6))]
+        scribbles: list[list[Any]] = [["scribble"] for _ in range(self.chance.randint(1, 4))]
+        return [["open", item, file], *scribbles, *([["close"]] if self.chance.random() < 0.6 else [])]
 
     def some_device(self) -> int:
         return self.chance.randrange(len(self.devices))
@@ -464,9 +482,43 @@ def _disturbed(make: _Maker) -> None:
     make.step(make.act("archive", device))
     for do in ("clean", "archive", "restore", "undo", "clean", "archive"):
         who = device if make.chance.random() < 0.7 else other
-        step = make.step(make.act(do, who, dies=0.1), make.user(place))
+        user = make.user(place)
+        if make.chance.random() < 0.5:
+            user["ops"] = make.quick_or_open()
+        step = make.step(make.act(do, who, dies=0.1), user)
         if make.chance.random() < 0.7:
             step["schedule"] = make.pause(0)
+
+
+def _unseen(make: _Maker) -> None:
+    """Writes that leave no sign: in a tick of the clock, through what was open before, to what is set aside."""
+    chance = make.chance
+    place = make.place(0)
+    device = make.device(0, place)
+    item = chance.choice(ITEMS)
+    file = chance.choice(FILES[item])
+    kind = chance.choice(("quick", "open", "reach"))
+    sent = [0, "store", chance.randint(9, 36), 0]
+    if kind == "quick":
+        make.ctimes = ("coarse",)
+        user = {"do": "user", "place": place, "ops": [["sneak", item, file]] * chance.randint(3, 5)}
+        step = make.step(make.act("archive", device), user)
+        step["schedule"] = {"kind": "relay", "stops": [[0, "disk", 1, 0], [1, "disk", chance.choice((2, 3)), 0], sent]}
+    elif kind == "open":
+        make.step({"do": "user", "place": place, "ops": [["open", item, file], ["scribble"]]})
+        user = {"do": "user", "place": place, "ops": [["scribble"]] * chance.randint(1, 3)}
+        step = make.step(make.act("archive", device), user)
+        step["schedule"] = {"kind": "relay", "stops": [sent]}
+        make.step({"do": "user", "place": place, "ops": [["close"]]})
+    else:
+        make.ctimes = ("coarse", "none")
+        make.step(make.act("archive", device))
+        user = {"do": "user", "place": place, "ops": [["reach", item, file]] * chance.randint(1, 3)}
+        step = make.step(make.act("clean", device, mode="delete"), user)
+        step["schedule"] = {"kind": "relay", "stops": [[0, "any", chance.randint(20, 150), 0]]}
+    make.step(make.act("clean", device, mode="delete", dies=0.1))
+    make.noise(0.2)
+    make.step(make.act("restore", device))
 
 
 def _moved_and_adopted(make: _Maker) -> None:
@@ -541,6 +593,7 @@ THEMES: tuple[Callable[[_Maker], None], ...] = (
     _two_roots,
     _deaths,
     _disturbed,
+    _unseen,
     _moved_and_adopted,
     _tampered,
     _strangers,

@@ -19,7 +19,7 @@ from tests.histories.store import SimStore
 from tests.histories.turns import Actor, Stuck, Trace, Turns, let_go_of_handles, quietly
 from tests.histories.users import UserAt
 from tests.histories.verbs import Ran
-from tests.histories.world import Device, Place, World, read_aside, read_items, remove, world_in
+from tests.histories.world import Device, Filesystem, Place, World, read_aside, read_items, remove, world_in
 
 AT_REST = {"kind": "serial"}
 
@@ -67,6 +67,7 @@ class _Player:
             now=lambda: world.now,
             foreign=foreign,
         )
+        world.filesystem = Filesystem(world, **history.get("filesystem", {}))
         self.store.on_jump = lambda days: world.pass_time(days=days)
         verbs.use_store(self.store)
         self.model = Model(world, self.store, self.places)
@@ -110,6 +111,7 @@ class _Player:
         for number, step in enumerate(self.history["steps"]):
             self.trace.add("-", f"step {number}")
             self._play_step(number, step)
+        self.world.filesystem.close()
         self._heal(len(self.history["steps"]))
 
     def _play_step(self, number: int, planned: dict[str, Any]) -> None:
@@ -176,9 +178,7 @@ class _Player:
                 self.met.update(situations.of_slots(self.world.on_disk(place)) if ran.verb == "clean" else ())
             self.trace.add(actor.name, f"ends: {ran.code}")
             self.model.returned(ran, step)
-            undisturbed = (
-                alone and not self.store.met and not ran.died and not device.skew and not self._has_two_ids()
-            )
+            undisturbed = alone and not self.store.met and not ran.died and not device.skew and not self._has_two_ids()
             if ran.verb == "restore" and to and not ran.bug and item != verbs.EVERYTHING:
                 self.model.check_restored(ran, item, Path(to), step)
             elif ran.verb == "restore" and to and not ran.bug:

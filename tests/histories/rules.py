@@ -205,6 +205,29 @@ RULES = (
         ("selection", "if len(scopes) < 2:", "if True:"),
     ),
     _rule(
+        "D a ctime counts only where it was seen to",
+        (
+            "ctime_trial",
+            "return self.counts and ctime_ns < since_ns - MARGIN_NS",
+            "return ctime_ns < since_ns - MARGIN_NS",
+        ),
+        ("compare", "CTIME_COUNTS and self.ctime.counts", "CTIME_COUNTS"),
+    ),
+    _rule(
+        "D a ctime near a look counts for nothing",
+        ("ctime_trial", "ctime_ns < since_ns - MARGIN_NS", "ctime_ns <= since_ns"),
+    ),
+    _rule("D inodes that do not stay say nothing", ("entries", "    if inodes_count:\n", "    if True:\n")),
+    _rule(
+        "D nobody has it open for writing",
+        ("source", "if is_open_for_writing(self.fd):", "if False:"),
+        ("compare", "if is_open_for_writing(handle):", "if False:"),
+    ),
+    _rule(
+        "D contents are read right before they go",
+        ("compare", "if expected == found and (shows or listed.why is not None):", "if expected == found:"),
+    ),
+    _rule(
         "clean: what is aside is compared",
         ("compare", "        if difference:\n            raise ItemChanged(difference)\n", ""),
     ),

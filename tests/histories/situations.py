@@ -68,6 +68,11 @@ TAKEN_ALONG = told("taken along", "the archives of a root that was renamed were 
 REPAIRED = told("repaired", "a missing manifest was written again")
 PRUNE_REFUSED = told("prune refused", "prune ended because something was doubtful")
 INNER_TARGET = told("inner target", "one pruned a target with another one inside")
+NO_CTIME = told("no ctime", "one cleaned where a ctime shows no write")
+COARSE = told("coarse", "one cleaned where the clock of ctimes ticks slowly")
+MOVING_INODES = told("moving inodes", "one cleaned where inodes do not stay")
+OPEN_CLEAN = told("open, clean", "the user had a file open for writing while one cleaned")
+OPEN_ARCHIVE = told("open, archive", "the user had a file open for writing while one archived")
 PLACE_MOVED = told("root renamed", "a root was renamed, and archived again")
 
 
@@ -156,11 +161,24 @@ def of_step(step: Step, model: Model) -> set[str]:
         found.add(BEHIND)
     if any("another run" in line for one in step.runs for line in one.said):
         found.add(LOCKED_OUT)
+    found |= _of_disk(step, model)
     found |= {ADOPTED} if any(one.code == 0 for one in step.ran("adopt")) else set()
     found |= {TAKEN_ALONG} if any(one.code == 0 for one in step.ran("moved")) else set()
     found |= {REPAIRED} if any(one.repaired for one in step.ran("repair")) else set()
     for one in step.ran("verify"):
         found |= {WELL} if one.code == 0 else {DAMAGED} if one.code == 1 else set()
+    return found
+
+
+def _of_disk(step: Step, model: Model) -> set[str]:
+    found: set[str] = set()
+    disk = model.world.filesystem
+    if any(one.freed for one in step.ran("clean")):
+        found |= {NO_CTIME} if disk.ctime == "none" else {COARSE} if disk.ctime == "coarse" else set()
+        found |= set() if disk.inodes_stay else {MOVING_INODES}
+    if disk.has_met_open():
+        found |= {OPEN_CLEAN} if step.ran("clean") else set()
+        found |= {OPEN_ARCHIVE} if step.ran("archive") else set()
     return found
 
 

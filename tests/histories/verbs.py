@@ -327,7 +327,6 @@ def harnessed() -> Iterator[None]:
     patches = [
         mock.patch.object(root_place, "_SYSTEM_ALL", allowed),
         mock.patch.object(verbs_cleaning, "_to_trash", _to_trash),
-        mock.patch("archive_tasks.leases._SET_LEASE", None),
         mock.patch("archive_tasks.device.machine_digest", _machine),
     ]
     for one in patches:

@@ -13,11 +13,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import BinaryIO
 
 from tests.histories.turns import quietly
 from tests.moment import NOW
 
 SET_ASIDE = ".archive-set-aside"
+_SECOND = 10**9
+_TICK = 2 * _SECOND
+"""Of the coarsest clock of a filesystem, FAT's."""
 Tree = dict[str, tuple[bytes, int]]
 """Contents and mtime of each file of an item, by its path below the item; that of an item that is a file is ""."""
 
@@ -67,6 +71,81 @@ class Device:
         return self.world.now + self.skew
 
 
+class Filesystem:
+    """What the disks of a world say of their files, whatever this machine's own say.
+
+    Attributes:
+        ctime: `fine`; `coarse`, which ticks every two seconds; `none`, where it is the mtime.
+        inodes_stay: False where a file has another inode at each look.
+    """
+
+    def __init__(self, world: World, ctime: str = "fine", *, inodes_stay: bool = True) -> None:
+        self.ctime = ctime
+        self.inodes_stay = inodes_stay
+        self._world = world
+        self._written: dict[int, tuple[int, int]] = {}
+        self._looks = 0
+        self.open: list[OpenFile] = []
+        self._met_open = False
+
+    def now_ns(self) -> int:
+        return self._ticked(int(self._world.now.timestamp()) * _SECOND)
+
+    def shows(self, facts: os.stat_result) -> os.stat_result:
+        """What a look at a file shows."""
+        ctime_ns = facts.st_mtime_ns if self.ctime == "none" else self.note(facts)
+        self._looks += 1
+        inode = facts.st_ino if self.inodes_stay else 10**6 + self._looks
+        ordered, named = facts.__reduce__()[1]
+        named = {**named, "st_ctime": ctime_ns / _SECOND, "st_ctime_ns": ctime_ns}
+        return os.stat_result((ordered[0], inode, *ordered[2:9], ctime_ns // _SECOND, *ordered[10:]), named)
+
+    def note(self, facts: os.stat_result) -> int:
+        """The ctime by the world's clock: of the first look since this machine's own moved."""
+        known = self._written.get(facts.st_ino)
+        if known is None or known[0] != facts.st_ctime_ns:
+            known = self._written[facts.st_ino] = facts.st_ctime_ns, self.now_ns()
+        return known[1]
+
+    def hide(self, fd: int, before: os.stat_result) -> None:
+        """What was just written to a file leaves no sign: its times are what they were."""
+        shown = self.note(before)
+        os.utime(fd, ns=(before.st_atime_ns, before.st_mtime_ns))
+        self._written[before.st_ino] = os.fstat(fd).st_ctime_ns, shown
+
+    def is_open(self, inode: int) -> bool:
+        """Has a user the file open for writing?"""
+        found = any(one.inode == inode for one in self.open)
+        self._met_open |= found
+        return found
+
+    def has_met_open(self) -> bool:
+        """Was anybody told so since this was asked last?"""
+        found, self._met_open = self._met_open, False
+        return found
+
+    def close(self, place: Place | None = None, item: str | None = None) -> None:
+        """All that is open, or that of a place, or of an item."""
+        for one in [one for one in self.open if place in (None, one.place) and item in (None, one.item)]:
+            one.file.close()
+            self.open.remove(one)
+
+    def _ticked(self, time_ns: int) -> int:
+        return time_ns - time_ns % _TICK if self.ctime == "coarse" else time_ns
+
+
+@dataclass(eq=False)
+class OpenFile:
+    """A file that a user keeps open, and writes to without a sign: as through a mapping."""
+
+    place: Place
+    item: str
+    below: str
+    file: BinaryIO
+    inode: int
+    is_dirty: bool = False
+
+
 class World:
     """The machines of one history, below `base`."""
 
@@ -76,6 +155,7 @@ class World:
         self.here = base / "here"
         self._mounted = 0
         self._written = 0
+        self.filesystem = Filesystem(self)
         for number in range(machines):
             self._parked(number).mkdir(parents=True)
         self._parked(0).rename(self.here)
@@ -126,6 +206,7 @@ class World:
         os.utime(path, ns=(mtime_ns, mtime_ns))
         while path.stat().st_ctime_ns == before:  # kernels move it in steps of milliseconds
             os.utime(path, ns=(mtime_ns, mtime_ns))
+        self.filesystem.note(path.stat())
         return mtime_ns
 
     def date_folder(self, item: Path) -> None:
@@ -179,6 +260,8 @@ def world_in(folder: Path, machines: int) -> Iterator[World]:
     """A world, and nothing left of it."""
     folder.mkdir()
     try:
-        yield World(folder, machines)
+        world = World(folder, machines)
+        yield world
+        world.filesystem.close()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
