@@ -44,7 +44,7 @@ def objects_in(manifest: bytes) -> dict[str, ArchivedObject]:
             raise ManifestError(f"the manifest is damaged: {display(path)} is outside of its item {display(item)}")
         if "object" in record:
             _add_pack(objects, record)
-        elif "key" in record and ("within" in record or "extents" in record):
+        elif "key" in record and "within" in record:
             objects.setdefault(_key(record["key"]), ArchivedObject()).files += 1  # once a small file: no more than this
         elif "path" in record:
             _add_file(objects, entry_of(record))
@@ -71,6 +71,8 @@ def _add_file(objects: dict[str, ArchivedObject], entry: ManifestEntry) -> None:
         return
     one = objects.setdefault(entry.place.key, ArchivedObject())
     one.files += 1
+    if entry.place.extents is not None:  # the tar has a line of its own
+        return
     one.size, one.sha256 = entry.size, entry.sha256
     one.part_size, one.parts = entry.place.part_size, entry.place.parts
 

@@ -253,7 +253,12 @@ class _Run:
 
     def _finish(self, slot: Slot) -> None:
         state = state_of(slot)
-        proof = self._gate.prove_again(slot)
+        try:
+            proof = self._gate.prove_again(slot)
+        except NotCleaned as error:
+            if state.stage == "purging":
+                raise
+            raise NotCleaned(f"{error}; it stays set aside, and undo puts it back") from error
         if state.mode in {"trash", "move"} and state.stage != "purging":
             leave(proof, self._gate, self._leaving)
         else:

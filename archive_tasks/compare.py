@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from archive_tasks.aside import Aside
 from archive_tasks.contents import Records, first_difference, holds_the_same
-from archive_tasks.ctime_trial import MARGIN_NS, NOT_TRIED, CtimeTrial
+from archive_tasks.ctime_trial import MARGIN_NS, NOT_TRIED, CtimeTrial, counting_ctime
 from archive_tasks.entries import CTIME_COUNTS, Listed, as_it_counts, list_entries, mark_of
 from archive_tasks.errors import ItemChanged, ItemUnreadable, ManifestError, NotCleaned
 from archive_tasks.evidence import Evidence
@@ -77,7 +77,7 @@ class Comparer:
         try:
             with self.aside.item_folder(slot) as folder, leases_break_quietly():
                 proof = self._look(slot, evidence, folder, reading=False)
-                if not counts or is_file or proof.seen != seen:
+                if not counts or is_file or proof.seen != seen or not proof.lasts:
                     again = self._look(slot, evidence, folder, reading=True)
                     if again.facts != proof.facts:
                         raise ItemChanged("something in it changed while it was read")
@@ -101,7 +101,7 @@ class Comparer:
                 facts.extend(facts_of(listed.entry.stat))
                 marks.extend(mark_of(listed))
                 if listed.entry.kind != "folder":
-                    newest = max(newest, listed.entry.stat.st_ctime_ns)
+                    newest = max(newest, counting_ctime(listed.entry.stat))
                 with not_in_use(listed):
                     pass  # nobody who opens it now has to wait for as long as it is read
                 yield listed
@@ -162,7 +162,7 @@ class LastLook:
         facts = as_it_counts(facts, inodes_count=self._ctime.inodes_stay)
         expected = next(self._facts, None)
         found: tuple[int, ...] = FACTS.unpack(facts_of(facts))
-        shows = kind == "folder" or self._ctime.shows_writes(facts.st_ctime_ns, since_ns=self._proof.looked_ns)
+        shows = kind == "folder" or self._ctime.shows_writes(counting_ctime(facts), since_ns=self._proof.looked_ns)
         if expected == found and (shows or listed.why is not None):
             return
         same = expected is not None and expected[_LASTING] == found[_LASTING]

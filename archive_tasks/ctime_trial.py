@@ -11,8 +11,11 @@ import errno
 import mmap
 import os
 import secrets
+import stat
 import time
 from typing import NamedTuple
+
+from archive_tasks.leases import can_tell, is_granted
 
 LONGEST_SECONDS = 0.03
 """Of each of its two halves: a few ticks of the kernel's coarse clock, 1 to 10 ms each. (CONFIG_HZ)"""
@@ -20,6 +23,7 @@ _STEP_SECONDS = 0.002
 MARGIN_NS = 2 * 10**9
 """How much older than a look a ctime must be to count: the coarsest clock of a filesystem, FAT's, ticks in 2 s."""
 _LONG_AGO_NS = 10**18
+_NEVER = 1 << 80
 _NO_NAMELESS = frozenset({errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT, errno.ENOSYS})
 
 
@@ -27,7 +31,8 @@ class CtimeTrial(NamedTuple):
     """What came of it.
 
     Attributes:
-        counts: a write was seen to move the ctime, one through a new mapping too, and putting the mtime back not to.
+        counts: a write was seen to move the ctime, one through a new mapping too, and putting the mtime back not to;
+            and leases tell who else might have mapped a file.
         now_ns: what the filesystem said the time was.
         began_ns: what a clock that nobody sets said then.
         inodes_stay: of one file, two looks showed one inode.
@@ -50,6 +55,15 @@ class CtimeTrial(NamedTuple):
         return self.counts and ctime_ns < since_ns - MARGIN_NS
 
 
+def counting_ctime(facts: os.stat_result) -> int:
+    """A file's ctime, for `shows_writes`; later than every look where it says nothing.
+
+    What is written through a mapping that has written before leaves no sign. So a ctime says something only of a file
+    of which a lease tells that nobody has it open for writing.
+    """
+    return facts.st_ctime_ns if not stat.S_ISREG(facts.st_mode) or can_tell(facts) else _NEVER
+
+
 NOT_TRIED = CtimeTrial(counts=False)
 """Where nobody tried, the ctime counts for nothing."""
 
@@ -64,11 +78,16 @@ def try_ctime(folder: int) -> CtimeTrial:
     except OSError:
         return NOT_TRIED
     try:
-        return _tried(handle)
+        trial = _tried(handle)
+        reader = os.open(f"/proc/self/fd/{handle}", os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return NOT_TRIED
     finally:
         os.close(handle)
+    try:
+        return trial._replace(counts=trial.counts and is_granted(reader))
+    finally:
+        os.close(reader)
 
 
 def _tried(handle: int) -> CtimeTrial:

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from archive_tasks.ctime_trial import counting_ctime
 from archive_tasks.errors import ItemChanged, ItemUnreadable
 from archive_tasks.model import Entry, EntryKind, Item
 from archive_tasks.names import display
@@ -45,7 +46,7 @@ class Survey:
     Attributes:
         id: 32 hex digits that follow from paths, types, sizes and modification times (of folders: no time).
         newest: path of the entry used last among those that count as use; None when none does.
-        newest_ctime_ns: of its files and links.
+        newest_ctime_ns: of its files and links; later than every look where one says nothing.
         packable: number of files that are not empty and small enough for a pack.
         marks: sixteen bytes an entry.
     """
@@ -160,7 +161,7 @@ def _add(survey: Survey, listed: Listed, rules: Rules, pack_below: int) -> None:
     survey.files += 1
     survey.packable += kind == "file" and 0 < facts.st_size < pack_below
     survey.bytes += facts.st_size
-    survey.newest_ctime_ns = max(survey.newest_ctime_ns, facts.st_ctime_ns)
+    survey.newest_ctime_ns = max(survey.newest_ctime_ns, counting_ctime(facts))
     try:
         used = rules.clock(os.path.join(rules.root, path), facts)
         if (survey.newest is None or used > survey.newest_ns) and not rules.is_noise(listed.name):

@@ -11,6 +11,7 @@ ArchiveTasksError                exit code 1
 │   ├── ItemChanged              it changed while it was read
 │   ├── ItemUnreadable           something in it cannot be read or stored
 │   ├── NotCleaned               its local copy stays, for a reason of its own
+│   ├── PartlyPurged             a part of its local copy is gone, the rest is aside
 │   └── NotProven                its local copy stays: the target does not provably hold it
 ├── EntryError                   one entry cannot be restored; the others go on
 │   └── EntryOccupied            something else lies where it would go
@@ -68,6 +69,10 @@ class ItemUnreadable(ItemError):
 
 class NotCleaned(ItemError):
     """An item's local copy stays where it is. Its message becomes the item's reason."""
+
+
+class PartlyPurged(ItemError):
+    """A part of an item is gone for good, and the rest is still aside: something that a person must look at."""
 
 
 class NotProven(ItemError):

@@ -16,7 +16,7 @@ from archive_tasks.catalogue_rows import Known
 from archive_tasks.compare import Comparer, LastLook, Proof, not_in_use
 from archive_tasks.ctime_trial import NOT_TRIED, CtimeTrial
 from archive_tasks.entries import Listed
-from archive_tasks.errors import ItemChanged, ItemError, ItemUnreadable, NotCleaned
+from archive_tasks.errors import ItemChanged, ItemError, ItemUnreadable, NotCleaned, PartlyPurged
 from archive_tasks.evidence import Evidence, Witness
 from archive_tasks.leases import leases_break_quietly
 from archive_tasks.model import Item, Receipt
@@ -169,7 +169,7 @@ class Gate:
         """Remove what was proven, for good.
 
         Raises:
-            NotCleaned: something is not as it was proven; it and what was not looked at yet stay aside.
+            PartlyPurged: something is not as it was proven; it and what was not looked at yet stay aside.
             NotProven: the target does not hold it any more.
             ValueError: the proof is none of this gate's, or was used.
         """
@@ -185,7 +185,10 @@ class Gate:
             self._aside.close(slot)
         except (ItemChanged, ItemUnreadable, OSError) as error:
             what = refusal(error) if isinstance(error, OSError) else str(error)
-            raise NotCleaned(f"not all of it was purged: {what}; see {display(self._aside.path_of(slot))}") from error
+            raise PartlyPurged(
+                f"not all of it was purged: {what}. What is left is in {display(self._aside.path_of(slot))}; its "
+                "archive has all of it"
+            ) from error
         self._note("purged", slot)
 
     def _remove(self, proof: Proof, folder: int) -> None:

@@ -120,7 +120,6 @@ class ItemSender:
             if "extents" in record:
                 self._sparse.append(sending.result())
                 record = record | {"key": sending.result().key}
-                self._tell(0, record["size"])
             else:
                 record = record | place_of(sending.result())
         if record.get("type") in {"file", "link"}:

@@ -181,6 +181,8 @@ To get a whole item back by hand
   3. Fetch each tar that is under sparse/ and unpack it where the packs were:
        aws s3 cp s3://BUCKET/PREFIX/data/.../sparse/disk.img.tar - | tar x
      A file with holes comes out, at its place in the item.
+  4. Other names of a file that is under files/ or sparse/ are made by hand: ln FIRST-NAME OTHER-NAME, for each line of
+     the manifest with a "hardlink".
      The manifest (below) has their true names, rights and times.
 
 To get one file back by hand

@@ -8,12 +8,15 @@ nothing is known.
 from __future__ import annotations
 
 import fcntl
+import functools
+import os
 import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 _SET_LEASE = getattr(fcntl, "F_SETLEASE", None)
+_CAP_LEASE = 28
 
 
 def is_open_for_writing(fd: int) -> bool | None:
@@ -39,6 +42,33 @@ def give_back(fd: int) -> None:
     if _SET_LEASE is not None:
         with suppress(OSError):
             fcntl.fcntl(fd, _SET_LEASE, fcntl.F_UNLCK)
+
+
+def can_tell(facts: os.stat_result) -> bool:
+    """Would a lease tell whether anybody has this file open for writing? Of others' files only who may lease any."""
+    return _SET_LEASE is not None and (facts.st_uid == os.geteuid() or _may_lease_any(os.geteuid()))
+
+
+@functools.cache
+def _may_lease_any(_user: int) -> bool:
+    """CAP_LEASE, which root has, but often not in a container. (capabilities(7))"""
+    with suppress(OSError, ValueError), open("/proc/self/status", encoding="ascii", errors="replace") as status:
+        for line in status:
+            if line.startswith("CapEff:"):
+                return bool(int(line.split()[1], 16) >> _CAP_LEASE & 1)
+    return False
+
+
+def is_granted(fd: int) -> bool:
+    """Is a lease granted on a file that nobody else has? Where it is not, the filesystem's leases tell nothing."""
+    if _SET_LEASE is None:
+        return False
+    try:
+        fcntl.fcntl(fd, _SET_LEASE, fcntl.F_RDLCK)
+        fcntl.fcntl(fd, _SET_LEASE, fcntl.F_UNLCK)
+    except OSError:
+        return False
+    return True
 
 
 @contextmanager

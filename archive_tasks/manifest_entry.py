@@ -164,6 +164,8 @@ def _place(record: Record, size: int, path: str) -> Place:
 
 def _extents(value: Any, size: int) -> tuple[tuple[int, int], ...]:
     """In their order, none empty, none over another, all in the file."""
+    if not isinstance(value, list) or not all(isinstance(one, list) and len(one) == 2 for one in value):
+        raise ValueError("extents")
     extents = tuple([(_number(start), _number(length, lowest=1)) for start, length in value])
     at = 0
     for start, length in extents:

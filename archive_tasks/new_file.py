@@ -84,11 +84,8 @@ class NewFile:
     ) -> None:
         self.discard()
 
-    def write(self, offset: int, data: bytes, *, as_it_is: bool = False) -> None:
+    def write(self, offset: int, data: bytes) -> None:
         """Put `data` at `offset`. Safe from several threads.
-
-        Args:
-            as_it_is: its zeros are no holes.
 
         Raises:
             EntryError: it cannot be written, or lies beyond the size that was said.
@@ -97,7 +94,7 @@ class NewFile:
         if offset < 0 or offset + len(data) > self.size:
             raise EntryError(f"{display(self._place.path)} cannot be restored: its contents are longer than its size")
         try:
-            if self._sparse and not as_it_is:
+            if self._sparse:
                 self._write_sparsely(offset, data)
             else:
                 _write_all(self._fd, data, offset)

@@ -11,10 +11,9 @@ from archive_tasks.entries import Listed
 from archive_tasks.manifest import Record, name_fields
 from archive_tasks.prove import Stored
 from archive_tasks.source import extended_attributes
+from archive_tasks.sparse import BLOCK
 from archive_tasks.walk import open_quietly, unreadable
 
-_BLOCK = 512
-"""Unit of st_blocks. (inode(7))"""
 _OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -35,7 +34,7 @@ def describe_entry(listed: Listed) -> Record:
     }
     if kind == "file":
         record["size"] = facts.st_size
-        if facts.st_blocks * _BLOCK < facts.st_size:
+        if facts.st_blocks * BLOCK < facts.st_size:
             record["sparse"] = True
     elif kind == "link":
         record |= name_fields("target", _link_target(listed))

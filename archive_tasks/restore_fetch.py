@@ -180,7 +180,7 @@ class FileFetcher:
             if len(data) != size:
                 raise IntegrityError("the target returned fewer bytes than were archived")
             for at, begin, length in spread(where.extents or (), offset - where.offset, size):
-                new.write(at, data[begin : begin + length], as_it_is=True)
+                new.write(at, data[begin : begin + length])
         if is_told:
             self._run.means.progress.stored(0, size)
 

@@ -34,6 +34,7 @@ class ItemRestorer:
         self._links = LinkMaker(selection, run, self._files, continued=continued)
         self._is_readable = True
         self._made: dict[str, ManifestEntry | None] = {}
+        self._tops: set[str] = set()
         self._last_folder: str | None = None
 
     def begin(self) -> None:
@@ -44,6 +45,7 @@ class ItemRestorer:
             entries = wanted_entries(self._selection, self._run.means.catalogue, on_outside=self._refuse)
             for place, record in entries:
                 found = True
+                self._tops.add(place.partition("/")[0])
                 self._guarded(place, self._take, record)
             if not found:
                 item = display(self._selection.archive.item)
@@ -73,9 +75,8 @@ class ItemRestorer:
 
     def _failed(self) -> int:
         """How many of its entries were not restored, by where they would have gone."""
-        item = self._selection.archive.item
-        top = self._selection.place(item) or item
-        return sum(one.item in {item, top} or one.item.startswith(f"{top}/") for one in self._run.restored.failed)
+        tops = self._tops | {self._selection.archive.item}
+        return sum(one.item.partition("/")[0] in tops for one in self._run.restored.failed)
 
     @property
     def _destination(self) -> Destination:

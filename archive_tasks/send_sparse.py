@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from typing import NamedTuple
 
@@ -69,12 +69,12 @@ def send_sparse(
     )
     length = sum(size for _, size in extents)
     end = tar.padding(length) + tar.END
-    quiet = dataclasses.replace(sending, on_sent=lambda _size: sending.on_sent(0))  # progress counts the whole file
+    quiet = dataclasses.replace(sending, on_sent=lambda _size: sending.on_sent(0))  # progress counts what is read
     for start in range(1, _STARTS + 1):
         writer = ObjectWriter(quiet, key, most=len(header) + length + len(end))
         try:
             writer.write(header)
-            digest = _read_into(writer, source, extents)
+            digest = _read_into(writer, source, extents, sending.on_sent)
             writer.write(end)
             fields = {"sha256": digest, "offset": len(header), "length": length, "extents": [list(x) for x in extents]}
             return SparseSent(writer.finish(), fields)
@@ -86,19 +86,28 @@ def send_sparse(
     raise AssertionError("unreachable")
 
 
-def _read_into(writer: ObjectWriter, source: SourceFile, extents: Sequence[Extent]) -> str:
+def _read_into(
+    writer: ObjectWriter, source: SourceFile, extents: Sequence[Extent], on_read: Callable[[int], None]
+) -> str:
     """Read the whole file once, in order, and write its data. Returns the SHA-256 of the whole."""
     digest = hashlib.sha256()
-    for offset, size, is_data in _pieces(source.size, extents):
-        data = source.piece(offset, size)
-        digest.update(data)
-        if is_data:
-            writer.write(data)
-        elif is_zeros(data):
-            forget_zeros(source.fd, offset, data)
-        else:
-            raise HolesHoldData(source.path)
-    source.check()
+    told = 0
+    try:
+        for offset, size, is_data in _pieces(source.size, extents):
+            data = source.piece(offset, size)
+            digest.update(data)
+            if is_data:
+                writer.write(data)
+            elif is_zeros(data):
+                forget_zeros(source.fd, offset, data)
+            else:
+                raise HolesHoldData(source.path)
+            on_read(size)
+            told += size
+        source.check()
+    except BaseException:
+        on_read(-told)
+        raise
     return digest.hexdigest()
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import stat
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -16,8 +17,12 @@ from contextlib import suppress
 Extent = tuple[int, int]
 """(start, length) of a range that holds data, in bytes."""
 
-LEAST_HOLE = 64 * 1024
-"""Bytes: a smaller hole is sent as zeros. It also is what must be saved for a file to be kept without its holes."""
+BLOCK = 512
+"""Unit of st_blocks. (inode(7))"""
+LEAST_HOLE = 4096
+"""Bytes: a smaller hole is sent as zeros."""
+LEAST_SAVED = 64 * 1024
+"""Bytes: a file of which less is holes is sent as it is."""
 MOST_EXTENTS = 4096
 """Of one file, so that its line of the manifest stays small: of a file that has more, small holes are filled."""
 _ZEROS = bytes(1024 * 1024)
@@ -31,7 +36,24 @@ def extents_of(fd: int, size: int) -> tuple[Extent, ...] | None:
         extents = joined(_ranges(fd, size))
     except OSError:
         return None
-    return extents if size - sum(length for _, length in extents) >= LEAST_HOLE else None
+    return extents if size - sum(length for _, length in extents) >= LEAST_SAVED else None
+
+
+def allocated_bytes(path: str) -> int:
+    """Of a file, or of the files of a folder, without their holes; what cannot be looked at counts as nothing."""
+    found = 0
+    folders = [path]
+    with suppress(OSError):
+        facts = os.lstat(path)
+        found += min(facts.st_size, facts.st_blocks * BLOCK)
+        while stat.S_ISDIR(facts.st_mode) and folders:
+            with suppress(OSError), os.scandir(folders.pop()) as entries:
+                for entry in entries:
+                    here = entry.stat(follow_symlinks=False)
+                    if stat.S_ISDIR(here.st_mode):
+                        folders.append(entry.path)
+                    found += min(here.st_size, here.st_blocks * BLOCK)
+    return found
 
 
 def joined(extents: Iterable[Extent], *, most: int = MOST_EXTENTS) -> tuple[Extent, ...]:

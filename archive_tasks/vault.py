@@ -13,6 +13,7 @@ from archive_tasks.errors import ObjectExists, ObjectMissing, StoreBusy, StoreUn
 from archive_tasks.names import display, typed
 from archive_tasks.store import Store
 
+_FORMAT = 1
 LARGEST_VAULT_FILE = 4096
 """Bytes that are read of one: somebody else's file of that name may be of any size."""
 
@@ -54,9 +55,13 @@ def read_vault(store: Store, known: str | None = None) -> str | None:
         raise StoreBusy(f"{layout.VAULT_KEY} of {display(store.url)} is not read the same way twice: try again")
     if data is None:
         return None
-    if _id_in(data) and (known is not None or is_vault(data)):
+    if is_vault(data):
+        if _document(data).get("format", 1) != _FORMAT:
+            raise StoreUnusable(
+                f"{layout.VAULT_KEY} in {display(store.url)} is of another version than this one: upgrade archive-tasks"
+            )
         return _id_in(data)
-    raise StoreUnusable(f"{layout.VAULT_KEY} in {display(store.url)} {_what_it_is(data)}")
+    raise StoreUnusable(f"{layout.VAULT_KEY} in {display(store.url)} {_what_it_is(data, store, known)}")
 
 
 def is_gone(store: Store) -> StoreUnusable:
@@ -84,7 +89,8 @@ def check_vault(store: Store, known: str | None) -> str | None:
     if found is not None and known and found != known:
         raise StoreUnusable(
             f"the target {display(store.url)} is not the one that it was: its id is {display(found[:16])}, "
-            f"and was {known[:16]}. Nothing was written; look there, or name another target"
+            f"and was {known[:16]}. Nothing was written; look there, or name another target. If it was given a new id "
+            f"on purpose, catalogue --forget --target {typed(store.url)} forgets the old one"
         )
     return found
 
@@ -97,7 +103,7 @@ def write_vault(store: Store, vault: str = "") -> str:
     """
     _put_where_missing(store, layout.README_KEY, layout.README.encode())
     vault = vault or secrets.token_hex(16)
-    document = {"archive_tasks": "vault", "format": 1, "id": vault}
+    document = {"archive_tasks": "vault", "format": _FORMAT, "id": vault}
     _put_where_missing(store, layout.VAULT_KEY, json.dumps(document).encode())
     return read_vault(store, vault) or vault
 
@@ -111,9 +117,19 @@ def _put_where_missing(store: Store, key: str, data: bytes) -> None:
             return
 
 
-def _what_it_is(data: bytes) -> str:
+def _what_it_is(data: bytes, store: Store, known: str | None) -> str:
     if not data:
         return "is empty, as a run leaves it that is cut off while it makes a target: remove the file, and try again"
+    if known:
+        return (
+            "is damaged, or another's. If it is the right target, move that file away, and verify --repair --target "
+            f"{typed(store.url)} writes it again"
+        )
+    if next(iter(store.list(layout.MANIFESTS)), None) is not None:
+        return (
+            "is damaged, or another's. If it is the right target, move that file away, and archive --create gives it a "
+            "new one"
+        )
     return "is not one of archive_tasks: choose an empty prefix or folder"
 
 

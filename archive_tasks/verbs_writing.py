@@ -24,6 +24,7 @@ from archive_tasks.report import Document
 from archive_tasks.root_place import remember_place
 from archive_tasks.session import Session
 from archive_tasks.setup_target import may_create, may_share
+from archive_tasks.sparse import allocated_bytes
 from archive_tasks.store import Store
 from archive_tasks.target import Target, examine, open_target
 from archive_tasks.verbs import make_plan, mention_host
@@ -213,8 +214,10 @@ def _check_room(plan: Plan, device: str, target: Target) -> None:
     """A target on this machine could otherwise fill the very disk that was to be freed."""
     free = target.store.free_bytes()
     there = _known_sizes(plan, device, target.catalogue)
-    new = (one for one in plan.to_archive if one.bytes != there[one.item.name])
+    new = [one for one in plan.to_archive if one.bytes != there[one.item.name]]
     needed = sum(decision.bytes or 0 for decision in new)
+    if free is not None and needed > free:
+        needed = sum(allocated_bytes(one.item.path) for one in new)
     if free is not None and needed > free:
         raise StoreUnusable(
             f"{reporting.size_text(needed)} would be archived, and {display(target.store.url)} has room for "

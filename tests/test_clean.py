@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -164,8 +165,28 @@ def test_what_changed_while_it_lay_aside_is_not_purged(bench: CleanBench) -> Non
     (slot / "item" / "papers" / "p2").write_text("a thought")
     document = bench.clean(now=LATER)
     assert items_of(document["purged"]) == {"film", "note"}
-    assert "papers/p2 has another modification time" in reasons(document)["papers"]
+    assert (
+        "papers/p2 has another modification time; it stays set aside, and undo puts it back"
+        in (reasons(document)["papers"])
+    )
     assert (slot / "item" / "papers" / "p2").read_text() == "a thought"
+
+
+def test_what_cannot_all_be_removed_is_a_failure_that_the_exit_code_tells(bench: CleanBench) -> None:
+    bench.clean()
+    slot = next(slot for slot in bench.slots() if "papers" in slot.name)
+    file = slot / "item" / "papers" / "p2"
+    if subprocess.run(["chattr", "+i", file], check=False, capture_output=True).returncode:
+        pytest.skip("this filesystem, or this user, makes no file immutable")
+    try:
+        document = bench.clean(now=LATER)
+    finally:
+        subprocess.run(["chattr", "-i", file], check=True)
+    (failed,) = document["failed"]
+    assert failed["item"] == "papers"
+    assert "not all of it was purged: the system refused: operation not permitted" in failed["reason"]
+    assert str(slot / "item" / "papers") in failed["reason"]
+    assert items_of(bench.clean(now=LATER)["purged"]) == {"papers"}
 
 
 def test_what_is_open_for_writing_stays(bench: CleanBench) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import mmap
 import os
 import stat
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -232,6 +234,43 @@ def test_what_another_user_set_aside_in_a_shared_root_is_said_to_be_theirs(top: 
         ran = BOB.run(*arguments, home=common / "bob")
         assert (ran.code, ran.out.count("Traceback")) == (2, 0)
         assert f"{root}/.archive-set-aside belongs to another user (51001), who set something aside there" in ran.err
+
+
+def test_a_silent_write_to_a_file_of_another_user_is_found_by_its_contents(common: Path) -> None:
+    """Of others' files no lease tells who has them mapped, and a page that is dirty is written without a new ctime."""
+    home, root = common / "anna", common / "anna" / "root"
+    make_tree(root, {"thesis": {"a": File("x" * 9000, age_days=90)}, "notes": {"b": File("y", age_days=90)}})
+    at = ("--root", str(root), "--target", (home / "target").as_uri(), "--yes")
+    make_tree(common / "warm-up" / "root", {"thesis": {"a": File("x", age_days=90)}})
+    for verb, *more in (("archive",), ("clean", "--max-share", "100", "--mode", "delete")):
+        warm = ("--root", str(common / "warm-up" / "root"), "--target", (common / "warm-up" / "target").as_uri())
+        assert command(verb, *warm, "--yes", *more, home=common / "warm-up").code == 0
+    for path in (home, *home.rglob("*")):
+        os.chown(path, ANNA.uid, ANNA.groups[0])
+    file = root / "thesis" / "a"
+    os.chown(file, BOB.uid, ANNA.groups[0])
+    file.chmod(0o644)
+    was = file.stat()
+    with file.open("r+b") as opened, mmap.mmap(opened.fileno(), 0) as mapped:
+        mapped[0:1] = b"x"
+        os.utime(file, ns=(was.st_atime_ns, was.st_mtime_ns))
+        time.sleep(2.1)  # what was written within two seconds of a look is read in any case
+        ran = ANNA.run("archive", *at, home=home)
+        assert ran.code == 0, ran.err
+        before = file.stat()
+        mapped[1:4] = b"NEW"
+        assert file.stat().st_ctime_ns == before.st_ctime_ns, "it would be found by its ctime"
+    ran = ANNA.run("archive", *at, home=home)
+    assert "archived  thesis" in ran.out, ran.out
+    with file.open("r+b") as opened, mmap.mmap(opened.fileno(), 0) as mapped:
+        mapped[0:1] = b"x"
+        os.utime(file, ns=(was.st_atime_ns, was.st_mtime_ns))
+        time.sleep(2.1)
+        assert ANNA.run("archive", *at, home=home).code == 0
+        mapped[1:4] = b"two"
+    ran = ANNA.run("clean", *at, "--max-share", "100", "--mode", "delete", home=home)
+    assert "stays    thesis: it is not as it was archived: thesis/a has other contents" in ran.out, ran.out
+    assert file.read_bytes()[1:4] == b"two"
 
 
 def everything(home: Path, at: tuple[str, str]) -> None:

@@ -31,6 +31,7 @@ from archive_tasks.errors import (
     NotProven,
     ObjectFrozen,
     ObjectMissing,
+    PartlyPurged,
     StoreBusy,
     StoreUnusable,
 )
@@ -542,7 +543,7 @@ def purge_after(ground: Ground, name: str, change: Callable[[Path], object]) -> 
     proof = ground.set_aside(name)
     place = Path(ground.aside.path_of(proof.slot))
     change(place)
-    with pytest.raises(NotCleaned, match="not all of it was purged"):
+    with pytest.raises(PartlyPurged, match="not all of it was purged"):
         ground.gate.purge(proof)
     return place
 
@@ -577,7 +578,7 @@ def test_a_folder_in_which_something_appears_at_the_last_moment_stays(
         rmdir(name, **more)
 
     monkeypatch.setattr("archive_tasks.gate.os.rmdir", late)
-    with pytest.raises(NotCleaned, match="directory not empty"):
+    with pytest.raises(PartlyPurged, match="directory not empty"):
         ground.gate.purge(proof)
     assert (place / "late").read_text() == "late"
 
@@ -587,7 +588,7 @@ def test_what_is_opened_for_writing_after_the_proof_is_not_removed(open_gate: Ca
     proof = ground.set_aside("film")
     place = Path(ground.aside.path_of(proof.slot))
     with open(place / "reel", "r+b") as writer:
-        with pytest.raises(NotCleaned, match="film/reel is open for writing"):
+        with pytest.raises(PartlyPurged, match="film/reel is open for writing"):
             ground.gate.purge(proof)
         writer.write(b"REEL")
     assert (place / "reel").read_bytes().startswith(b"REEL")
@@ -665,7 +666,7 @@ def test_a_listing_that_ends_too_soon_stops_the_purge(
         return iter(list(listing(*arguments))[:1])
 
     monkeypatch.setattr(Comparer, "listing", shorter)
-    with pytest.raises(NotCleaned, match="something in it vanished"):
+    with pytest.raises(PartlyPurged, match="something in it vanished"):
         ground.gate.purge(proof)
     monkeypatch.undo()
     assert Path(ground.aside.path_of(proof.slot), "reel").exists()
@@ -685,7 +686,7 @@ def test_a_left_out_folder_on_another_filesystem_is_not_entered(
             return SimpleNamespace(st_dev=-1) if facts.st_ino == inode else facts
 
         monkeypatch.setattr("archive_tasks.gate.os.fstat", mounted)
-        with pytest.raises(NotCleaned, match="another filesystem is mounted at cache"):
+        with pytest.raises(PartlyPurged, match="another filesystem is mounted at cache"):
             ground.gate.purge(proof)
         monkeypatch.undo()
         assert (place / "cache" / "d").read_text() == "e"
@@ -715,7 +716,7 @@ def test_a_hard_link_that_changes_when_its_first_name_is_gone_is_not_removed(
             (place / "sub" / "same as p0").chmod(0o600)
 
     monkeypatch.setattr("archive_tasks.gate.os.unlink", changing)
-    with pytest.raises(NotCleaned, match="papers/sub/same as p0 changed"):
+    with pytest.raises(PartlyPurged, match="papers/sub/same as p0 changed"):
         ground.gate.purge(proof)
     assert (place / "sub" / "same as p0").read_text() == "paper 0"
 
@@ -736,7 +737,7 @@ def test_more_entries_than_were_proven_stop_the_purge(
                 yield listed._replace(entry=listed.entry._replace(path="film/late"), name="late")
 
     monkeypatch.setattr(Comparer, "listing", longer)
-    with pytest.raises(NotCleaned, match="film/late changed, appeared"):
+    with pytest.raises(PartlyPurged, match="film/late changed, appeared"):
         ground.gate.purge(proof)
     assert late.read_text() == "late"
 

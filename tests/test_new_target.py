@@ -172,6 +172,22 @@ def test_a_vault_file_of_somebody_elses_is_kept_and_refused(place: Place, data: 
     assert place.contents() == {"vault.json": data}
 
 
+@pytest.mark.parametrize("data", [b"{}", b'{"archive_tasks": "vault", "id": 5}', b"\0\1", b'{"id": "hashicorp"}'])
+def test_a_vault_file_that_is_damaged_says_how_to_mend_it(place: Place, data: bytes) -> None:
+    vault = place.begin(place.url).vault
+    place.put(MANIFEST)
+    place.remove("vault.json")
+    place.put("vault.json", data)
+    with pytest.raises(StoreUnusable, match=r"is damaged, or another's.*move that file away, and verify --repair"):
+        place.begin(place.url)
+    with pytest.raises(StoreUnusable, match=r"is damaged, or another's.*move that file away, and archive --create"):
+        place.begin(place.url, device="two", renew=True)
+    place.remove("vault.json")
+    place.put("vault.json", json.dumps({"archive_tasks": "vault", "format": 2, "id": vault}).encode())
+    with pytest.raises(StoreUnusable, match="of another version than this one: upgrade"):
+        place.begin(place.url, device="two")
+
+
 def test_the_doctors_leftovers_and_the_folders_that_consoles_make_are_nothing(
     moto_s3: S3Server, tmp_path: Path, monkeypatch: Any, make_session: Any
 ) -> None:

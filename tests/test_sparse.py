@@ -17,7 +17,7 @@ from archive_tasks.default_plugins.folder import FolderStore
 from archive_tasks.errors import ManifestError
 from archive_tasks.manifest_entry import entry_of
 from archive_tasks.settings import make_settings
-from archive_tasks.sparse import LEAST_HOLE, SparseDigest, extents_of, is_zeros, joined, spread
+from archive_tasks.sparse import LEAST_HOLE, SparseDigest, allocated_bytes, extents_of, is_zeros, joined, spread
 from archive_tasks.testing import File, make_tree, read_tree
 from tests.conftest import NOW
 from tests.evidence_fixtures import make_host, make_place, nas, place
@@ -223,6 +223,32 @@ def test_extents_that_were_exchanged_free_nothing_and_are_named(
     assert (disk / "vm" / "disk.img").exists()
 
 
+@pytest.mark.parametrize("extents", ["abc", [[1]], None, [[-1, 5]], [[0, 1 << 60]]])
+def test_extents_that_make_no_sense_are_named_without_reading(
+    nas: FolderPlace, make_host: Callable[..., Host], tmp_path: Path, extents: Any
+) -> None:
+    root = tmp_path / "disk" / "Documents"
+    make_sparse(root / "vm" / "disk.img", [(5 * MIB, 100)], 9 * MIB)
+    host = make_host("laptop", nas)
+    host.archive(root)
+    forge(nas, nas.manifests()[0], lambda lines: entry(lines, "vm/disk.img").update(extents=extents))
+    other = make_host("desktop", nas)
+    found = other.ask("verify", "--quick", code=1)
+    assert any("vm/disk.img" in one["problem"] for one in found["damaged"])
+
+
+def test_a_file_that_cannot_be_restored_alone_is_not_said_to_be(
+    nas: FolderPlace, make_host: Callable[..., Host], tmp_path: Path
+) -> None:
+    root = tmp_path / "disk" / "Documents"
+    make_sparse(root / "vm" / "disk.img", [(5 * MIB, 100)], 9 * MIB)
+    host = make_host("laptop", nas)
+    host.archive(root)
+    nas.remove(next(one for one in nas.listed("data/") if one.endswith("/disk.img.tar")))
+    said = host.do("restore", "vm/disk.img", "--to", str(tmp_path / "out"), "--yes", code=3)
+    assert "PARTLY    restored vm" in said
+
+
 def test_damage_is_found_and_nothing_half_is_restored(
     nas: FolderPlace, make_host: Callable[..., Host], disk: Path, tmp_path: Path
 ) -> None:
@@ -283,6 +309,14 @@ def test_the_digest_and_the_places_of_any_pieces(seed: int) -> None:
     assert back == whole
     with pytest.raises(ValueError, match="more data"):
         digest.update(b"x")
+
+
+def test_what_an_item_takes_without_its_holes(tmp_path: Path) -> None:
+    make_sparse(tmp_path / "vm" / "deep" / "disk.img", [(5 * MIB, 100)], 900 * MIB)
+    (tmp_path / "vm" / "note").write_bytes(bytes(5))
+    assert 4096 <= allocated_bytes(str(tmp_path / "vm")) < MIB
+    assert allocated_bytes(str(tmp_path / "vm" / "note")) == 5
+    assert allocated_bytes(str(tmp_path / "nothing")) == 0
 
 
 def test_ranges_are_those_that_hold_data(tmp_path: Path) -> None:
