@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import Future, wait
+from typing import TypeVar
 
-from archive_tasks.errors import IntegrityError
+from archive_tasks.errors import IntegrityError, StoreBusy
 from archive_tasks.names import display
 from archive_tasks.prove import Sending, Stored, prove, prove_side_by_side
 from archive_tasks.store import Upload
+
+T = TypeVar("T")
+_STARTS = 3
 
 
 class ObjectWriter:
@@ -149,6 +154,24 @@ class ObjectWriter:
             size -= len(piece)
             self._filled -= len(piece)
         return taken[0] if len(taken) == 1 else b"".join(taken)
+
+
+def begun_anew(begin: Callable[[], ObjectWriter], write: Callable[[ObjectWriter], T]) -> T:
+    """Write an object; from its beginning again where the store declares an upload in parts void.
+
+    Raises:
+        StoreBusy: it did so three times.
+    """
+    for start in range(1, _STARTS + 1):
+        writer = begin()
+        try:
+            return write(writer)
+        except StoreBusy as error:
+            if not error.start_over or start == _STARTS:
+                raise
+        finally:
+            writer.abort()
+    raise AssertionError("unreachable")
 
 
 def _settled(stored: Stored) -> Future[Stored]:

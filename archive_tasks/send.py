@@ -5,13 +5,9 @@ from __future__ import annotations
 import hashlib
 from concurrent.futures import Future
 
-from archive_tasks.errors import StoreBusy
-from archive_tasks.object_writer import ObjectWriter
+from archive_tasks.object_writer import ObjectWriter, begun_anew
 from archive_tasks.prove import Sending, Stored, prove
 from archive_tasks.source import SourceFile
-
-_STARTS = 3
-"""How often a file sent in parts is begun anew when the store declares the upload void."""
 
 
 def send_file(source: SourceFile, key: str, sending: Sending) -> Future[Stored]:
@@ -53,17 +49,11 @@ def _send_whole(source: SourceFile, key: str, sending: Sending) -> Stored:
 
 
 def _send_in_parts(source: SourceFile, key: str, sending: Sending) -> Future[Stored]:
-    for start in range(1, _STARTS + 1):
-        writer = ObjectWriter(sending, key, most=source.size)
-        try:
-            _read_into(writer, source, sending.store.part_size(source.size))
-            return writer.finish()
-        except StoreBusy as error:
-            if not error.start_over or start == _STARTS:
-                raise
-        finally:
-            writer.abort()
-    raise AssertionError("unreachable")
+    def write(writer: ObjectWriter) -> Future[Stored]:
+        _read_into(writer, source, sending.store.part_size(source.size))
+        return writer.finish()
+
+    return begun_anew(lambda: ObjectWriter(sending, key, most=source.size), write)
 
 
 def _read_into(writer: ObjectWriter, source: SourceFile, part_size: int) -> None:

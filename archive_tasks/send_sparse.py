@@ -12,17 +12,14 @@ from concurrent.futures import Future
 from typing import NamedTuple
 
 from archive_tasks import tar
-from archive_tasks.errors import StoreBusy
 from archive_tasks.manifest import Record
-from archive_tasks.object_writer import ObjectWriter
+from archive_tasks.object_writer import ObjectWriter, begun_anew
 from archive_tasks.pack import Member
 from archive_tasks.prove import Sending, Stored
 from archive_tasks.source import SourceFile
 from archive_tasks.sparse import Extent, forget_zeros, is_zeros
 
 _PIECE = 1024 * 1024
-_STARTS = 3
-"""How often a file is begun anew when the store declares the upload void."""
 
 
 class HolesHoldData(Exception):
@@ -70,20 +67,15 @@ def send_sparse(
     length = sum(size for _, size in extents)
     end = tar.padding(length) + tar.END
     quiet = dataclasses.replace(sending, on_sent=lambda _size: sending.on_sent(0))  # progress counts what is read
-    for start in range(1, _STARTS + 1):
-        writer = ObjectWriter(quiet, key, most=len(header) + length + len(end))
-        try:
-            writer.write(header)
-            digest = _read_into(writer, source, extents, sending.on_sent)
-            writer.write(end)
-            fields = {"sha256": digest, "offset": len(header), "length": length, "extents": [list(x) for x in extents]}
-            return SparseSent(writer.finish(), fields)
-        except StoreBusy as error:
-            if not error.start_over or start == _STARTS:
-                raise
-        finally:
-            writer.abort()
-    raise AssertionError("unreachable")
+
+    def write(writer: ObjectWriter) -> SparseSent:
+        writer.write(header)
+        digest = _read_into(writer, source, extents, sending.on_sent)
+        writer.write(end)
+        fields = {"sha256": digest, "offset": len(header), "length": length, "extents": [list(x) for x in extents]}
+        return SparseSent(writer.finish(), fields)
+
+    return begun_anew(lambda: ObjectWriter(quiet, key, most=len(header) + length + len(end)), write)
 
 
 def _read_into(

@@ -464,7 +464,7 @@ def test_the_wrong_disk_in_the_targets_place_is_refused(bench: Bench, tmp_path: 
     with pytest.raises(StoreUnusable, match=r"lost its vault\.json"):
         bench.run()
     assert list(bench.target.iterdir()) == []
-    (bench.target / "vault.json").write_text('{"id": "another"}')
+    (bench.target / "vault.json").write_text('{"archive_tasks": "vault", "format": 1, "id": "another"}')
     with pytest.raises(StoreUnusable, match="is not the one that it was"):
         bench.run()
 
@@ -506,7 +506,7 @@ def test_another_vault_in_the_targets_place_is_noticed_before_the_commit(bench: 
 
         def put(self, key: str, data: bytes, **named: Any) -> None:
             if key.startswith("data/"):
-                (bench.target / "vault.json").write_text('{"id": "another"}')
+                (bench.target / "vault.json").write_text('{"archive_tasks": "vault", "format": 1, "id": "another"}')
             self._store.put(key, data, **named)
 
     make_tree(bench.root, {"item": OLD}, now=NOW)

@@ -513,14 +513,28 @@ def test_doctor_says_what_a_folder_does_and_remembers_it(cli: CommandLine) -> No
 
 
 def test_a_full_disk_is_refused_before_anything_is_written(cli: CommandLine, root: Path, tmp_path: Path) -> None:
-    make_tree(root, {"huge": {}})
-    with (root / "huge" / "sparse").open("wb") as file:
-        file.truncate(1 << 43)
-    os.utime(root / "huge" / "sparse", (0, 0))
-    ran = cli.run("archive", "--root", str(root), "--target", target_of(cli).as_uri(), "--yes")
-    assert ran.code == 1
-    assert "has room for" in ran.err
-    assert folder_keys(target_of(cli), "data/") == []
+    """Holes need no room: with them, the item is far larger than the disk."""
+    make_tree(root, {"huge": {"a": File(os.urandom(30 << 20), age_days=90)}, "thin": {"b": File("b", age_days=90)}})
+    with (root / "thin" / "sparse").open("wb") as file:
+        file.truncate(50 << 20)
+    os.utime(root / "thin" / "sparse", (0, 0))
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=20m", "none", disk], check=False, capture_output=True
+    ).returncode:
+        pytest.skip("only root may mount a small disk")
+    try:
+        at = ("--root", str(root), "--target", (disk / "target").as_uri(), "--yes")
+        ran = cli.run("archive", *at)
+        assert ran.code == 1
+        assert "has room for" in ran.err
+        assert folder_keys(disk / "target", "data/") == []
+        ran = cli.run("archive", *at, "--exclude", "huge")
+        assert ran.code == 0, ran.err
+        assert "archived  thin" in ran.out
+    finally:
+        subprocess.run(["umount", disk], check=True)
 
 
 def test_a_python_caller_gets_no_sub_process_noise(cli: CommandLine, tree: Path) -> None:

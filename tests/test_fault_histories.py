@@ -20,7 +20,7 @@ from tests.foreign import check_archives
 from tests.restoring import bring_back, comparable
 from tests.test_archive import Bench
 
-HISTORIES = int(os.environ.get("HISTORIES", "1000"))
+HISTORIES = int(os.environ.get("HISTORIES", "500"))
 """By hand, e.g. `HISTORIES=100000`."""
 PARTS = 12
 pytestmark = pytest.mark.timeout(0 if "HISTORIES" in os.environ else 600)

@@ -19,7 +19,7 @@ from tests.histories.plan import THEMES, History, make
 from tests.histories.play import Played, play
 from tests.histories.shrink import shrunk
 
-HISTORIES = int(os.environ.get("HISTORIES", "1200"))
+HISTORIES = int(os.environ.get("HISTORIES", "1000"))
 """By hand, e.g. `HISTORIES=20000`; `FIRST_HISTORY=7000` begins elsewhere."""
 FIRST = int(os.environ.get("FIRST_HISTORY", "0"))
 PARTS = len(THEMES)
