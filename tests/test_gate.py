@@ -458,6 +458,21 @@ def test_a_disk_that_fills_up_after_the_rename_brings_the_item_home(
     assert not bench.slots()
 
 
+def test_a_refusal_that_is_no_full_disk_is_the_items_own_and_brings_it_home(
+    open_gate: Callable[..., Ground], bench: CleanBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = bench.home()
+    ground = open_gate()
+
+    def refused(*_: Any, **__: Any) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(ground.aside, "advance", refused)
+    with pytest.raises(NotCleaned, match="its progress cannot be recorded: the system refused: input/output error"):
+        ground.set_aside()
+    assert bench.home() == before
+
+
 def test_what_cannot_be_written_down_is_not_purged(
     open_gate: Callable[..., Ground], bench: CleanBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:

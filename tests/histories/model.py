@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tests.histories import situations, verbs
 from tests.histories.store import SimStore
-from tests.histories.stranger import Archived, Stranger, is_manifest
+from tests.histories.stranger import Archived, Stranger, is_copy, is_manifest
 from tests.histories.verbs import Ran
 from tests.histories.world import Device, Place, Tree, World, read_aside, read_item, read_items
 
@@ -520,7 +520,10 @@ class Model:
         if ran.code == 0 and lacking:
             raise Broken("verify says well", f"{ran.text()}: {lacking[0]} has no copy as it should be")
         lacking = self.lacking_copies(of_whole=False)
-        unreadable = [one for one in self.stranger.archives(self.store.objects).values() if one.header is None]
+        unreadable = [key for key, one in self.stranger.archives(self.store.objects).items() if one.header is None]
+        unreadable += [
+            key for key, data in self.store.objects.items() if is_copy(key) and not self.stranger.can_read(data)
+        ]
         if ran.code != 0 and not (found or lacking or unreadable):  # whether those are replaced, a device may not know
             raise Broken("verify says damaged", ran.text())
 

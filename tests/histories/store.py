@@ -51,6 +51,7 @@ class SimStore(MemoryStore):
             self.largest_put = part_size
         self.step = 0
         self.lost: dict[str, tuple[bytes, int]] = {}
+        self.tampered: dict[str, bytes] = {}
         self.removed: dict[str, tuple[bytes, int, str]] = {}
         self.overwritten: list[tuple[str, str]] = []
         self.foreign = dict(foreign)
@@ -120,7 +121,8 @@ class SimStore(MemoryStore):
         key = ours[pick % len(ours)]
         data = self.objects.pop(key)
         known = self.lost.get(key)
-        self.lost[key] = (known[0] if known and len(known[0]) == len(data) else data, self.step)
+        is_harmed = known and (len(known[0]) == len(data) or self.tampered.get(key) == data)
+        self.lost[key] = (known[0] if known and is_harmed else data, self.step)
         if rot:
             self.objects[key] = bytes([data[0] ^ 1]) + data[1:] if data else data
         else:
@@ -139,7 +141,7 @@ class SimStore(MemoryStore):
             copies = [one for one, data in self.objects.items() if is_copy(one) and data == self.objects[key]]
             for one in [key, *(copies if pick % 2 == 0 else [])]:
                 self.lost[one] = (self.objects[one], self.step)
-                self.objects[one] = exchanged
+                self.objects[one] = self.tampered[one] = exchanged
                 self._facts[one] = self._facts[one]._replace(size=len(exchanged), checksum=None)
             return key
         return None

@@ -79,6 +79,9 @@ class Stranger:
         self._read[key] = (now, archived)
         return archived
 
+    def can_read(self, manifest: bytes) -> bool:
+        return self._lines_of(manifest) is not None
+
     def _lines_of(self, data: bytes) -> list[dict[str, Any]] | None:
         if data not in self._lines:
             try:
