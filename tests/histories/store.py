@@ -98,9 +98,12 @@ class SimStore(MemoryStore):
         attempt = layout.attempt_of_ours(key)
         if attempt is None or key in {layout.pruned_key(attempt), layout.copy_key(attempt)}:
             return  # no prune takes an attempt with a copy; one that is not as it should be is written again
-        mark = layout.pruned_key(attempt)
-        dates = [info.modified for name, info in self._facts.items() if name.startswith(attempt) and name != mark]
-        newest = max(date for date in dates if date)
+        # A copy that comes after the mark is of a run that meets it, and gives the attempt up.
+        signs = {layout.pruned_key(attempt), layout.copy_key(attempt)}
+        dates = [info.modified for name, info in self._facts.items() if name.startswith(attempt) and name not in signs]
+        newest = max((date for date in dates if date), default=None)
+        if newest is None:
+            return
         if self.newest_removed is None or newest > self.newest_removed:
             self.newest_removed = newest
 
