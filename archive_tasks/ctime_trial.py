@@ -110,7 +110,7 @@ def _tried(handle: int) -> CtimeTrial:
 
 
 def _shows_mapped_writes(handle: int) -> bool:
-    """Does the first write through a mapping move the ctime? On tmpfs it did not before Linux 6."""
+    """Does the first write through a mapping move the ctime? On tmpfs it does not, where the page was read first."""
     before = os.fstat(handle).st_ctime_ns
     until = time.monotonic() + LONGEST_SECONDS
     while time.monotonic() < until:
