@@ -224,8 +224,8 @@ class Model:
         self._goes_away(place, item, want, step)
 
     def _check_newest(self, place: Place, item: str, want: Tree, step: Step) -> None:
-        """What went is what its device archived last, where nothing makes that doubtful."""
-        if len(step.runs) != 1 or step.touched or self.store.lost or self.store.met:
+        """What went is what its device archived last, where nothing makes that doubtful. Who died may not have looked."""
+        if len(step.runs) != 1 or step.runs[0].died or step.touched or self.store.lost or self.store.met:
             return
         claims = self.claims.get((step.runs[0].device.key, place.number, item), [])
         if claims and claims[-1].sure and claims[-1].tree != want:
