@@ -143,7 +143,8 @@ class SimStore(MemoryStore):
                 continue
             copies = [one for one, data in self.objects.items() if is_copy(one) and data == self.objects[key]]
             for one in [key, *(copies if pick % 2 == 0 else [])]:
-                self.lost[one] = (self.objects[one], self.step)
+                was = self.lost[one][0] if self.tampered.get(one) == self.objects[one] else self.objects[one]
+                self.lost[one] = (was, self.step)
                 self.objects[one] = self.tampered[one] = exchanged
                 self._facts[one] = self._facts[one]._replace(size=len(exchanged), checksum=None)
             return key
