@@ -186,8 +186,8 @@ class Gate:
         except (ItemChanged, ItemUnreadable, OSError) as error:
             what = refusal(error) if isinstance(error, OSError) else str(error)
             raise PartlyPurged(
-                f"not all of it was purged: {what}. What is left is in {display(self._aside.path_of(slot))}; its "
-                "archive has all of it"
+                f"not all of it was purged: {what}. What is left is in {display(self._aside.path_of(slot))}; what is "
+                "gone is in its archive"
             ) from error
         self._note("purged", slot)
 

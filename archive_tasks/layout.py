@@ -177,13 +177,13 @@ To get a whole item back by hand
   1. Fetch its packs and unpack them, in the order of their numbers:
        aws s3 cp s3://BUCKET/PREFIX/data/.../packs/00001.tar.zst - | zstd -d | tar x
      Folders, links, rights and times come with them.
-  2. Fetch what is under files/ into the item's folder. An item that is a single file has nothing else.
+  2. Fetch what is under files/ into the item's folder. An item that is a single file has that alone, or a tar (3).
+     The manifest (below) has their true names, rights and times.
   3. Fetch each tar that is under sparse/ and unpack it where the packs were:
        aws s3 cp s3://BUCKET/PREFIX/data/.../sparse/disk.img.tar - | tar x
      A file with holes comes out, at its place in the item.
   4. Other names of a file that is under files/ or sparse/ are made by hand: ln FIRST-NAME OTHER-NAME, for each line of
      the manifest with a "hardlink".
-     The manifest (below) has their true names, rights and times.
 
 To get one file back by hand
   1. Fetch the manifest of the item and unpack it:      zstd -d thesis~0123~4567.jsonl.zst

@@ -20,8 +20,8 @@ from archive_tasks.report import count_text
 from archive_tasks.session import Session
 from archive_tasks.store import Store
 from archive_tasks.sync import Synced, sync
-from archive_tasks.target import not_there
-from archive_tasks.vault import check_vault, is_gone
+from archive_tasks.target import absent
+from archive_tasks.vault import check_vault
 
 _LOOKS, _SECONDS_BETWEEN_LOOKS = 10, 0.05
 """At what the holder of a lock writes down right after it took it."""
@@ -74,9 +74,9 @@ def open_catalogue(session: Session, target: str) -> Catalogue:
 def _check_there(session: Session, store: Store, path: str) -> None:
     """Raises UsageError where no target is, and none was known; StoreUnusable where it is not the one that it was."""
     patience = Patience(pace=new_pace(session), seconds=session.settings.retry_minutes * 60)
-    known = _known_vault(path)
+    known = known_vault(path)
     if not patience.ask(store.exists):
-        raise absent(store, path)
+        raise absent(store, known)
     if patience.ask(lambda: check_vault(store, known)) is None:
         raise UsageError(
             patience.ask(lambda: id_is_lost(store))
@@ -84,12 +84,7 @@ def _check_there(session: Session, store: Store, path: str) -> None:
         )
 
 
-def absent(store: Store, path: str) -> ArchiveTasksError:
-    """What to raise of a target that is not there, by whether the catalogue at `path` knows it."""
-    return is_gone(store) if _known_vault(path) else not_there(store)
-
-
-def _known_vault(path: str) -> str | None:
+def known_vault(path: str) -> str | None:
     """The id of the target, as far as the catalogue knows; one that is damaged says nothing here."""
     if not os.path.exists(path):
         return None

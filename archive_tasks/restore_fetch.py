@@ -25,6 +25,7 @@ class FileFetcher:
 
     Attributes:
         unfetched: paths of files that are missing because the target does not answer any more.
+        failed: of entries that were not restored.
     """
 
     def __init__(self, destination: str, run: RestoreRun) -> None:
@@ -34,6 +35,7 @@ class FileFetcher:
         self._folder: FolderId | None = None
         self._elsewhere: dict[str, str] = {}
         self.unfetched: set[str] = set()
+        self.failed: list[str] = []
 
     def fetch(self, place: str, entry: ManifestEntry, destination: Destination) -> None:
         """Have a file written to `place`. A large one is there when this returns, small ones when the run settles.
@@ -59,6 +61,12 @@ class FileFetcher:
         """What was to be at `place` is not restored."""
         self._elsewhere[place] = ""
 
+    def fail(self, place: str, reason: str) -> None:
+        """What was to be at `place` cannot be restored. Safe from several threads."""
+        self.leave(place)
+        self.failed.append(place)
+        self._run.fail(place, reason)
+
     def path_of(self, place: str) -> str:
         """Where the file for `place` stands; empty when it is not restored."""
         return self._elsewhere.get(place, place)
@@ -82,14 +90,14 @@ class FileFetcher:
             if damaged := self._write(fetch):
                 fetch = _only(fetch, {one.wanted for one in damaged})
                 for result in self._write(fetch):
-                    self._fail(result.wanted, result.problem)
+                    self.fail(result.wanted, result.problem)
         except ObjectFrozen:
             self._freeze(fetch.key, fetch.length, _places(fetch))
         except StoreBusy:
             self.unfetched.update(_places(fetch))
         except (ObjectMissing, IntegrityError) as error:
             for place in _places(fetch):
-                self._fail(place, str(error))
+                self.fail(place, str(error))
 
     def _write(self, fetch: Fetch) -> list[Result]:
         """Fetch and write; returns what came damaged."""
@@ -100,7 +108,7 @@ class FileFetcher:
             if result.damaged:
                 damaged.append(result)
             elif result.problem:
-                self._fail(result.wanted, result.problem)
+                self.fail(result.wanted, result.problem)
             else:
                 self._note(result)
         return damaged
@@ -110,10 +118,6 @@ class FileFetcher:
             self._elsewhere[result.wanted] = result.written
         self._run.lose(result.written, result.lost)
         self._run.wrote(result.size, is_told=is_told)
-
-    def _fail(self, place: str, reason: str) -> None:
-        self.leave(place)
-        self._run.fail(place, reason)
 
     def _freeze(self, key: str, size: int, places: Iterable[str]) -> None:
         self._run.freeze(key, size)
@@ -137,7 +141,7 @@ class FileFetcher:
         except StoreBusy:
             self.unfetched.add(place)
         except (EntryError, ObjectMissing, IntegrityError) as error:
-            self._fail(place, str(error))
+            self.fail(place, str(error))
         else:
             self._note(Result(place, written.path, entry.size, lost=written.lost), is_told=True)
 

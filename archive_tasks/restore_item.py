@@ -34,7 +34,6 @@ class ItemRestorer:
         self._links = LinkMaker(selection, run, self._files, continued=continued)
         self._is_readable = True
         self._made: dict[str, ManifestEntry | None] = {}
-        self._tops: set[str] = set()
         self._last_folder: str | None = None
 
     def begin(self) -> None:
@@ -45,16 +44,15 @@ class ItemRestorer:
             entries = wanted_entries(self._selection, self._run.means.catalogue, on_outside=self._refuse)
             for place, record in entries:
                 found = True
-                self._tops.add(place.partition("/")[0])
                 self._guarded(place, self._take, record)
             if not found:
                 item = display(self._selection.archive.item)
-                self._run.fail(self._selection.archive.item, f"nothing in {item} has the name that was asked for")
+                self._files.fail(self._selection.archive.item, f"nothing in {item} has the name that was asked for")
             if self._links.strays:
                 self._take_strays()
         except ManifestError as error:
             self._is_readable = False
-            self._run.fail(self._selection.archive.item, str(error))
+            self._files.fail(self._selection.archive.item, str(error))
         self._files.flush()
 
     def finish(self) -> None:
@@ -67,16 +65,13 @@ class ItemRestorer:
                 if record.get("type") == "link" or "hardlink" in record:
                     self._guarded(place, self._links.make, record)
         if self._files.unfetched:
-            self._run.fail(self._selection.archive.item, self._what_is_missing())
+            self._files.fail(self._selection.archive.item, self._what_is_missing())
             return
         self._finish_folders()
-        done = ItemRestored(archive=self._selection.archive, to=self._selection.destination, failed=self._failed())
+        done = ItemRestored(
+            archive=self._selection.archive, to=self._selection.destination, failed=len(self._files.failed)
+        )
         self._run.means.progress.event(done)
-
-    def _failed(self) -> int:
-        """How many of its entries were not restored, by where they would have gone."""
-        tops = self._tops | {self._selection.archive.item}
-        return sum(one.item.partition("/")[0] in tops for one in self._run.restored.failed)
 
     @property
     def _destination(self) -> Destination:
@@ -87,12 +82,11 @@ class ItemRestorer:
             check_path(place)
             do(place, entry_of(record))
         except (EntryError, ManifestError) as error:
-            self._files.leave(place)
-            self._run.fail(place, str(error))
+            self._files.fail(place, str(error))
 
     def _refuse(self, path: str) -> None:
         item = display(self._selection.archive.item)
-        self._run.fail(path, f"the manifest is damaged: it is outside of its item {item}")
+        self._files.fail(path, f"the manifest is damaged: it is outside of its item {item}")
 
     def _what_is_missing(self) -> str:
         missing = count_text(len(self._files.unfetched), "file was", "files were")
@@ -123,7 +117,7 @@ class ItemRestorer:
             try:
                 self._run.lose(place, self._destination.finish_folder(place, entry.attributes))
             except EntryError as error:
-                self._run.fail(place, str(error))
+                self._files.fail(place, str(error))
 
     # -- files --------------------------------------------------------------------------------------
 

@@ -44,7 +44,7 @@ def send_sparse(
     """Send a file without its holes, which are read, too. It is not closed.
 
     Args:
-        member: its path, rights, times and owner.
+        member: its path, rights, times, owner and attributes.
         extents: where its data is.
 
     Raises:
@@ -62,7 +62,7 @@ def send_sparse(
         gid=member.gid,
         user=member.user,
         group=member.group,
-        attributes=source.extended_attributes(),
+        attributes=member.attributes,
     )
     length = sum(size for _, size in extents)
     end = tar.padding(length) + tar.END

@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-import stat
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -41,18 +40,12 @@ def extents_of(fd: int, size: int) -> tuple[Extent, ...] | None:
 
 def allocated_bytes(path: str) -> int:
     """Of a file, or of the files of a folder, without their holes; what cannot be looked at counts as nothing."""
+    paths = [os.path.join(folder, name) for folder, _, names in os.walk(path) for name in names] or [path]
     found = 0
-    folders = [path]
-    with suppress(OSError):
-        facts = os.lstat(path)
-        found += min(facts.st_size, facts.st_blocks * BLOCK)
-        while stat.S_ISDIR(facts.st_mode) and folders:
-            with suppress(OSError), os.scandir(folders.pop()) as entries:
-                for entry in entries:
-                    here = entry.stat(follow_symlinks=False)
-                    if stat.S_ISDIR(here.st_mode):
-                        folders.append(entry.path)
-                    found += min(here.st_size, here.st_blocks * BLOCK)
+    for one in paths:
+        with suppress(OSError):
+            facts = os.lstat(one)
+            found += min(facts.st_size, facts.st_blocks * BLOCK)
     return found
 
 

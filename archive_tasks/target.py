@@ -81,7 +81,7 @@ def _vault_of(store: Store, known: str | None) -> str | None:
     if store.exists():
         return vaults.check_vault(store, known)
     if known:
-        raise vaults.is_gone(store)
+        raise absent(store, known)
     return None
 
 
@@ -143,8 +143,14 @@ def _remembered(catalogue: Catalogue) -> Verdict | None:
     return verdict
 
 
-def not_there(store: Store) -> UsageError:
-    """What to raise of a target that this device does not know, and that is not there."""
+def absent(store: Store, known: str | None) -> StoreUnusable | UsageError:
+    """What to raise of a target that is not there, by whether this device knows its id."""
+    if known:
+        return StoreUnusable(
+            f"the target {display(store.url)} is gone, though this device knows it: is its disk mounted, are these the "
+            f"right endpoint and credentials? Nothing was written. If it was given up, catalogue --forget --target "
+            f"{typed(store.url)} forgets it"
+        )
     return UsageError(
         f"there is no target {display(store.url)}: name the right one with --target, or make it with setup --target "
         f"{typed(store.url)}"
@@ -154,6 +160,6 @@ def not_there(store: Store) -> UsageError:
 def check_vault(store: Store, known: str | None) -> None:
     """Raises StoreUnusable when this is not the target of the id `known`, e.g. because its disk is not mounted."""
     if not store.exists():
-        raise vaults.is_gone(store) if known else not_there(store)
+        raise absent(store, known)
     if known is not None:
         vaults.check_vault(store, known)

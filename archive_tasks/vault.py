@@ -64,15 +64,6 @@ def read_vault(store: Store, known: str | None = None) -> str | None:
     raise StoreUnusable(f"{layout.VAULT_KEY} in {display(store.url)} {_what_it_is(data, store, known)}")
 
 
-def is_gone(store: Store) -> StoreUnusable:
-    """What to raise of a target that this device knows, and that is not there."""
-    return StoreUnusable(
-        f"the target {display(store.url)} is gone, though this device knows it: is its disk mounted, are these the "
-        f"right endpoint and credentials? Nothing was written. If it was given up, catalogue --forget --target "
-        f"{typed(store.url)} forgets it"
-    )
-
-
 def check_vault(store: Store, known: str | None) -> str | None:
     """The target's id; None when it has none, and none is known.
 

@@ -32,7 +32,7 @@ from archive_tasks.staleness import nanoseconds
 from archive_tasks.store import Store
 from archive_tasks.stub import forget_stub
 from archive_tasks.sync import Synced
-from archive_tasks.target import not_there
+from archive_tasks.target import absent
 
 _SHORTEST_POLL, _LONGEST_POLL = 1.0, 300.0
 
@@ -71,7 +71,7 @@ def restore_named(session: Session, wanted: RestoreOptions, console: Console) ->
         patience = new_patience(session, new_pace(session), console)
         synced = bring_in_step(session, store, opened, patience, console, wanted=_manifests_of(wanted.patterns))
         if not opened.archives() and not store.exists():
-            raise not_there(store)
+            raise absent(store, None)
         selected = _selected(session, _request(session, wanted, opened), opened, synced, console)
         _say_what_else(session, selected, synced, console)
         run = _Restoring(session, store, opened, console, prices, wanted)

@@ -18,7 +18,7 @@ from archive_tasks.errors import Interrupted, StoreUnusable, UsageError
 from archive_tasks.leases import leases_break_quietly
 from archive_tasks.model import Failure, Outcome, Plan, Source
 from archive_tasks.names import display
-from archive_tasks.opened import absent, one_run_at_a_time, open_catalogue
+from archive_tasks.opened import known_vault, one_run_at_a_time, open_catalogue
 from archive_tasks.processes import processes
 from archive_tasks.report import Document
 from archive_tasks.root_place import remember_place
@@ -26,7 +26,7 @@ from archive_tasks.session import Session
 from archive_tasks.setup_target import may_create, may_share
 from archive_tasks.sparse import allocated_bytes
 from archive_tasks.store import Store
-from archive_tasks.target import Target, examine, open_target
+from archive_tasks.target import Target, absent, examine, open_target
 from archive_tasks.verbs import make_plan, mention_host
 from archive_tasks.verbs_undo import finish_what_died
 
@@ -68,7 +68,7 @@ def doctor(c: Any, flags: Mapping[str, Any], *, json_document: bool) -> Document
     target = session.target_for(session.settings.root and session.resolve_root())
     store = session.open_store(target)
     if not store.exists():
-        raise absent(store, catalogue_path(session.data, target))
+        raise absent(store, known_vault(catalogue_path(session.data, target)))
     console.say(f"examining {display(target)}")
     with open_catalogue(session, target) as catalogue:
         verdict = examine(store, catalogue, now=session.now, on_answer=console.show_answer)

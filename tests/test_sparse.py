@@ -249,6 +249,21 @@ def test_a_file_that_cannot_be_restored_alone_is_not_said_to_be(
     assert "PARTLY    restored vm" in said
 
 
+def test_an_item_that_is_whole_is_said_to_be_restored_beside_one_that_is_not(
+    nas: FolderPlace, make_host: Callable[..., Host], tmp_path: Path
+) -> None:
+    """Of two sources, so that what is restored has their scopes before it."""
+    for name in ("laptop", "desktop"):
+        root = tmp_path / name / "Documents"
+        for item in ("vm", "whole"):
+            make_sparse(root / item / "disk.img", [(5 * MIB, 100)], 9 * MIB)
+        make_host(name, nas).archive(root)
+    nas.remove(next(one for one in nas.listed("data/laptop/") if "/vm~" in one and one.endswith("/disk.img.tar")))
+    said = make_host("other", nas).do("restore", "--all", "--to", str(tmp_path / "out"), "--yes", code=3)
+    assert said.count("PARTLY    restored vm") == 1
+    assert said.count("\nrestored  ") == 3
+
+
 def test_damage_is_found_and_nothing_half_is_restored(
     nas: FolderPlace, make_host: Callable[..., Host], disk: Path, tmp_path: Path
 ) -> None:
