@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from archive_tasks.ctime_trial import counting_ctime, try_ctime
 from archive_tasks.testing import File, Link, make_tree, read_tree
 from tests.conftest import CommandLine
 from tests.fuse_disk import can_mount, mounted
@@ -151,6 +152,20 @@ def test_in_memory_a_write_through_a_mapping_that_read_first_leaves_no_sign_and_
     cleaned = runs.clean()
     assert items(cleaned["freed"]) == {"film"}
     assert path.read_bytes()[:3] == b"aba"
+
+
+def test_where_no_lease_is_granted_a_ctime_counts_for_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = os.open(tmp_path, os.O_RDONLY)
+    try:
+        with_leases = try_ctime(folder)
+        monkeypatch.setattr("archive_tasks.leases._SET_LEASE", None)
+        assert not try_ctime(folder).counts
+        (tmp_path / "file").write_bytes(b"x")
+        assert counting_ctime((tmp_path / "file").stat()) > 1 << 63
+    finally:
+        os.close(folder)
+    if not with_leases.counts:
+        pytest.skip("its ctimes count for nothing anyhow")
 
 
 @pytest.mark.skipif(not MKFS, reason="needs mkfs.ext4")
