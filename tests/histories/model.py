@@ -108,6 +108,9 @@ class Model:
         elif away is not None:
             away.tree = {**away.tree, below: file}
             self._add_version(place, item, away.tree)
+        else:  # a restore of this step brought it, in whichever version
+            for tree in [one for _, trees in self._versions_of(item) for one in trees if below in one]:
+                self._add_version(place, item, {**tree, below: file})
 
     def user_saw_it_gone(self, place: Place, item: str, step: Step) -> None:
         """He wants to change what a run is just holding: it is not at home, and what he had is still his."""
