@@ -16,7 +16,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from archive_tasks.testing import File, make_tree
+from archive_tasks.testing.trees import File, make_tree
 
 WIDTH, HEIGHT = 104, 30
 DOCUMENTS = {

@@ -161,3 +161,16 @@ class CatalogueDamaged(CatalogueError):
 
 class Interrupted(ArchiveTasksError):
     """The user stopped the run; everything committed so far stays."""
+
+
+PARTLY_FAILED = 3
+
+
+class PartlyFailed(ArchiveTasksError):
+    """The run is done, but an item failed. Its message is the sum of the run."""
+
+    exit_code = PARTLY_FAILED
+
+
+class Damaged(ArchiveTasksError):
+    """Something in the target is not as it should be."""

@@ -267,3 +267,44 @@ class Outcome:
     already: tuple[Archive, ...] = ()
     kept: tuple[Failure, ...] = ()
     failed: tuple[Failure, ...] = ()
+
+
+class Attributes(NamedTuple):
+    """What a manifest tells of an entry besides its contents.
+
+    Attributes:
+        mode: permission bits; what is above 0o7777 does not count.
+        mtime_ns: nanoseconds since the epoch.
+        uid: number of the owner, -1 when unknown; `gid` alike.
+        user: name of the owner, empty when unknown; `group` alike. A name goes before a number.
+        xattrs: extended attributes, name -> value.
+    """
+
+    mode: int
+    mtime_ns: int
+    uid: int = -1
+    gid: int = -1
+    user: str = ""
+    group: str = ""
+    xattrs: Mapping[str, bytes] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """`days` before `now`, an instant in nanoseconds since the epoch: what was last used then, or before, is stale."""
+
+    now_ns: int
+    days: int
+
+    @property
+    def stale_up_to_ns(self) -> int:
+        return self.now_ns - self.days * NANOSECONDS_PER_DAY
+
+    def days_idle(self, used_ns: int) -> int:
+        """Whole days since then; negative for a time to come."""
+        return (self.now_ns - used_ns) // NANOSECONDS_PER_DAY
+
+
+def nanoseconds(moment: datetime) -> int:
+    """A moment as nanoseconds since the epoch, without a float in between."""
+    return int(moment.timestamp()) * 10**9 + moment.microsecond * 1000

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-import re
 import shlex
 import unicodedata
 
 _UNSAFE_ON_TERMINAL = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
-_UNSAFE_IN_KEY = re.compile(r"[^A-Za-z0-9._-]")
-_LONGEST_SEGMENT = 120
-_KEY_HASH_DIGITS = 32
 
 
 def display(text: str) -> str:
@@ -53,28 +48,3 @@ def _as_typed(character: str) -> str:
     return {"\n": "\\n", "\r": "\\r", "\t": "\\t"}.get(character) or "".join(
         f"\\x{byte:02x}" for byte in os.fsencode(character)
     )
-
-
-def key_segment(name: str) -> str:
-    """One segment of a key for a file's name: readable, safe on every store, and never shared by two names.
-
-    Letters, digits and `._-` stay. A name with anything else, or a long one, gets a hash of its bytes
-    behind a `~`, before its ending; no name that stays as it is holds a `~`. The hash has 128 bits: names in
-    other scripts share their stem (`____.jpg`), and then it alone tells them apart.
-    """
-    safe = _UNSAFE_IN_KEY.sub("_", name)
-    if safe == name and len(name) <= _LONGEST_SEGMENT and name.strip("."):
-        return name
-    stem, dot, ending = safe.rpartition(".")
-    if not stem or len(ending) > 10:
-        stem, dot, ending = safe, "", ""
-    return f"{stem[: _LONGEST_SEGMENT - 50]}~{_hash(os.fsencode(name))[:_KEY_HASH_DIGITS]}{dot}{ending}"
-
-
-def short_hash(data: bytes) -> str:
-    """The first 40 bits of SHA-256, in hex: tells apart what already looks alike, proves nothing."""
-    return _hash(data)[:10]
-
-
-def _hash(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()

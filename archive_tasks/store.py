@@ -28,7 +28,7 @@ class ObjectInfo(NamedTuple):
 
     Attributes:
         size: bytes.
-        checksum: SHA-256 in the notation of `archive_tasks.checksums`, or None when the store gives none.
+        checksum: SHA-256 in the notation of `archive_tasks.formats.checksums`, or None when the store gives none.
             It is the store's word: it proves something only where the store was seen to refuse wrong ones.
         modified: when it was written, by the store's clock.
         storage_class: in the store's words; empty where it has none.

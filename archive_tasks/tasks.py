@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 from invoke.collection import Collection
 from invoke.context import Context
 
-from archive_tasks.task_frame import archive_task
+from archive_tasks.commands.task_frame import archive_task
 
 if TYPE_CHECKING:
-    from archive_tasks.report import Document
+    from archive_tasks.show.report import Document
 
 _JUDGING = {
     "root": "the folder being kept tidy; each file and folder directly in it is one item",
@@ -43,7 +43,7 @@ def scan(
     json: bool = False,
 ) -> Document:
     """Show what is stale, what is not, and why; change nothing."""
-    from archive_tasks import verbs
+    from archive_tasks.commands import scan as verbs
 
     flags = {"root": root, "days": days, "clock": clock, "hidden": hidden, "exclude": exclude, "full": full}
     return verbs.scan(c, flags, json_document=json)
@@ -77,7 +77,7 @@ def archive(
     create: bool = False,
 ) -> Document:
     """Archive what is stale: show the plan, ask, upload, prove, commit."""
-    from archive_tasks import verbs_writing
+    from archive_tasks.commands import archive as verbs_writing
 
     flags = {"root": root, "target": target, "days": days, "clock": clock, "hidden": hidden, "exclude": exclude}
     dry_run = dry_run or bool(c.config.run.dry)
@@ -90,7 +90,7 @@ def archive(
 )
 def report(c: Context, target: str | None = None, json: bool = False, csv: bool = False) -> Document:
     """Show what has been archived: when, where, how much."""
-    from archive_tasks import verbs
+    from archive_tasks.commands import scan as verbs
 
     return verbs.report(c, {"target": target}, json_document=json, csv_text=csv)
 
@@ -98,7 +98,7 @@ def report(c: Context, target: str | None = None, json: bool = False, csv: bool 
 @archive_task(help={"target": _TARGET, "json": _JSON})
 def doctor(c: Context, target: str | None = None, json: bool = False) -> Document:
     """Find out what a target really does with what it is given, and remember it."""
-    from archive_tasks import verbs_writing
+    from archive_tasks.commands import archive as verbs_writing
 
     return verbs_writing.doctor(c, {"target": target}, json_document=json)
 
@@ -106,7 +106,7 @@ def doctor(c: Context, target: str | None = None, json: bool = False) -> Documen
 @archive_task(help={"target": _TARGET + "; asked for when it is not given", "yes": "do not ask", "create": _CREATE})
 def setup(c: Context, target: str | None = None, yes: bool = False, create: bool = False) -> Document:
     """Choose a target, create it where it is missing, examine it, and write invoke.yaml."""
-    from archive_tasks import verbs_writing
+    from archive_tasks.commands import archive as verbs_writing
 
     return verbs_writing.setup(c, {"target": target}, yes=yes, create=create)
 
@@ -116,7 +116,7 @@ def setup(c: Context, target: str | None = None, yes: bool = False, create: bool
 )
 def find(c: Context, what: str, target: str | None = None, json: bool = False) -> Document:
     """Find archived files by pieces of their names, offline."""
-    from archive_tasks import verbs_finding
+    from archive_tasks.commands import find as verbs_finding
 
     return verbs_finding.find(c, what, {"target": target}, json_document=json)
 
@@ -169,7 +169,7 @@ def restore(
     json: bool = False,
 ) -> Document:
     """Bring archived items, folders or single files back."""
-    from archive_tasks import verbs_restoring
+    from archive_tasks.commands import restore as verbs_restoring
 
     wanted = verbs_restoring.RestoreOptions(
         patterns=tuple(verbs_restoring.patterns_of(what, also, everything=all)),
@@ -210,7 +210,7 @@ def verify(
     json: bool = False,
 ) -> Document:
     """Make sure that the target holds every archive, whole and unchanged."""
-    from archive_tasks import verbs_verify
+    from archive_tasks.commands import verify as verbs_verify
 
     wanted = verbs_verify.options(item=item, read_data=read_data, sample=sample, quick=quick, repair=repair)
     return verbs_verify.verify(c, wanted, {"target": target}, json_document=json)
@@ -240,7 +240,7 @@ def catalogue(
     json: bool = False,
 ) -> Document:
     """Bring this machine's catalogue in step with the target."""
-    from archive_tasks import verbs_catalogue
+    from archive_tasks.commands import catalogue as verbs_catalogue
 
     wanted = verbs_catalogue.options(rebuild=rebuild, adopt=adopt, moved=moved, forget=forget, yes=yes)
     return verbs_catalogue.catalogue(c, wanted, {"target": target, "root": root}, json_document=json)
@@ -270,7 +270,7 @@ def prune(
     json: bool = False,
 ) -> Document:
     """Remove what no archive needs: objects of runs that never finished."""
-    from archive_tasks import verbs_prune
+    from archive_tasks.commands import prune as verbs_prune
 
     dry_run = dry_run or bool(c.config.run.dry)
     wanted = verbs_prune.options(
@@ -326,7 +326,7 @@ def clean(
     json: bool = False,
 ) -> Document:
     """Free the local copies of what is provably archived; undo puts them back."""
-    from archive_tasks import verbs_cleaning
+    from archive_tasks.commands import clean as verbs_cleaning
 
     judging = {"root": root, "target": target, "days": days, "clock": clock, "hidden": hidden, "exclude": exclude}
     limits = {"mode": mode, "to": to, "grace": grace, "stub": stub}
@@ -358,7 +358,7 @@ def undo(
     json: bool = False,
 ) -> Document:
     """Put back what the last clean set aside, as long as it is not purged."""
-    from archive_tasks import verbs_undo
+    from archive_tasks.commands import undo as verbs_undo
 
     return verbs_undo.undo(c, item, {"root": root}, everything=all, json_document=json)
 
@@ -366,7 +366,7 @@ def undo(
 @archive_task(help={"json": _JSON})
 def plugins(c: Context, json: bool = False) -> Document:
     """List every plugin: name, version, where from, and its hooks."""
-    from archive_tasks import verbs
+    from archive_tasks.commands import scan as verbs
 
     return verbs.plugins(c, json_document=json)
 

@@ -8,20 +8,21 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from archive_tasks import archive as archiving
-from archive_tasks.aside import SET_ASIDE
-from archive_tasks.catalogue import Catalogue, catalogue_path
-from archive_tasks.console import Console
+from archive_tasks.archive import run as archiving
+from archive_tasks.catalogue.database import Catalogue, catalogue_path
+from archive_tasks.clean.undo import Undone
+from archive_tasks.commands.clean import Wish, clean_root
+from archive_tasks.commands.scan import make_plan
+from archive_tasks.commands.undo import undo_root
+from archive_tasks.items.own_files import SET_ASIDE
+from archive_tasks.items.root import resolve_root, root_path
 from archive_tasks.model import Outcome
-from archive_tasks.processes import processes
 from archive_tasks.session import Session
+from archive_tasks.show.console import Console
 from archive_tasks.store import Store
-from archive_tasks.target import open_target
-from archive_tasks.testing import File, Link, make_tree, read_tree
-from archive_tasks.undo import Undone
-from archive_tasks.verbs import make_plan
-from archive_tasks.verbs_cleaning import Wish, clean_root
-from archive_tasks.verbs_undo import undo_root
+from archive_tasks.target.open import open_target
+from archive_tasks.testing.trees import File, Link, make_tree, read_tree
+from archive_tasks.workers.processes import processes
 from tests.conftest import NOW
 from tests.foreign import folder_fetch, folder_keys
 from tests.movers import sums_in_target
@@ -53,12 +54,14 @@ class CleanBench:
 
     def archive(self, **settings: Any) -> Outcome:
         session = self.session(**settings)
-        plan = make_plan(session)
+        plan = make_plan(resolve_root(session), session)
         store = session.open_store(self.target)
         with Catalogue(catalogue_path(session.data, self.target), target=self.target) as catalogue:
             target = open_target(store, catalogue, now=session.now, may_create=lambda _store: True)
             with processes(files=0) as packing:
-                return archiving.archive(plan, session, target, progress=Silent(), helpers=packing)
+                return archiving.archive(
+                    plan, resolve_root(session), session, target, progress=Silent(), helpers=packing
+                )
 
     def clean(
         self, mode: str = "quarantine", *, now: datetime = NOW, plugins: Any = (), wish: Any = None, **limits: Any
@@ -69,7 +72,9 @@ class CleanBench:
         return clean_root(session, Wish(**{"yes": True, **(wish or {})}), Console(json_document=True))
 
     def undo(self, item: str | None = None, *, everything: bool = False) -> Undone:
-        return undo_root(self.session(), item, Console(json_document=True), everything=everything)
+        return undo_root(
+            root_path(self.session()), self.session(), item, Console(json_document=True), everything=everything
+        )
 
     def notes(self, *what: str) -> list[dict[str, str]]:
         with Catalogue(catalogue_path(self.session().data, self.target)) as catalogue:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from archive_tasks.destination import Attributes
+from archive_tasks.model import Attributes
 
 MTIME = 1_234_567_890_123_456_789
 PLAIN = Attributes(mode=0o640, mtime_ns=MTIME)

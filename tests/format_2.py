@@ -13,7 +13,7 @@ from typing import Any
 
 import filelock
 
-from archive_tasks.testing import File, Link
+from archive_tasks.testing.trees import File, Link
 
 FIXTURE = Path(__file__).parent / "fixtures" / "format-2.tar.xz"
 PLACE = Path("/tmp/archive-tasks-format-2")

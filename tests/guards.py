@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from archive_tasks.items.guards import reasons_to_keep
 from archive_tasks.model import Item
 from archive_tasks.plugins import DEFAULT_PLUGINS, list_plugins, make_plugin_manager
 from archive_tasks.session import Session
@@ -30,4 +31,4 @@ def one_guard(root: Path, guard: str, **settings: Any) -> Session:
 def reasons(root: Path, name: str, guard: str, **settings: Any) -> list[str]:
     """What the guard says of the item `name`, looking now."""
     kind = "folder" if os.path.isdir(root / name) else "file"
-    return one_guard(root, guard, **settings).reasons_to_keep(Item(name=name, root=str(root), kind=kind))
+    return reasons_to_keep(one_guard(root, guard, **settings), Item(name=name, root=str(root), kind=kind))

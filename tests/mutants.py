@@ -1,6 +1,6 @@
 """Is every line of a module held by a test? Changes one thing at a time in it, and runs tests that must then fail.
 
-    python -m tests.mutants archive_tasks/gate.py tests/test_gate.py tests/test_clean.py
+    python -m tests.mutants archive_tasks/clean/gate.py tests/test_gate.py tests/test_clean.py
 
 Run by hand. Each mutant runs in a copy of the package, so the files here are not touched. Exit code 1 when one lives.
 """

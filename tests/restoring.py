@@ -7,15 +7,16 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from archive_tasks.catalogue import Catalogue
+from archive_tasks.catalogue.database import Catalogue
 from archive_tasks.events import Event
-from archive_tasks.pace import Pace, Patience
-from archive_tasks.processes import processes
-from archive_tasks.restore import Conflict, Means, Restored, restore
-from archive_tasks.selection import EVERYTHING, RestoreRequest, Selection, select
+from archive_tasks.restore.context import Conflict, Means, Restored
+from archive_tasks.restore.run import restore
+from archive_tasks.restore.select import EVERYTHING, RestoreRequest, Selection, select
 from archive_tasks.store import Store
-from archive_tasks.sync import sync
-from archive_tasks.testing import TreeEntry, read_tree
+from archive_tasks.target.pace import Pace, Patience
+from archive_tasks.target.refresh import sync
+from archive_tasks.testing.trees import TreeEntry, read_tree
+from archive_tasks.workers.processes import processes
 from tests.conftest import NOW
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from archive_tasks.default_plugins.s3 import S3Store
+from archive_tasks.default_plugins.stores.s3.store import S3Store
 from archive_tasks.settings import make_settings
 from tests import fault_proxy as proxies
 from tests.servers import S3Server, StrictMiddleware, moto_server, rclone_server

@@ -11,18 +11,20 @@ from typing import Any
 
 import pytest
 
-from archive_tasks import already_there, layout, object_sizes
-from archive_tasks.already_there import Listings, first_missing, newest_of, scopes_to_list_whole, what_is_missing
-from archive_tasks.catalogue import Catalogue
-from archive_tasks.catalogue_rows import Known
-from archive_tasks.ctime_trial import MARGIN_NS
+from archive_tasks.catalogue import object_sizes
+from archive_tasks.catalogue.database import Catalogue
+from archive_tasks.catalogue.rows import Known
+from archive_tasks.disk.ctime_trial import MARGIN_NS
 from archive_tasks.errors import StoreUnusable
+from archive_tasks.formats import layout
 from archive_tasks.model import Archive, Outcome, Source
-from archive_tasks.selection import RestoreRequest, select
+from archive_tasks.restore.select import RestoreRequest, select
 from archive_tasks.store import ObjectInfo
-from archive_tasks.store_testing import MemoryStore
-from archive_tasks.sync import list_manifests
-from archive_tasks.testing import File, make_tree
+from archive_tasks.target import already_there
+from archive_tasks.target.already_there import Listings, first_missing, newest_of, scopes_to_list_whole, what_is_missing
+from archive_tasks.target.refresh import list_manifests
+from archive_tasks.testing.stores import MemoryStore
+from archive_tasks.testing.trees import File, make_tree
 from tests.conftest import NOW
 from tests.test_archive import Bench
 from tests.yard import DEVICE, SCOPE, Yard

@@ -11,18 +11,18 @@ from typing import Any
 
 import pytest
 
-from archive_tasks import archive as archiving
 from archive_tasks import hookimpl
-from archive_tasks.catalogue import Catalogue
+from archive_tasks.archive import run as archiving
+from archive_tasks.catalogue.database import Catalogue
 from archive_tasks.errors import Interrupted, StoreBusy, StoreUnusable
 from archive_tasks.events import Event
+from archive_tasks.items.root import resolve_root
 from archive_tasks.model import Outcome
-from archive_tasks.processes import processes
-from archive_tasks.scan import scan
 from archive_tasks.session import Session
 from archive_tasks.store import Store
-from archive_tasks.target import Target, open_target
-from archive_tasks.testing import File, Link, make_tree, read_tree
+from archive_tasks.target.open import Target, open_target
+from archive_tasks.testing.trees import File, Link, make_tree, read_tree
+from archive_tasks.workers.processes import processes
 from tests.conftest import NOW
 from tests.foreign import (
     check_target,
@@ -34,6 +34,7 @@ from tests.foreign import (
     of_items,
     restore_by_hand,
 )
+from tests.scanning import scan
 
 OLD = File("old", age_days=400)
 MIB = 1024 * 1024
@@ -75,7 +76,9 @@ class Bench:
         with Catalogue(str(self.catalogue), target=store.url) as catalogue:
             target = self._open(store, catalogue, session)
             with processes(files=0) as packing:
-                return archiving.archive(plan, session, target, progress=self.watching, helpers=packing)
+                return archiving.archive(
+                    plan, resolve_root(session), session, target, progress=self.watching, helpers=packing
+                )
 
     def _open(self, store: Store, catalogue: Catalogue, session: Session) -> Target:
         return open_target(store, catalogue, now=session.now, may_create=lambda _store: True)
@@ -268,7 +271,9 @@ def test_an_item_used_after_the_plan_was_made_is_kept(bench: Bench, make_session
     with Catalogue(str(bench.catalogue), target=store.url) as catalogue:
         target = open_target(store, catalogue, now=NOW, may_create=lambda _store: True)
         with processes(files=0) as packing:
-            outcome = archiving.archive(plan, session, target, progress=Watching(), helpers=packing)
+            outcome = archiving.archive(
+                plan, resolve_root(session), session, target, progress=Watching(), helpers=packing
+            )
     assert [(one.item, one.reason) for one in outcome.kept] == [("item", "item/a was used after the plan was made")]
     assert bench.listed("data/") == bench.listed("manifests/") == []
 
@@ -338,7 +343,7 @@ def test_a_store_that_loses_or_changes_an_object_is_found_out(bench: Bench) -> N
 
 
 def test_passing_faults_are_waited_out(bench: Bench, monkeypatch: Any) -> None:
-    monkeypatch.setattr("archive_tasks.pace.FIRST_WAIT", 0.001)
+    monkeypatch.setattr("archive_tasks.target.pace.FIRST_WAIT", 0.001)
 
     class Flaky:
         def __init__(self, store: Store) -> None:
@@ -434,7 +439,7 @@ def test_memory_is_bounded_while_large_files_are_sent(bench: Bench) -> None:
         def __getattr__(self, name: str) -> Any:
             return getattr(self._store, name)
 
-    from archive_tasks.pace import Pace
+    from archive_tasks.target.pace import Pace
 
     original = Pace.take
 
@@ -571,13 +576,13 @@ def test_a_target_that_answers_nothing_any_more_ends_the_run_after_one_wait(benc
         waits.append(seconds)
         now[0] += seconds
 
-    monkeypatch.setattr("archive_tasks.pace.Pace.sleep", sleep)
+    monkeypatch.setattr("archive_tasks.target.pace.Pace.sleep", sleep)
     monkeypatch.setattr(
-        "archive_tasks.pace.Patience.__init__.__kwdefaults__",
+        "archive_tasks.target.pace.Patience.__init__.__kwdefaults__",
         {**archiving.Patience.__init__.__kwdefaults__, "monotonic": lambda: now[0]},
     )
     monkeypatch.setattr(
-        "archive_tasks.pace.Pace.__init__.__kwdefaults__",
+        "archive_tasks.target.pace.Pace.__init__.__kwdefaults__",
         {**archiving.Pace.__init__.__kwdefaults__, "monotonic": lambda: now[0]},
     )
 

@@ -13,22 +13,22 @@ from typing import Any
 
 import pytest
 
-from archive_tasks.catalogue import Catalogue
-from archive_tasks.default_plugins.folder import FolderStore
-from archive_tasks.destination import Attributes
+from archive_tasks.catalogue.database import Catalogue
+from archive_tasks.catalogue.find import find
+from archive_tasks.commands.verify import promises
+from archive_tasks.default_plugins.stores.folder.store import FolderStore
 from archive_tasks.errors import CatalogueError, ManifestError, StoreUnusable
-from archive_tasks.find import find
-from archive_tasks.manifest import read_manifest
-from archive_tasks.pace import Pace, Patience
-from archive_tasks.restore import wanted_entries
-from archive_tasks.selection import RestoreRequest, select
+from archive_tasks.formats.frames import Span, WantedFile
+from archive_tasks.formats.manifest import read_manifest
+from archive_tasks.model import Attributes
+from archive_tasks.restore.select import RestoreRequest, select, wanted_entries
+from archive_tasks.restore.unpack import UnpackOrder, unpack
 from archive_tasks.settings import make_settings
-from archive_tasks.sync import sync
-from archive_tasks.target import check_vault
-from archive_tasks.testing import File, make_tree, read_tree
-from archive_tasks.unpack import Span, UnpackOrder, WantedFile, unpack
-from archive_tasks.verbs_verify import promises
-from archive_tasks.verify import Ask, verify
+from archive_tasks.target.open import check_vault
+from archive_tasks.target.pace import Pace, Patience
+from archive_tasks.target.refresh import sync
+from archive_tasks.testing.trees import File, make_tree, read_tree
+from archive_tasks.upkeep.verify import Ask, verify
 from tests.conftest import NOW, CommandLine
 from tests.foreign import exact, manifest_lines
 from tests.restoring import comparable

@@ -13,8 +13,15 @@ from pathlib import Path
 
 import pytest
 
-from archive_tasks.attempts import Attempt, AttemptOf, begin_attempt, find_attempt, forget_attempt, note_commit
-from archive_tasks.catalogue import Catalogue, catalogue_path, list_catalogues
+from archive_tasks.catalogue.attempts import (
+    Attempt,
+    AttemptOf,
+    begin_attempt,
+    find_attempt,
+    forget_attempt,
+    note_commit,
+)
+from archive_tasks.catalogue.database import Catalogue, catalogue_path, list_catalogues
 from archive_tasks.errors import CatalogueDamaged, CatalogueError
 from archive_tasks.model import Archive, Receipt
 from tests.conftest import NOW

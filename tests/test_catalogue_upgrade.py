@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from archive_tasks.catalogue import Catalogue
-from archive_tasks.catalogue_rows import RECEIPT_COLUMNS, proof_of, proof_of_block
-from archive_tasks.catalogue_schema import COLUMNS_OF_3, MIGRATIONS, SCHEMA_VERSION
-from archive_tasks.entry_index import is_indexed, kept_frames
+from archive_tasks.catalogue.database import Catalogue
+from archive_tasks.catalogue.entries import is_indexed, kept_frames
+from archive_tasks.catalogue.rows import RECEIPT_COLUMNS, proof_of, proof_of_block
+from archive_tasks.catalogue.schema import COLUMNS_OF_3, MIGRATIONS, SCHEMA_VERSION
 from archive_tasks.errors import CatalogueDamaged
 from archive_tasks.model import Source
 from tests.conftest import NOW
@@ -202,7 +202,7 @@ def test_an_upgrade_that_fails_leaves_the_catalogue_as_it_was(old: Old, monkeypa
     def failing(write: Callable[..., Any]) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("archive_tasks.catalogue_upgrade._prove_blocks", failing)
+    monkeypatch.setattr("archive_tasks.catalogue.upgrade._prove_blocks", failing)
     with pytest.raises(MemoryError):
         old.open()
     assert schema(old.path) == before

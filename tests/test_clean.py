@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from archive_tasks import hookimpl
-from archive_tasks.aside import SET_ASIDE
-from archive_tasks.console import Console
+from archive_tasks.commands.clean import Wish, clean_root
 from archive_tasks.errors import NotProven, StoreError, UsageError
-from archive_tasks.testing import File, make_tree, read_tree
-from archive_tasks.verbs_cleaning import Wish, clean_root
+from archive_tasks.items.own_files import SET_ASIDE
+from archive_tasks.show.console import Console
+from archive_tasks.testing.trees import File, make_tree, read_tree
 from tests.cleaning import CleanBench, make_items, sums_in
 from tests.conftest import NOW
 from tests.restoring import comparable
@@ -89,7 +89,7 @@ def test_the_trash_gets_items_under_the_names_that_they_had(bench: CleanBench, m
         taken.append(path)
         os.rename(path, bench.folder / f"trash {os.path.basename(path)}")
 
-    monkeypatch.setattr("archive_tasks.verbs_cleaning._to_trash", take)
+    monkeypatch.setattr("archive_tasks.commands.clean._to_trash", take)
     assert items_of(bench.clean("trash")["freed"]) == ITEMS
     assert sorted(taken) == sorted(str(bench.root / item) for item in ITEMS)
     assert not bench.slots()
@@ -99,7 +99,7 @@ def test_what_the_trash_refuses_stays_at_home(bench: CleanBench, monkeypatch: py
     def refuse(path: str) -> None:
         raise PermissionError(13, "Permission denied", path)
 
-    monkeypatch.setattr("archive_tasks.verbs_cleaning._to_trash", refuse)
+    monkeypatch.setattr("archive_tasks.commands.clean._to_trash", refuse)
     before = bench.home()
     document = bench.clean("trash")
     assert not document["freed"]
@@ -329,7 +329,7 @@ def test_the_longest_idle_go_first_up_to_the_limits(bench: CleanBench) -> None:
 
 
 def test_only_as_much_goes_as_the_disk_lacks(bench: CleanBench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("archive_tasks.verbs_cleaning._lacking", lambda _root, wanted: wanted and wanted - 1000)
+    monkeypatch.setattr("archive_tasks.commands.clean._lacking", lambda _root, wanted: wanted and wanted - 1000)
     assert not bench.clean(wish={"free": 1000})["freed"]
     assert items_of(bench.clean(wish={"free": 1004})["freed"]) == {"note"}
     assert items_of(bench.clean(wish={"free": 1005})["freed"]) == {"film"}
@@ -406,7 +406,7 @@ def test_a_copy_on_another_disk_that_is_not_the_same_is_none(
     def flawed(source: str, copy: str, **_: Any) -> None:
         Path(copy).write_bytes(Path(source).read_bytes()[:-1] + b"?")
 
-    monkeypatch.setattr("archive_tasks.leave._copy_tree", lambda source, copy: flawed(source, copy))
+    monkeypatch.setattr("archive_tasks.clean.disposal._copy_tree", lambda source, copy: flawed(source, copy))
     document = bench.clean("move", to=str(other_disk), max_items=1)
     assert "the copy is not the same: note has" in reasons(document)["note"]
     assert comparable(bench.home()) == comparable(before)
@@ -421,7 +421,7 @@ def test_another_disk_that_is_full_keeps_the_item_at_home(
     def full(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("archive_tasks.leave._copy_tree", full)
+    monkeypatch.setattr("archive_tasks.clean.disposal._copy_tree", full)
     document = bench.clean("move", to=str(other_disk))
     assert "no space left on device; it stays where it was" in reasons(document)["film"]
     assert bench.home() == before
@@ -442,7 +442,7 @@ def test_a_target_that_is_lost_at_the_last_moment_brings_the_item_home(
     def lost(*_: Any) -> None:
         raise NotProven("the target does not hold it any more")
 
-    monkeypatch.setattr("archive_tasks.evidence.Witness.check_fresh", lost)
+    monkeypatch.setattr("archive_tasks.clean.evidence.Witness.check_fresh", lost)
     assert items_of(bench.clean("delete")["failed"]) == ITEMS
     assert bench.home() == before
     assert not bench.slots()

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from archive_tasks.aside import SET_ASIDE
-from archive_tasks.testing import read_tree
+from archive_tasks.items.own_files import SET_ASIDE
+from archive_tasks.testing.trees import read_tree
 from tests.cleaning import LOOKS_AT_PROCESSES, CleanBench, make_items, sums_in
 from tests.conftest import NOW
 from tests.kills import count_events, run_and_die, spread
@@ -91,7 +91,7 @@ def make_case(
         to = request.getfixturevalue("other_disk") / folder.name if "another disk" in mode else folder / "to"
         case = Case(folder, make_session, mode, pack_below, to)
         monkeypatch.setattr(
-            "archive_tasks.verbs_cleaning._to_trash", lambda path: os.rename(path, case.trash / os.path.basename(path))
+            "archive_tasks.commands.clean._to_trash", lambda path: os.rename(path, case.trash / os.path.basename(path))
         )
         return case
 

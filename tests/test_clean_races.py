@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from archive_tasks.aside import SET_ASIDE
-from archive_tasks.testing import read_tree
+from archive_tasks.items.own_files import SET_ASIDE
+from archive_tasks.testing.trees import read_tree
 from tests.cleaning import LOOKS_AT_PROCESSES, CleanBench, make_items, sums_in
 from tests.moments import at_moment, count_moments
 

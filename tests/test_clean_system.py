@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from archive_tasks.aside import SET_ASIDE
+from archive_tasks.items.own_files import SET_ASIDE
 from tests.cleaning import CleanBench, make_items, sums_in
 from tests.strace import why_not
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from archive_tasks.aside import SET_ASIDE
-from archive_tasks.testing import File, make_tree, read_tree
+from archive_tasks.items.own_files import SET_ASIDE
+from archive_tasks.testing.trees import File, make_tree, read_tree
 from tests.conftest import CommandLine
 
 TREE = {
@@ -297,7 +297,7 @@ def test_a_run_that_stops_says_so_and_gives_every_item_a_reason(cli: CommandLine
 
 def test_a_second_run_says_who_holds_the_root(cli: CommandLine, root: Path, target: str, tmp_path: Path) -> None:
     """From another user's data folder: only the root tells that somebody works on it."""
-    from archive_tasks.aside import Aside
+    from archive_tasks.clean.quarantine import Aside
 
     fd = os.open(root, os.O_RDONLY)
     with Aside(str(root), fd):

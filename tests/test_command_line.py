@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from archive_tasks.console import Console
-from archive_tasks.testing import File, make_tree, read_tree
+from archive_tasks.show.console import Console
+from archive_tasks.testing.trees import File, make_tree, read_tree
 from tests.conftest import CommandLine
 from tests.foreign import check_target, folder_fetch, folder_keys
 
@@ -197,7 +197,7 @@ def test_what_cannot_be_undone_is_asked_for_once_more(cli: CommandLine, tree: Pa
     _, shown = on_a_terminal(cli, *arguments, keys=f"y\n{keys}")
     assert shown.count("[y/N]") == 1, shown
     assert (tree / "thesis").exists() is not is_gone
-    assert shown.index("lies on the same disk") < shown.index("Free their space?")
+    assert shown.index("is on the same disk") < shown.index("Free their space?")
 
 
 def test_more_than_was_named_is_asked_for_once_more(cli: CommandLine, tree: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from archive_tasks.testing import File, make_tree
+from archive_tasks.testing.trees import File, make_tree
 from tests.conftest import CommandLine
 from tests.restoring import same_trees
 

@@ -17,12 +17,13 @@ from typing import Any, NoReturn
 
 import pytest
 
-from archive_tasks import naming
-from archive_tasks.attributes import Owners, set_attributes
-from archive_tasks.destination import Attributes, Destination, OnConflict, Written
+from archive_tasks.disk import give_name as naming
+from archive_tasks.disk.attributes import Owners, set_attributes
+from archive_tasks.disk.destination import Destination
+from archive_tasks.disk.give_name import OnConflict, Written, names_beside
 from archive_tasks.errors import ArchiveTasksError, DestinationUnusable, EntryError, EntryOccupied
-from archive_tasks.naming import names_beside
-from archive_tasks.testing import TreeEntry, read_tree
+from archive_tasks.model import Attributes
+from archive_tasks.testing.trees import TreeEntry, read_tree
 from tests.destinations import MTIME, PLAIN, fill, names
 
 BLOCK = 4096
@@ -54,7 +55,7 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     if "rename" in request.param:
         monkeypatch.setattr(os, "link", unsupported)
     if request.param == "look and rename":
-        monkeypatch.setattr("archive_tasks.renaming._in_one_step", lambda: None)
+        monkeypatch.setattr("archive_tasks.disk.rename._in_one_step", lambda: None)
     return str(request.param)
 
 

@@ -13,9 +13,11 @@ from typing import Any
 
 import pytest
 
-from archive_tasks.destination import Attributes, Destination, OnConflict
+from archive_tasks.disk.destination import Destination
+from archive_tasks.disk.give_name import OnConflict
 from archive_tasks.errors import EntryError, EntryOccupied
-from archive_tasks.testing import read_tree
+from archive_tasks.model import Attributes
+from archive_tasks.testing.trees import read_tree
 from tests.destinations import PLAIN, fill, names
 
 

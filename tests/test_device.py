@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from archive_tasks import device
-from archive_tasks.device import device_id, machine_digest
+from archive_tasks.catalogue import device
+from archive_tasks.catalogue.device import device_id, machine_digest
 from archive_tasks.errors import ArchiveTasksError, SettingsError
 from archive_tasks.settings import make_settings
 
@@ -83,7 +83,7 @@ def test_a_file_beside_that_a_run_left_is_no_id(data: Path) -> None:
     assert (data / f"device-{A}.01234567").read_text() == "0" * 20
 
 
-MAKE = "import sys; from archive_tasks.device import device_id; sys.stdin.read(); print(device_id(sys.argv[1], machine='a' * 16))"
+MAKE = "import sys; from archive_tasks.catalogue.device import device_id; sys.stdin.read(); print(device_id(sys.argv[1], machine='a' * 16))"
 
 
 def test_of_processes_at_once_all_take_the_id_of_the_first(data: Path) -> None:

@@ -11,10 +11,10 @@ from typing import Any, cast
 
 import pytest
 
-from archive_tasks.doctor import VALID_FOR, examine, is_current, summary, verdict_from_json, verdict_to_json
 from archive_tasks.errors import StoreBusy, StoreError, StoreUnusable
 from archive_tasks.session import Session
 from archive_tasks.store import Answer, Probe, Store, Verdict
+from archive_tasks.target.doctor import VALID_FOR, examine, is_current, summary, verdict_from_json, verdict_to_json
 from tests.conftest import NOW
 
 YES = Answer(True, "it did")

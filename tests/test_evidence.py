@@ -12,21 +12,21 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from archive_tasks import packed_entries
-from archive_tasks.catalogue import Catalogue
+from archive_tasks.catalogue.database import Catalogue
+from archive_tasks.clean.evidence import FRESH, Evidence, Witness
 from archive_tasks.errors import ManifestError, NotProven, ObjectFrozen, StoreBusy, StoreUnusable
-from archive_tasks.evidence import FRESH, Evidence, Witness
-from archive_tasks.fetch_plan import Fetch
-from archive_tasks.manifest import read_manifest
+from archive_tasks.formats.frames import unpack_frame
+from archive_tasks.formats.manifest import read_manifest
 from archive_tasks.model import Archive, Failure
-from archive_tasks.pace import Pace, Patience
-from archive_tasks.pack import unpack_frame
-from archive_tasks.packed_entries import packed_problems
-from archive_tasks.prove import Sending
 from archive_tasks.store import ObjectInfo
-from archive_tasks.store_testing import MIB, MemoryStore
-from archive_tasks.target import open_target
-from archive_tasks.testing import File, Link, make_tree
+from archive_tasks.target import packed_entries
+from archive_tasks.target.open import open_target
+from archive_tasks.target.pace import Pace, Patience
+from archive_tasks.target.packed_entries import packed_problems
+from archive_tasks.target.ranges import Fetch
+from archive_tasks.target.transfer import Sending
+from archive_tasks.testing.stores import MIB, MemoryStore
+from archive_tasks.testing.trees import File, Link, make_tree
 from tests.conftest import NOW
 from tests.manifests import Line, entry, exchange, forged, written
 from tests.test_archive import Bench

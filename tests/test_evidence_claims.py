@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from archive_tasks.testing import File, make_tree, read_tree
+from archive_tasks.testing.trees import File, make_tree, read_tree
 from tests.foreign import check_target, files_of, restore_by_hand
 from tests.hosts import ANY_SHARE, COMMITS, Host
 from tests.manifests import entry, exchange, forge, header_of

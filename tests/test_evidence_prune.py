@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from archive_tasks.testing import File, make_tree, read_tree
+from archive_tasks.testing.trees import File, make_tree, read_tree
 from tests.hosts import ANY_SHARE, COMMITS, NEARLY_COMMITS, YEAR, Host
 from tests.manifests import header_of, written
 from tests.places import FolderPlace, MotoPlace, Place

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from archive_tasks.testing import File, make_tree, read_tree
+from archive_tasks.testing.trees import File, make_tree, read_tree
 from tests.hosts import COMMITS, YEAR, Host
 from tests.manifests import entry, forge, header_of
 from tests.places import FolderPlace, Place

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from archive_tasks.errors import ArchiveTasksError
-from archive_tasks.failing_store import FAULTS, FailingStore
-from archive_tasks.store_testing import MemoryStore
-from archive_tasks.testing import File, Link, make_tree, read_tree
+from archive_tasks.testing.faults import FAULTS, FailingStore
+from archive_tasks.testing.stores import MemoryStore
+from archive_tasks.testing.trees import File, Link, make_tree, read_tree
 from tests.conftest import NOW
 from tests.foreign import check_archives
 from tests.restoring import bring_back, comparable
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.timeout(0 if "HISTORIES" in os.environ else 600)
 
 @pytest.fixture(autouse=True)
 def _nobody_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("archive_tasks.pace.Pace.sleep", lambda _self, _seconds: None)
+    monkeypatch.setattr("archive_tasks.target.pace.Pace.sleep", lambda _self, _seconds: None)
 
 
 @pytest.mark.parametrize("part", range(PARTS))

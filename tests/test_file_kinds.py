@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from archive_tasks.default_plugins.folder import FolderStore
-from archive_tasks.scan import scan
+from archive_tasks.default_plugins.stores.folder.store import FolderStore
 from archive_tasks.settings import make_settings
-from archive_tasks.testing import File, Link, make_tree, read_tree
+from archive_tasks.testing.trees import File, Link, make_tree, read_tree
 from tests.conftest import NOW
 from tests.restoring import bring_back, comparable
+from tests.scanning import scan
 from tests.test_archive import Bench
 
 MIB = 1024 * 1024

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from archive_tasks.ctime_trial import counting_ctime, try_ctime
-from archive_tasks.testing import File, Link, make_tree, read_tree
+from archive_tasks.disk.ctime_trial import counting_ctime, try_ctime
+from archive_tasks.testing.trees import File, Link, make_tree, read_tree
 from tests.conftest import CommandLine
 from tests.fuse_disk import can_mount, mounted
 from tests.restoring import comparable
@@ -158,7 +158,7 @@ def test_where_no_lease_is_granted_a_ctime_counts_for_nothing(tmp_path: Path, mo
     folder = os.open(tmp_path, os.O_RDONLY)
     try:
         with_leases = try_ctime(folder)
-        monkeypatch.setattr("archive_tasks.leases._SET_LEASE", None)
+        monkeypatch.setattr("archive_tasks.disk.leases._SET_LEASE", None)
         assert not try_ctime(folder).counts
         (tmp_path / "file").write_bytes(b"x")
         assert counting_ctime((tmp_path / "file").stat()) > 1 << 63

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from archive_tasks.catalogue import Catalogue
-from archive_tasks.find import find, unindexed
-from archive_tasks.search import Query, pack_names
-from archive_tasks.testing import File, make_tree
+from archive_tasks.catalogue.database import Catalogue
+from archive_tasks.catalogue.find import find, unindexed
+from archive_tasks.catalogue.search import Query, pack_names
+from archive_tasks.testing.trees import File, make_tree
 from tests.conftest import NOW, CommandLine
 from tests.test_archive import Bench
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from archive_tasks.testing import File, make_tree
+from archive_tasks.testing.trees import File, make_tree
 from tests.conftest import CommandLine
 
 HUGE = "1" + "0" * 400

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from archive_tasks.default_plugins.folder import FolderStore
+from archive_tasks.default_plugins.stores.folder.store import FolderStore
 from archive_tasks.errors import StoreUnusable
 from archive_tasks.settings import make_settings
-from archive_tasks.store_testing import put
-from archive_tasks.testing import File, make_tree, read_tree
+from archive_tasks.testing.stores import put
+from archive_tasks.testing.trees import File, make_tree, read_tree
 from tests.restoring import same_trees
 from tests.users import User, command, common, needs_root
 

@@ -16,10 +16,10 @@ from typing import Any
 
 import pytest
 
-from archive_tasks.default_plugins.folder import FolderStore
+from archive_tasks.default_plugins.stores.folder.store import FolderStore
 from archive_tasks.errors import ItemUnreadable, ObjectExists, ObjectMissing, StoreBusy, StoreUnusable, UsageError
 from archive_tasks.settings import make_settings
-from archive_tasks.store_testing import MIB, StoreContract, put
+from archive_tasks.testing.stores import MIB, StoreContract, put
 
 
 def open_folder(path: Path) -> FolderStore:
@@ -42,7 +42,7 @@ class TestFolderWithoutHardLinks(StoreContract):
         def refuse(*_: Any, **__: Any) -> None:
             raise OSError(errno.EPERM, "Operation not permitted")
 
-        monkeypatch.setattr("archive_tasks.default_plugins.folder_upload.os.link", refuse)
+        monkeypatch.setattr("archive_tasks.default_plugins.stores.folder.upload.os.link", refuse)
         return open_folder(tmp_path)
 
 
@@ -247,7 +247,7 @@ def test_passing_faults_of_a_network_share_are_busy(store: FolderStore, monkeypa
     def fail(*_: Any) -> None:
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr("archive_tasks.default_plugins.folder_upload.os.fsync", fail)
+    monkeypatch.setattr("archive_tasks.default_plugins.stores.folder.upload.os.fsync", fail)
     with pytest.raises(StoreBusy):
         put(store, "a", b"x")
 
@@ -307,7 +307,7 @@ def test_probes_find_a_folder_that_lets_writers_overwrite(store: FolderStore, mo
     def replace(source: str, name: str, folder: int) -> None:
         os.replace(source, name, dst_dir_fd=folder)
 
-    monkeypatch.setattr("archive_tasks.default_plugins.folder_upload._link", replace)
+    monkeypatch.setattr("archive_tasks.default_plugins.stores.folder.upload._link", replace)
     answers = {probe.name: probe.ask(f"doctor/x/{probe.name}/") for probe in store.probes()}
     assert answers["refuses-overwrite"].ok is False
     assert answers["one-winner"].ok is False
@@ -327,7 +327,7 @@ def test_what_a_disk_cannot_take_is_about_the_object_and_not_about_the_disk(
     def fail(*_: Any) -> None:
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr("archive_tasks.default_plugins.folder_upload.os.pwrite", fail)
+    monkeypatch.setattr("archive_tasks.default_plugins.stores.folder.upload.os.pwrite", fail)
     with pytest.raises(ItemUnreadable, match="cannot take it"):
         put(store, "a", b"x")
 
@@ -341,7 +341,7 @@ def test_parts_whose_sync_failed_are_written_again_from_the_beginning(store: Fol
         raise OSError(errno.ETIMEDOUT, "timed out")
 
     with monkeypatch.context() as patch:
-        patch.setattr("archive_tasks.default_plugins.folder_upload.os.fsync", fail)
+        patch.setattr("archive_tasks.default_plugins.stores.folder.upload.os.fsync", fail)
         with pytest.raises(StoreBusy) as caught:
             upload.complete(6 * MIB)
     assert caught.value.start_over

@@ -13,15 +13,15 @@ from typing import Any
 
 import pytest
 
-from archive_tasks.catalogue import Catalogue
-from archive_tasks.catalogue_schema import SCHEMA_VERSION
-from archive_tasks.default_plugins.folder import FolderStore
-from archive_tasks.entry_index import is_indexed
-from archive_tasks.pace import Pace, Patience
+from archive_tasks.catalogue.database import Catalogue
+from archive_tasks.catalogue.entries import is_indexed
+from archive_tasks.catalogue.schema import SCHEMA_VERSION
+from archive_tasks.default_plugins.stores.folder.store import FolderStore
 from archive_tasks.settings import make_settings
-from archive_tasks.sync import sync
-from archive_tasks.testing import File, Link, make_tree, read_tree
-from archive_tasks.verify import Ask, verify
+from archive_tasks.target.pace import Pace, Patience
+from archive_tasks.target.refresh import sync
+from archive_tasks.testing.trees import File, Link, make_tree, read_tree
+from archive_tasks.upkeep.verify import Ask, verify
 from tests.conftest import NOW
 from tests.foreign import folder_fetch, restore_by_hand
 from tests.restoring import bring_back, comparable, same_trees

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from archive_tasks.testing import make_tree, read_tree
+from archive_tasks.testing.trees import make_tree, read_tree
 from tests import format_2
 from tests.foreign import folder_keys
 from tests.format_2 import DATA, ROOT, TARGET, TREE

@@ -20,24 +20,28 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from archive_tasks import layout, prices, report_finding, report_restoring
-from archive_tasks.catalogue import Catalogue
-from archive_tasks.destination import Attributes
+from archive_tasks.amounts import dollars_text
+from archive_tasks.catalogue.database import Catalogue
+from archive_tasks.catalogue.find import find
 from archive_tasks.errors import ArchiveTasksError, ManifestError, SettingsError, StoreUnusable, UsageError
-from archive_tasks.find import find
-from archive_tasks.manifest import Block, ManifestWriter, read_manifest
-from archive_tasks.manifest_entry import entry_of
-from archive_tasks.pace import Pace, Patience
-from archive_tasks.pack import unpack_frame
-from archive_tasks.restored import note_restored, restored_in
-from archive_tasks.selection import PathPattern, RestoreRequest, select
+from archive_tasks.formats import layout
+from archive_tasks.formats.entry import entry_of
+from archive_tasks.formats.frames import Span, WantedFile, unpack_frame
+from archive_tasks.formats.manifest import Block, ManifestWriter, read_manifest
+from archive_tasks.items.recently_restored import note_restored, restored_in
+from archive_tasks.model import Attributes
+from archive_tasks.restore.select import PathPattern, RestoreRequest, select
+from archive_tasks.restore.unpack import UnpackOrder, unpack
 from archive_tasks.settings import make_settings
-from archive_tasks.store_testing import MemoryStore, put
-from archive_tasks.sync import sync
-from archive_tasks.target import check_vault
-from archive_tasks.testing import make_tree, read_tree
-from archive_tasks.unpack import Span, UnpackOrder, WantedFile, unpack
-from archive_tasks.verify import Ask, verify
+from archive_tasks.show import find as report_finding
+from archive_tasks.show import restore as report_restoring
+from archive_tasks.target import prices
+from archive_tasks.target.open import check_vault
+from archive_tasks.target.pace import Pace, Patience
+from archive_tasks.target.refresh import sync
+from archive_tasks.testing.stores import MemoryStore, put
+from archive_tasks.testing.trees import make_tree, read_tree
+from archive_tasks.upkeep.verify import Ask, verify
 from tests.conftest import NOW
 from tests.restoring import bring_back
 from tests.rot import flipped
@@ -322,7 +326,7 @@ def test_any_table_of_prices_can_be_reckoned_with_or_is_refused(data: st.DataObj
         table.to_store(storage_class, objects=3, size=10**12, months=1, parts=9)
         table.to_fetch(storage_class, requests=3, size=10**12)
         for way in table.to_thaw(storage_class, objects=3, size=10**12, days=7):
-            prices.dollars_text(way.dollars)
+            dollars_text(way.dollars)
 
 
 def test_our_own_table_of_prices_is_one() -> None:

@@ -18,12 +18,14 @@ from typing import Any
 
 import pytest
 
-from archive_tasks.aside import SET_ASIDE, Aside
-from archive_tasks.catalogue import Catalogue, catalogue_path
-from archive_tasks.catalogue_rows import Known
-from archive_tasks.compare import Comparer
-from archive_tasks.contents import first_difference
-from archive_tasks.ctime_trial import MARGIN_NS, NOT_TRIED, CtimeTrial
+from archive_tasks.catalogue.database import Catalogue, catalogue_path
+from archive_tasks.catalogue.rows import Known
+from archive_tasks.clean.evidence import FRESH, Witness
+from archive_tasks.clean.gate import Gate
+from archive_tasks.clean.proof import Comparer
+from archive_tasks.clean.quarantine import Aside
+from archive_tasks.clean.slot import state_of
+from archive_tasks.disk.ctime_trial import MARGIN_NS, NOT_TRIED, CtimeTrial
 from archive_tasks.errors import (
     IntegrityError,
     ItemUnreadable,
@@ -35,16 +37,16 @@ from archive_tasks.errors import (
     StoreBusy,
     StoreUnusable,
 )
-from archive_tasks.evidence import FRESH, Witness
-from archive_tasks.gate import Gate
-from archive_tasks.manifest import read_manifest
+from archive_tasks.formats.manifest import read_manifest
+from archive_tasks.items.difference import first_difference
+from archive_tasks.items.own_files import SET_ASIDE
+from archive_tasks.items.rules import make_rules
 from archive_tasks.model import Item
-from archive_tasks.pace import Pace, Patience
-from archive_tasks.prove import Sending
-from archive_tasks.slot_state import state_of
 from archive_tasks.store import ObjectInfo, Store
-from archive_tasks.target import open_target
-from archive_tasks.testing import File, make_tree
+from archive_tasks.target.open import open_target
+from archive_tasks.target.pace import Pace, Patience
+from archive_tasks.target.transfer import Sending
+from archive_tasks.testing.trees import File, make_tree
 from tests.cleaning import CleanBench, make_items
 from tests.conftest import NOW
 
@@ -89,7 +91,7 @@ class Ground:
         )
         options = {"ctime": self.aside.try_ctime()} | options
         self.gate = Gate(
-            self.session, self.session.rules(str(bench.root)), self.witness, self.aside, run="run", **options
+            self.session, make_rules(self.session, str(bench.root)), self.witness, self.aside, run="run", **options
         )
 
     def item(self, name: str) -> Item:
@@ -407,7 +409,7 @@ def test_an_item_that_cannot_be_renamed_stays_where_it_was(
     def refuse(old: str, new: str, *, from_fd: int, to_fd: int) -> None:
         raise OSError(errno.EXDEV, "Invalid cross-device link", old)
 
-    monkeypatch.setattr("archive_tasks.aside.rename_to_free_name", refuse)
+    monkeypatch.setattr("archive_tasks.clean.quarantine.rename_to_free_name", refuse)
     with pytest.raises(
         NotCleaned, match="cannot be moved aside by one rename: the system refused: invalid cross-device link"
     ):
@@ -435,7 +437,7 @@ def test_where_nothing_can_be_set_aside_nothing_is(
     def full(*_: Any, **__: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(f"archive_tasks.aside.os.{call}", full)
+    monkeypatch.setattr(f"archive_tasks.clean.quarantine.os.{call}", full)
     with pytest.raises(ItemUnreadable, match=r"nothing can be set aside in .*the disk is full. Free some space there"):
         ground.set_aside()
     monkeypatch.undo()
@@ -518,7 +520,7 @@ def test_whatever_goes_wrong_while_it_is_compared_brings_it_home(
     def interrupt(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("archive_tasks.compare.first_difference", interrupt)
+    monkeypatch.setattr("archive_tasks.clean.proof.first_difference", interrupt)
     with pytest.raises(KeyboardInterrupt):
         ground.set_aside()
     assert bench.home() == before
@@ -592,7 +594,7 @@ def test_a_folder_in_which_something_appears_at_the_last_moment_stays(
             (place / "late").write_text("late")
         rmdir(name, **more)
 
-    monkeypatch.setattr("archive_tasks.gate.os.rmdir", late)
+    monkeypatch.setattr("archive_tasks.clean.gate.os.rmdir", late)
     with pytest.raises(PartlyPurged, match="directory not empty"):
         ground.gate.purge(proof)
     assert (place / "late").read_text() == "late"
@@ -643,7 +645,7 @@ def with_left_out(root: Path, tmp_path: Path, make_session: Any) -> CleanBench:
 
 def careful(ground: Ground) -> Gate:
     """Another gate on the same ground, which gives nothing up."""
-    rules = ground.session.rules(str(ground.bench.root))
+    rules = make_rules(ground.session, str(ground.bench.root))
     return Gate(ground.session, rules, ground.witness, ground.aside, run="other")
 
 
@@ -700,7 +702,7 @@ def test_a_left_out_folder_on_another_filesystem_is_not_entered(
             facts = fstat(handle)
             return SimpleNamespace(st_dev=-1) if facts.st_ino == inode else facts
 
-        monkeypatch.setattr("archive_tasks.gate.os.fstat", mounted)
+        monkeypatch.setattr("archive_tasks.clean.gate.os.fstat", mounted)
         with pytest.raises(PartlyPurged, match="another filesystem is mounted at cache"):
             ground.gate.purge(proof)
         monkeypatch.undo()
@@ -730,7 +732,7 @@ def test_a_hard_link_that_changes_when_its_first_name_is_gone_is_not_removed(
         if name == "p0":
             (place / "sub" / "same as p0").chmod(0o600)
 
-    monkeypatch.setattr("archive_tasks.gate.os.unlink", changing)
+    monkeypatch.setattr("archive_tasks.clean.gate.os.unlink", changing)
     with pytest.raises(PartlyPurged, match="papers/sub/same as p0 changed"):
         ground.gate.purge(proof)
     assert (place / "sub" / "same as p0").read_text() == "paper 0"
@@ -787,7 +789,7 @@ class Readings:
             self.read |= reading
             return compare(*arguments, reading=reading, **more)
 
-        monkeypatch.setattr("archive_tasks.compare.first_difference", watching)
+        monkeypatch.setattr("archive_tasks.clean.proof.first_difference", watching)
 
 
 def settle(bench: CleanBench) -> None:
@@ -880,7 +882,7 @@ def test_with_a_catalogue_that_knows_nothing_everything_is_read(
 def test_an_item_on_which_something_is_mounted_stays(
     open_gate: Callable[..., Ground], bench: CleanBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("archive_tasks.compare.mounts_below", lambda _path: frozenset({"papers/sub"}))
+    monkeypatch.setattr("archive_tasks.clean.proof.mounts_below", lambda _path: frozenset({"papers/sub"}))
     with pytest.raises(NotCleaned, match="another filesystem is mounted at papers/sub"):
         open_gate().set_aside()
     assert (bench.root / "papers" / "p1").exists()
@@ -893,7 +895,7 @@ def test_a_file_that_cannot_be_opened_any_more_keeps_its_item(
         raise PermissionError(errno.EACCES, "Permission denied", name)
 
     ground = open_gate()
-    monkeypatch.setattr("archive_tasks.compare.open_quietly", refuse)
+    monkeypatch.setattr("archive_tasks.clean.proof.open_quietly", refuse)
     with pytest.raises(NotCleaned, match="papers/empty cannot be read: permission denied"):
         ground.set_aside()
     assert (bench.root / "papers" / "p1").exists()
@@ -903,7 +905,7 @@ def test_where_ctimes_say_nothing_everything_is_read(
     open_gate: Callable[..., Ground], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ground, readings = open_gate(), Readings(monkeypatch)
-    monkeypatch.setattr("archive_tasks.compare.CTIME_COUNTS", False)
+    monkeypatch.setattr("archive_tasks.clean.proof.CTIME_COUNTS", False)
     ground.set_aside()
     assert readings.read
 
@@ -912,7 +914,7 @@ def test_an_item_that_changes_while_it_is_read_stays(
     open_gate: Callable[..., Ground], bench: CleanBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     moved = iter(range(1_000_000))
-    monkeypatch.setattr("archive_tasks.compare.facts_of", lambda _facts: bytes([next(moved) % 251]))
+    monkeypatch.setattr("archive_tasks.clean.proof.facts_of", lambda _facts: bytes([next(moved) % 251]))
     with pytest.raises(NotCleaned, match="something in it changed while it was read"):
         open_gate().set_aside("note")
     assert (bench.root / "note").exists()

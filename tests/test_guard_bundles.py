@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from archive_tasks.scan import scan
-from archive_tasks.testing import File, make_tree
+from archive_tasks.testing.trees import File, make_tree
 from tests.conftest import NOW
 from tests.guards import one_guard
 from tests.guards import reasons as ask_guard
+from tests.scanning import scan
 
 OLD = File("x", age_days=400)
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from archive_tasks.default_plugins import machine_locks
-from archive_tasks.testing import File, make_tree
+from archive_tasks.default_plugins.guards import machine_locks
+from archive_tasks.testing.trees import File, make_tree
 from tests.conftest import NOW
 from tests.guards import reasons as ask_guard
 from tests.holding import Holding, holding

@@ -11,13 +11,15 @@ from typing import Any
 
 import pytest
 
-from archive_tasks.default_plugins import open_files
-from archive_tasks.default_plugins.system_look import Recent
-from archive_tasks.scan import scan
-from archive_tasks.testing import File, make_tree
+from archive_tasks.default_plugins.guards import open_files
+from archive_tasks.default_plugins.guards.system_look import Recent
+from archive_tasks.items.guards import reasons_to_keep
+from archive_tasks.items.rules import make_rules
+from archive_tasks.testing.trees import File, make_tree
 from tests.conftest import NOW
 from tests.guards import one_guard, reasons
 from tests.holding import HOLD, Holding, holding
+from tests.scanning import scan
 
 OLD = File("x" * 5000, age_days=400)
 
@@ -156,13 +158,13 @@ def test_a_scan_looks_once_and_a_question_before_removing_looks_again(
     tree(root)
     monkeypatch.setattr(open_files, "Recent", functools.partial(Recent, seconds=600))
     session = one_guard(root, "open_files")
-    rules = session.rules(str(root))
+    rules = make_rules(session, str(root))
     plan = scan(session)
     item = next(one.item for one in plan.to_archive if one.item.name == "item")
-    assert session.reasons_to_keep(item, rules) == []
+    assert reasons_to_keep(session, item, rules) == []
     hold(f"file = open({str(root / 'item' / 'a.txt')!r})")
-    assert session.reasons_to_keep(item, rules) == []
-    assert len(session.reasons_to_keep(item)) == 1
+    assert reasons_to_keep(session, item, rules) == []
+    assert len(reasons_to_keep(session, item)) == 1
 
 
 def test_what_was_seen_is_looked_at_again_when_it_is_old() -> None:

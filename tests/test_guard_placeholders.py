@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from archive_tasks.default_plugins.placeholders import is_elsewhere
-from archive_tasks.testing import File, Link, make_tree
+from archive_tasks.default_plugins.guards.placeholders import is_elsewhere
+from archive_tasks.testing.trees import File, Link, make_tree
 from tests.conftest import NOW
 from tests.guards import reasons as ask_guard
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from archive_tasks.default_plugins.program_locks import locker, locks_beside, started_ns
-from archive_tasks.testing import File, Link, make_tree
+from archive_tasks.default_plugins.guards.program_locks import locker, locks_beside, started_ns
+from archive_tasks.testing.trees import File, Link, make_tree
 from tests.conftest import NOW
 from tests.guards import reasons as ask_guard
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from archive_tasks.testing import File, make_tree
+from archive_tasks.testing.trees import File, make_tree
 from tests.conftest import NOW, CommandLine
 from tests.guards import reasons as ask_guard
 

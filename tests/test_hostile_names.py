@@ -10,13 +10,14 @@ from typing import Any
 
 import pytest
 
-from archive_tasks.catalogue import Catalogue
-from archive_tasks.default_plugins.folder import FolderStore
-from archive_tasks.default_plugins.s3 import S3Store
-from archive_tasks.destination import Attributes, Destination
-from archive_tasks.find import find
+from archive_tasks.catalogue.database import Catalogue
+from archive_tasks.catalogue.find import find
+from archive_tasks.default_plugins.stores.folder.store import FolderStore
+from archive_tasks.default_plugins.stores.s3.store import S3Store
+from archive_tasks.disk.destination import Destination
+from archive_tasks.model import Attributes
 from archive_tasks.settings import make_settings
-from archive_tasks.testing import File, Link, make_tree, read_tree
+from archive_tasks.testing.trees import File, Link, make_tree, read_tree
 from tests.conftest import NOW, CommandLine
 from tests.hostile import SINGLE_BYTES, generated, make_chain, read_chain, remove_chain
 from tests.restoring import bring_back, comparable

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from archive_tasks.testing import File, Link, make_tree
+from archive_tasks.testing.trees import File, Link, make_tree
 from tests.conftest import NOW, CommandLine
 from tests.foreign import check_target, folder_fetch, folder_keys, keys_of_archive, of_items
 from tests.kills import run_and_die

@@ -15,14 +15,14 @@ from typing import Any
 
 import pytest
 
-from archive_tasks.catalogue import Catalogue
-from archive_tasks.default_plugins.folder import FolderStore
-from archive_tasks.entry_index import kept_records
-from archive_tasks.open_folders import TEMPORARY
-from archive_tasks.pace import Pace, Patience
+from archive_tasks.catalogue.database import Catalogue
+from archive_tasks.catalogue.entries import kept_records
+from archive_tasks.default_plugins.stores.folder.store import FolderStore
+from archive_tasks.disk.folders import TEMPORARY
 from archive_tasks.settings import make_settings
-from archive_tasks.sync import sync
-from archive_tasks.testing import File, Link, TreeEntry, make_tree, read_tree
+from archive_tasks.target.pace import Pace, Patience
+from archive_tasks.target.refresh import sync
+from archive_tasks.testing.trees import File, Link, TreeEntry, make_tree, read_tree
 from tests.conftest import NOW
 from tests.foreign import check_target, folder_fetch, keys_of_archive, of_items
 from tests.kills import count_events, run_and_die, spread

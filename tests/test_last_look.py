@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from archive_tasks import layout
+from archive_tasks.commands.prune import GRACE_DAYS
 from archive_tasks.errors import IntegrityError, StoreBusy, StoreUnusable
-from archive_tasks.last_look import LONGEST_GAP, SignsOfLife, check_attempt, check_gaps
-from archive_tasks.prune import LEAST_GRACE, Pruner
+from archive_tasks.formats import layout
 from archive_tasks.store import ObjectInfo
-from archive_tasks.testing import File, make_tree
-from archive_tasks.verbs_prune import GRACE_DAYS
+from archive_tasks.target.last_look import LONGEST_GAP, SignsOfLife, check_attempt, check_gaps
+from archive_tasks.testing.trees import File, make_tree
+from archive_tasks.upkeep.prune import LEAST_GRACE, Pruner
 from tests.conftest import NOW
 from tests.test_already_there import Twice
 from tests.test_archive import Bench

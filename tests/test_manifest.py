@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from archive_tasks.errors import ManifestError
-from archive_tasks.manifest import Block, ManifestWriter, name_fields, name_in, read_manifest
+from archive_tasks.formats.manifest import Block, ManifestWriter, name_fields, name_in, read_manifest
 
 if sys.version_info >= (3, 14):
     from compression import zstd

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from archive_tasks import layout
-from archive_tasks.names import display, key_segment, typed
+from archive_tasks.formats import layout
+from archive_tasks.formats.layout import key_segment
+from archive_tasks.names import display, typed
 
 any_name = (
     st.binary(min_size=1, max_size=255).map(lambda raw: raw.replace(b"/", b"_").replace(b"\0", b"_")).map(os.fsdecode)

@@ -13,17 +13,18 @@ from typing import Any
 
 import pytest
 
-from archive_tasks import doctor, layout, nesting
-from archive_tasks.catalogue import Catalogue
-from archive_tasks.default_plugins.folder import FolderStore
+from archive_tasks.catalogue.database import Catalogue
+from archive_tasks.default_plugins.stores.folder.store import FolderStore
 from archive_tasks.errors import StoreUnusable, UsageError
-from archive_tasks.nesting import look_around, may_be_vault, parents_of, targets_around, targets_below
+from archive_tasks.formats import layout
 from archive_tasks.session import Session
 from archive_tasks.store import Answer, ObjectInfo, Store, Verdict
-from archive_tasks.store_testing import MemoryStore, put
-from archive_tasks.target import Target, open_target
-from archive_tasks.testing import File, make_tree, read_tree
-from archive_tasks.vault import is_vault
+from archive_tasks.target import doctor, nesting
+from archive_tasks.target.nesting import look_around, may_be_vault, parents_of, targets_around, targets_below
+from archive_tasks.target.open import Target, open_target
+from archive_tasks.target.vault import is_vault
+from archive_tasks.testing.stores import MemoryStore, put
+from archive_tasks.testing.trees import File, make_tree, read_tree
 from tests.conftest import NOW, CommandLine
 from tests.servers import S3Server
 from tests.users import User, common, needs_root

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from archive_tasks import tar
 from archive_tasks.errors import StoreUnusable
-from archive_tasks.processes import processes
-from archive_tasks.testing import File, make_tree
+from archive_tasks.formats import tar
+from archive_tasks.testing.trees import File, make_tree
+from archive_tasks.workers.processes import processes
 from tests.conftest import NOW
 from tests.foreign import check_target, files_of, folder_fetch, manifest_lines, of_items
 from tests.test_archive import Bench
@@ -140,7 +140,7 @@ def test_what_does_not_compress_takes_hardly_more_than_it_is(bench: Bench) -> No
 
 def test_a_file_that_changes_between_listing_and_packing_keeps_its_item(bench: Bench) -> None:
     make_tree(bench.root, {"item": spec(50, 1000)}, now=NOW)
-    from archive_tasks import pack
+    from archive_tasks.formats import frames as pack
 
     original = pack.pack_segment
 
@@ -149,7 +149,7 @@ def test_a_file_that_changes_between_listing_and_packing_keeps_its_item(bench: B
         return original(order)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("archive_tasks.archive.pack_segment", pack_late)
+        patch.setattr("archive_tasks.archive.run.pack_segment", pack_late)
         outcome = bench.run()
     assert [(one.item, "f0030 changed while it was read" in one.reason) for one in outcome.failed] == [("item", True)]
     assert bench.listed("manifests/") == []
@@ -206,7 +206,7 @@ def test_a_killed_helper_loses_nothing() -> None:
     from concurrent.futures import ProcessPoolExecutor
     from multiprocessing import get_context
 
-    from archive_tasks.processes import Processes
+    from archive_tasks.workers.processes import Processes
 
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as executor:
         helpers = Processes(executor)

@@ -14,7 +14,7 @@ import pytest
 from archive_tasks.errors import SettingsError
 from archive_tasks.plugins import make_plugin_manager
 from archive_tasks.settings import make_settings
-from archive_tasks.testing import File, make_tree
+from archive_tasks.testing.trees import File, make_tree
 from tests.conftest import CommandLine
 from tests.servers import S3Server
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from archive_tasks.errors import SettingsError
+from archive_tasks.items.rules import make_rules
 from archive_tasks.plugins import make_plugin_manager
 from archive_tasks.session import Session
 from archive_tasks.settings import make_settings
@@ -93,4 +94,4 @@ def test_a_clock_that_does_not_exist_stops_the_run(tmp_path: Path, root: Path) -
 def _clock_of_run(configured: dict[str, Any], flags: dict[str, Any], root: Path, tmp_path: Path) -> str:
     manager = make_plugin_manager(str(PLUGIN.parent))
     settings = make_settings(configured, {}, flags)
-    return Session(settings, manager, now=NOW, data=str(tmp_path / "data")).rules(str(root)).clock_name
+    return make_rules(Session(settings, manager, now=NOW, data=str(tmp_path / "data")), str(root)).clock_name

@@ -12,11 +12,11 @@ import pytest
 from archive_tasks.errors import SettingsError
 from archive_tasks.model import FolderExcluder
 from archive_tasks.plugins import make_plugin_manager
-from archive_tasks.scan import scan
 from archive_tasks.session import Session
 from archive_tasks.settings import make_settings
-from archive_tasks.testing import make_tree
+from archive_tasks.testing.trees import make_tree
 from tests.conftest import NOW
+from tests.scanning import scan
 
 PLUGIN = Path(__file__).parent.parent / "plugins" / "regenerable.py"
 

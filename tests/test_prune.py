@@ -14,19 +14,28 @@ from typing import Any
 
 import pytest
 
-from archive_tasks import layout, verbs_prune
-from archive_tasks.attempts import AttemptOf, begin_attempt, find_attempt
-from archive_tasks.catalogue import Catalogue
-from archive_tasks.console import Console
+from archive_tasks.catalogue.attempts import AttemptOf, begin_attempt, find_attempt
+from archive_tasks.catalogue.database import Catalogue
+from archive_tasks.commands import prune as verbs_prune
+from archive_tasks.commands.using_target import open_catalogue
 from archive_tasks.errors import IntegrityError, Interrupted, StoreUnusable, UsageError
-from archive_tasks.last_look import check_attempt
-from archive_tasks.opened import open_catalogue
-from archive_tasks.prune import LEAST_GRACE, NotPruned, Orphan, Pruner, check_grace, objects_of, seconds_awake_or_not
+from archive_tasks.formats import layout
 from archive_tasks.session import Session
+from archive_tasks.show.console import Console
 from archive_tasks.store import ObjectInfo
-from archive_tasks.store_testing import MemoryStore, put
-from archive_tasks.testing import File, make_tree
-from archive_tasks.vault import write_vault
+from archive_tasks.target.last_look import check_attempt
+from archive_tasks.target.vault import write_vault
+from archive_tasks.testing.stores import MemoryStore, put
+from archive_tasks.testing.trees import File, make_tree
+from archive_tasks.upkeep.prune import (
+    LEAST_GRACE,
+    NotPruned,
+    Orphan,
+    Pruner,
+    check_grace,
+    objects_of,
+    seconds_awake_or_not,
+)
 from tests.conftest import NOW, CommandLine
 from tests.test_archive import Bench
 from tests.test_verify import look, patience, store_of

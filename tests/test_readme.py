@@ -53,7 +53,7 @@ def test_ci_runs_the_test_command_of_the_readme_and_nothing_else() -> None:
 
 
 def test_every_command_in_the_readme_is_one_that_there_is() -> None:
-    from archive_tasks import ns
+    from archive_tasks.tasks import ns
 
     verbs = set(re.findall(r"^invoke (\w+)", README, re.MULTILINE))
     assert {"scan", "archive", "report", "setup"} <= verbs <= set(ns.task_names)

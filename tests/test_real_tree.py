@@ -8,7 +8,7 @@ import sysconfig
 from pathlib import Path
 from typing import Any
 
-from archive_tasks.testing import read_tree
+from archive_tasks.testing.trees import read_tree
 from tests.conftest import NOW
 from tests.foreign import folder_fetch, restore_by_hand
 from tests.test_archive import Bench, _comparable

@@ -11,9 +11,8 @@ from typing import Any
 
 import pytest
 
-from archive_tasks import layout, verbs_verify
-from archive_tasks.catalogue import Catalogue, catalogue_path
-from archive_tasks.console import Console
+from archive_tasks.catalogue.database import Catalogue, catalogue_path
+from archive_tasks.commands import verify as verbs_verify
 from archive_tasks.errors import (
     IntegrityError,
     ManifestError,
@@ -22,15 +21,17 @@ from archive_tasks.errors import (
     StoreBusy,
     StoreUnusable,
 )
-from archive_tasks.manifest import read_manifest
-from archive_tasks.manifest_again import key_of, write_from_copy, write_manifest
+from archive_tasks.formats import layout
+from archive_tasks.formats.manifest import read_manifest
 from archive_tasks.model import Failure
-from archive_tasks.pace import Pace, Patience
-from archive_tasks.repair import Repaired, repair
 from archive_tasks.session import Session
+from archive_tasks.show.console import Console
 from archive_tasks.store import ObjectInfo
-from archive_tasks.store_testing import MemoryStore
-from archive_tasks.testing import File, make_tree
+from archive_tasks.target.commit import key_of, write_from_copy, write_manifest
+from archive_tasks.target.pace import Pace, Patience
+from archive_tasks.testing.stores import MemoryStore
+from archive_tasks.testing.trees import File, make_tree
+from archive_tasks.upkeep.repair import Repaired, repair
 from tests.conftest import NOW
 from tests.manifests import forged, written
 from tests.test_archive import Bench

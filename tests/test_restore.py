@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from archive_tasks.default_plugins.folder import FolderStore
+from archive_tasks.default_plugins.stores.folder.store import FolderStore
 from archive_tasks.errors import DestinationUnusable, UsageError
 from archive_tasks.settings import make_settings
-from archive_tasks.testing import File, Link, make_tree, read_tree
+from archive_tasks.testing.trees import File, Link, make_tree, read_tree
 from tests.conftest import NOW
 from tests.kills import NEVER, die, run_and_die
 from tests.restoring import bring_back, same_trees

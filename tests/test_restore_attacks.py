@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from archive_tasks import tar
-from archive_tasks.default_plugins.folder import FolderStore
+from archive_tasks.default_plugins.stores.folder.store import FolderStore
 from archive_tasks.errors import UsageError
-from archive_tasks.manifest import Block, ManifestWriter, name_fields
-from archive_tasks.manifest_entry import entry_of
+from archive_tasks.formats import tar
+from archive_tasks.formats.entry import entry_of
+from archive_tasks.formats.manifest import Block, ManifestWriter, name_fields
 from archive_tasks.settings import make_settings
-from archive_tasks.store_testing import put
-from archive_tasks.testing import make_tree, read_tree
+from archive_tasks.testing.stores import put
+from archive_tasks.testing.trees import make_tree, read_tree
 from tests.conftest import NOW
 from tests.restoring import bring_back
 

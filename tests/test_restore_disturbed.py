@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from archive_tasks.default_plugins.folder import FolderStore
-from archive_tasks.destination import Destination
+from archive_tasks.default_plugins.stores.folder.store import FolderStore
+from archive_tasks.disk.destination import Destination
 from archive_tasks.errors import DestinationUnusable, StoreBusy
 from archive_tasks.settings import make_settings
-from archive_tasks.testing import File, Link, make_tree, read_tree
+from archive_tasks.testing.trees import File, Link, make_tree, read_tree
 from tests.conftest import NOW, CommandLine
 from tests.fault_proxy import Fault
 from tests.restoring import bring_back, same_trees
@@ -219,6 +219,6 @@ def test_files_are_restored_where_the_filesystem_has_no_nameless_ones(
     def unsupported(*_arguments: Any) -> int:
         raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
 
-    monkeypatch.setattr("archive_tasks.naming.open_nameless", unsupported)
+    monkeypatch.setattr("archive_tasks.disk.give_name.open_nameless", unsupported)
     assert not bring_back(Watched(bench), bench.catalogue, tmp_path / "out").failed
     assert same_trees(bench.root, tmp_path / "out")

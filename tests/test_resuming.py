@@ -18,7 +18,7 @@ import pytest
 from archive_tasks.errors import StoreUnusable
 from archive_tasks.model import Outcome
 from archive_tasks.store import Store
-from archive_tasks.testing import File, make_tree
+from archive_tasks.testing.trees import File, make_tree
 from tests.conftest import NOW
 from tests.foreign import check_archives, exact, folder_fetch, folder_keys, manifest_lines
 from tests.test_archive import Bench

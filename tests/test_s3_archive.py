@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from archive_tasks.testing import File, Link, make_tree
+from archive_tasks.testing.trees import File, Link, make_tree
 from tests.conftest import CommandLine
 from tests.fault_proxy import FaultProxy
 from tests.foreign import check_target, keys_of_archive, of_items, restore_by_hand

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from archive_tasks.testing import read_tree
+from archive_tasks.testing.trees import read_tree
 from tests.cleaning import LOOKS_AT_PROCESSES, CleanBench, make_items, sums_in
 from tests.kills import count_events, run_and_die, spread
 from tests.servers import S3Server

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from moto.moto_api import state_manager
 
-from archive_tasks.default_plugins.s3 import S3Store
-from archive_tasks.default_plugins.s3_cold import described
+from archive_tasks.default_plugins.stores.s3.objects import described
+from archive_tasks.default_plugins.stores.s3.store import S3Store
 from archive_tasks.errors import ObjectFrozen, ObjectMissing, StoreBusy, StoreUnusable
 from archive_tasks.store import Thaw
-from archive_tasks.store_testing import MemoryStore, put
+from archive_tasks.testing.stores import MemoryStore, put
 from tests.fault_proxy import Fault, FaultProxy
 from tests.servers import S3Server
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from archive_tasks.default_plugins.s3 import S3Store
-from archive_tasks.default_plugins.s3_errors import of_answer
+from archive_tasks.default_plugins.stores.s3.errors import of_answer
+from archive_tasks.default_plugins.stores.s3.store import S3Store
 from archive_tasks.errors import IntegrityError, StoreBusy, StoreError, StoreUnusable, UsageError
 from archive_tasks.settings import make_settings
-from archive_tasks.store_testing import put
+from archive_tasks.testing.stores import put
 from tests.fault_proxy import Fault, FaultProxy
 from tests.servers import S3Server
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from archive_tasks.default_plugins.s3 import S3Store
+from archive_tasks.default_plugins.stores.s3.store import S3Store
 from archive_tasks.errors import IntegrityError, ItemError, ObjectExists, ObjectMissing, StoreBusy, StoreUnusable
 from archive_tasks.settings import MIB
-from archive_tasks.store_testing import put
+from archive_tasks.testing.stores import put
 from tests.fault_proxy import Fault, FaultProxy
 from tests.servers import S3Server
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from archive_tasks.default_plugins.s3 import S3Store
+from archive_tasks.default_plugins.stores.s3.store import S3Store
 from archive_tasks.errors import StoreBusy, StoreError, StoreUnusable
 from archive_tasks.store import Answer
 from tests.fault_proxy import Fault, FaultProxy

@@ -11,9 +11,8 @@ from typing import Any
 
 import pytest
 
-from archive_tasks.checksums import composite_checksum, whole_checksum
-from archive_tasks.default_plugins.s3 import S3Store
-from archive_tasks.default_plugins.s3_errors import of_answer
+from archive_tasks.default_plugins.stores.s3.errors import of_answer
+from archive_tasks.default_plugins.stores.s3.store import S3Store
 from archive_tasks.errors import (
     IntegrityError,
     ItemUnreadable,
@@ -23,9 +22,10 @@ from archive_tasks.errors import (
     StoreUnusable,
     UsageError,
 )
-from archive_tasks.pace import Pace, Patience
+from archive_tasks.formats.checksums import composite_checksum, whole_checksum
 from archive_tasks.settings import MIB, make_settings
-from archive_tasks.store_testing import StoreContract
+from archive_tasks.target.pace import Pace, Patience
+from archive_tasks.testing.stores import StoreContract
 from tests.fault_proxy import Fault, FaultProxy, fault_proxy
 from tests.servers import S3Server
 
@@ -232,7 +232,7 @@ def test_a_server_without_create_only_writes_is_written_to_without(faulty: Any) 
 
 
 def test_a_whole_run_survives_every_fault_once(moto_s3: S3Server, cli: Any, root: Path, tmp_path: Path) -> None:
-    from archive_tasks.testing import File, make_tree
+    from archive_tasks.testing.trees import File, make_tree
     from tests.foreign import check_target
 
     make_tree(root, {"item": {f"f{n}": File(os.urandom(900 + n), age_days=90) for n in range(12)}})

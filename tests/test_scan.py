@@ -15,10 +15,11 @@ import pytest
 from archive_tasks import hookimpl
 from archive_tasks.errors import SettingsError, UsageError
 from archive_tasks.model import Decision, Plan
-from archive_tasks.scan import scan, tally_item
+from archive_tasks.scan.tally import tally_item
 from archive_tasks.session import Session
-from archive_tasks.testing import File, Link, make_tree, read_tree
+from archive_tasks.testing.trees import File, Link, make_tree, read_tree
 from tests.conftest import NOW
+from tests.scanning import scan
 
 OLD = File("old", age_days=400)
 NEW = File("new", age_days=1)
@@ -303,7 +304,7 @@ def test_functions_of_plugins_that_fail_keep_the_item(root: Path, make_session: 
 
 def test_a_mounted_filesystem_inside_an_item_keeps_it(root: Path, make_session: Any, monkeypatch: Any) -> None:
     make_tree(root, {"item": {"mnt": {"old": OLD}}, "plain": OLD}, now=NOW)
-    monkeypatch.setattr("archive_tasks.session.mounts_below", lambda _root: frozenset({"item/mnt"}))
+    monkeypatch.setattr("archive_tasks.items.rules.mounts_below", lambda _root: frozenset({"item/mnt"}))
     found = decisions(scan(make_session(root)))
     assert found["item"].reason == "another filesystem is mounted at item/mnt"
     assert found["plain"].archive
@@ -340,7 +341,7 @@ def test_the_clock_atime_warns_on_a_mount_without_access_times(root: Path, make_
     class Facts:
         f_flag = os.ST_NOATIME
 
-    monkeypatch.setattr("archive_tasks.scan.os.statvfs", lambda _path: Facts)
+    monkeypatch.setattr("archive_tasks.scan.run.os.statvfs", lambda _path: Facts)
     assert "noatime" in scan(make_session(root, clock="atime")).warnings[0]
     assert scan(make_session(root, clock="mtime")).warnings == ()
 
@@ -396,7 +397,7 @@ def test_many_items_are_judged_alike_in_one_process_and_in_several(
     }
     make_tree(root, spec | {"closed": {".noarchive": ""}}, now=NOW)
     several = scan(make_session(root))
-    monkeypatch.setattr("archive_tasks.scan.may_fork", lambda _functions: False)
+    monkeypatch.setattr("archive_tasks.scan.run.may_fork", lambda _functions: False)
     assert several == scan(make_session(root))
     assert len(several.to_archive) == 20
 
@@ -412,8 +413,8 @@ def test_a_process_that_dies_while_it_looks_loses_no_item(root: Path, make_sessi
         time.sleep(0.001)  # so that the other process gets a turn, whatever the machine
         return original(item, *rest, **named)
 
-    monkeypatch.setattr("archive_tasks.scan.tally_item", dying)
-    monkeypatch.setattr("archive_tasks.side_by_side.os.sched_getaffinity", lambda _pid: {0, 1, 2})
+    monkeypatch.setattr("archive_tasks.scan.tally.tally_item", dying)
+    monkeypatch.setattr("archive_tasks.workers.forks.os.sched_getaffinity", lambda _pid: {0, 1, 2})
     assert len(scan(make_session(root)).to_archive) == 60
 
 

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from archive_tasks.catalogue import Catalogue
+from archive_tasks.catalogue.database import Catalogue
 from archive_tasks.errors import UsageError
 from archive_tasks.model import Archive
-from archive_tasks.selection import (
+from archive_tasks.restore.select import (
     PathPattern,
     RestoreRequest,
     Selected,
@@ -26,8 +26,8 @@ from archive_tasks.selection import (
     short_id,
     wanted_entries,
 )
-from archive_tasks.store_testing import MemoryStore
-from archive_tasks.testing import File, make_tree
+from archive_tasks.testing.stores import MemoryStore
+from archive_tasks.testing.trees import File, make_tree
 from tests.conftest import NOW
 from tests.test_archive import Bench
 from tests.yard import MIB

@@ -14,16 +14,16 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from archive_tasks.catalogue import Catalogue
-from archive_tasks.default_plugins.folder import FolderStore
-from archive_tasks.default_plugins.s3 import S3Store
-from archive_tasks.doctor import examine, is_settled, summary
-from archive_tasks.pace import Pace, Patience
+from archive_tasks.catalogue.database import Catalogue
+from archive_tasks.default_plugins.stores.folder.store import FolderStore
+from archive_tasks.default_plugins.stores.s3.store import S3Store
 from archive_tasks.settings import make_settings
 from archive_tasks.store import Store
-from archive_tasks.store_testing import MemoryStore, StoreContract
-from archive_tasks.testing import File, make_tree
-from archive_tasks.verify import Ask, verify
+from archive_tasks.target.doctor import examine, is_settled, summary
+from archive_tasks.target.pace import Pace, Patience
+from archive_tasks.testing.stores import MemoryStore, StoreContract
+from archive_tasks.testing.trees import File, make_tree
+from archive_tasks.upkeep.verify import Ask, verify
 from tests.conftest import NOW
 from tests.restoring import bring_back, same_trees
 from tests.test_archive import Bench

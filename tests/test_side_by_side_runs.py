@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from archive_tasks.catalogue import Catalogue
-from archive_tasks.default_plugins.folder import FolderStore
+from archive_tasks.catalogue.database import Catalogue
+from archive_tasks.default_plugins.stores.folder.store import FolderStore
 from archive_tasks.settings import make_settings
 from archive_tasks.store import Store
-from archive_tasks.testing import File, TreeEntry, make_tree, read_tree
+from archive_tasks.testing.trees import File, TreeEntry, make_tree, read_tree
 from tests.conftest import NOW, CommandLine
 from tests.foreign import check_archives, files_of, folder_fetch, folder_keys
 from tests.restoring import bring_back, same_trees

@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
-from archive_tasks import item_sender
-from archive_tasks.default_plugins.folder import FolderStore
+from archive_tasks.archive import sender as item_sender
+from archive_tasks.default_plugins.stores.folder.store import FolderStore
+from archive_tasks.disk.sparse import LEAST_HOLE, SparseDigest, allocated_bytes, extents_of, is_zeros, joined, spread
 from archive_tasks.errors import ManifestError
-from archive_tasks.manifest_entry import entry_of
+from archive_tasks.formats.entry import entry_of
 from archive_tasks.settings import make_settings
-from archive_tasks.sparse import LEAST_HOLE, SparseDigest, allocated_bytes, extents_of, is_zeros, joined, spread
-from archive_tasks.testing import File, make_tree, read_tree
+from archive_tasks.testing.trees import File, make_tree, read_tree
 from tests.conftest import NOW
 from tests.evidence_fixtures import make_host, make_place, nas, place
 from tests.foreign import manifest_lines

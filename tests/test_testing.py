@@ -9,16 +9,17 @@ from typing import Any
 
 import pytest
 
-from archive_tasks import archive as archiving
-from archive_tasks.catalogue import Catalogue
+from archive_tasks.archive import run as archiving
+from archive_tasks.catalogue.database import Catalogue
 from archive_tasks.errors import StoreBusy
-from archive_tasks.processes import processes
-from archive_tasks.scan import scan
-from archive_tasks.store_testing import MemoryStore, StoreContract
-from archive_tasks.target import open_target
-from archive_tasks.testing import File, Link, make_tree, read_tree
+from archive_tasks.items.root import resolve_root
+from archive_tasks.target.open import open_target
+from archive_tasks.testing.stores import MemoryStore, StoreContract
+from archive_tasks.testing.trees import File, Link, make_tree, read_tree
+from archive_tasks.workers.processes import processes
 from tests.conftest import NOW
 from tests.foreign import check_target
+from tests.scanning import scan
 from tests.test_archive import Watching
 
 
@@ -66,7 +67,9 @@ def test_a_trusted_store_is_proven_by_its_checksums(root: Path, tmp_path: Path, 
         target = open_target(store, catalogue, now=NOW, may_create=lambda _store: False)
         assert target.verdict.trusted
         with processes(files=0) as packing:
-            outcome = archiving.archive(scan(session), session, target, progress=Watching(), helpers=packing)
+            outcome = archiving.archive(
+                scan(session), resolve_root(session), session, target, progress=Watching(), helpers=packing
+            )
         known = catalogue.known(outcome.archives[0].manifest)
     assert known is not None
     assert known.receipt is not None

@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 from moto.moto_api import state_manager
 
-from archive_tasks.default_plugins.s3 import S3Store
+from archive_tasks.amounts import dollars_text
+from archive_tasks.default_plugins.stores.s3.store import S3Store
 from archive_tasks.errors import ObjectFrozen, SettingsError, StoreBusy
-from archive_tasks.prices import dollars_text, read_prices
 from archive_tasks.store import Thaw
-from archive_tasks.store_testing import put
-from archive_tasks.testing import File, make_tree
+from archive_tasks.target.prices import read_prices
+from archive_tasks.testing.stores import put
+from archive_tasks.testing.trees import File, make_tree
 from tests.conftest import CommandLine
 from tests.fault_proxy import Fault
 from tests.restoring import bring_back, same_trees

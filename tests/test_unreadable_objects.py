@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from archive_tasks.testing import File, make_tree
+from archive_tasks.testing.trees import File, make_tree
 from tests.test_folder_sharing import BOB, everything
 from tests.users import common, needs_root
 

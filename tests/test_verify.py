@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from archive_tasks.default_plugins.folder import FolderStore
-from archive_tasks.pace import Pace, Patience
+from archive_tasks.default_plugins.stores.folder.store import FolderStore
 from archive_tasks.settings import make_settings
-from archive_tasks.store_testing import MemoryStore
-from archive_tasks.testing import File, make_tree
-from archive_tasks.verify import Ask, Verified, verify
+from archive_tasks.target.pace import Pace, Patience
+from archive_tasks.testing.stores import MemoryStore
+from archive_tasks.testing.trees import File, make_tree
+from archive_tasks.upkeep.verify import Ask, Verified, verify
 from tests.conftest import NOW, CommandLine
 from tests.test_archive import Bench
 

@@ -10,15 +10,15 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from archive_tasks import layout
-from archive_tasks.catalogue import Catalogue
-from archive_tasks.manifest import read_manifest
+from archive_tasks.catalogue.database import Catalogue
+from archive_tasks.formats import layout
+from archive_tasks.formats.manifest import read_manifest
 from archive_tasks.model import Archive, Receipt
-from archive_tasks.pace import Pace, Patience
-from archive_tasks.prove import Sending
-from archive_tasks.store_testing import MemoryStore, put
-from archive_tasks.sync import archive_of
-from archive_tasks.vault import write_vault
+from archive_tasks.target.pace import Pace, Patience
+from archive_tasks.target.refresh import archive_of
+from archive_tasks.target.transfer import Sending
+from archive_tasks.target.vault import write_vault
+from archive_tasks.testing.stores import MemoryStore, put
 from tests.conftest import NOW
 from tests.manifests import Line, written
 

@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from archive_tasks import hookimpl
-from archive_tasks.checksums import composite_checksum, whole_checksum
-from archive_tasks.default_plugins.s3 import S3Store
+from archive_tasks.default_plugins.stores.s3.store import S3Store
+from archive_tasks.formats.checksums import composite_checksum, whole_checksum
 from archive_tasks.settings import Settings
 from archive_tasks.store import Answer, ObjectInfo, Probe, StoreFactory
 

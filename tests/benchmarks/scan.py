@@ -55,10 +55,12 @@ _ALONE = """
 import sys
 from datetime import UTC, datetime
 from archive_tasks.plugins import make_plugin_manager
-from archive_tasks.scan import scan
+from archive_tasks.items.root import resolve_root
+from archive_tasks.scan.run import scan
 from archive_tasks.session import Session
 from archive_tasks.settings import make_settings
-scan(Session(make_settings({"root": sys.argv[1]}, {}, {}), make_plugin_manager(), now=datetime.now(UTC), data="/nowhere"))
+session = Session(make_settings({"root": sys.argv[1]}, {}, {}), make_plugin_manager(), now=datetime.now(UTC), data="/nowhere")
+scan(resolve_root(session), session)
 """
 
 if __name__ == "__main__":

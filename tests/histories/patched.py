@@ -19,8 +19,12 @@ from typing import Any
 from unittest import mock
 
 import archive_tasks
-from archive_tasks import archive, aside, compare, entries, leases
-from archive_tasks.ctime_trial import CtimeTrial
+from archive_tasks.archive import run as archive
+from archive_tasks.clean import proof as compare
+from archive_tasks.clean import quarantine as aside
+from archive_tasks.disk import leases
+from archive_tasks.disk.ctime_trial import CtimeTrial
+from archive_tasks.items import survey as entries
 from tests.histories.turns import Died, current_actor, current_turns, hook_into_python
 from tests.histories.world import Filesystem
 
@@ -200,6 +204,6 @@ def _users_of_threads() -> list[Any]:
         module
         for name, module in sorted(sys.modules.items())
         if name.startswith("archive_tasks.")
-        and not name.endswith("store_testing")
+        and not name.startswith("archive_tasks.testing")
         and hasattr(module, "ThreadPoolExecutor")
     ]

@@ -42,16 +42,20 @@ def _rule(name: str, *edits: tuple[str, str, str]) -> Rule:
     return Rule(name, tuple(Edit(*one) for one in edits))
 
 
-_HEAD = ("prune", "if self._patience.ask(lambda: self._store.describe(copy)) is not None:", "if False:")
+_HEAD = ("upkeep/prune", "if self._patience.ask(lambda: self._store.describe(copy)) is not None:", "if False:")
 _MARK_MET = (
-    "last_look",
+    "target/last_look",
     "if patience.ask(lambda: store.describe(layout.pruned_key(prefix))) is not None:",
     "if False:",
 )
-_GAP = ("last_look", "if any(later - earlier >= LONGEST_GAP for earlier, later in pairwise(known)):", "if False:")
-_KNOWN = ("prune", "if one.manifest not in manifests and one.manifest not in replaced:", "if False:")
-_COPY = ("prune", "if attempt not in referred_to and not _has_copy(objects)", "if attempt not in referred_to")
-_AGAIN = ("prune", "if orphan.attempt in self._referred_to(manifests):", "if False:")
+_GAP = (
+    "target/last_look",
+    "if any(later - earlier >= LONGEST_GAP for earlier, later in pairwise(known)):",
+    "if False:",
+)
+_KNOWN = ("upkeep/prune", "if one.manifest not in manifests and one.manifest not in replaced:", "if False:")
+_COPY = ("upkeep/prune", "if attempt not in referred_to and not _has_copy(objects)", "if attempt not in referred_to")
+_AGAIN = ("upkeep/prune", "if orphan.attempt in self._referred_to(manifests):", "if False:")
 
 RULES = (
     _rule("A an attempt with a copy is no orphan", _COPY, _HEAD, _KNOWN),
@@ -60,21 +64,21 @@ RULES = (
     _rule("A manifests are listed again before an attempt goes", _AGAIN, _HEAD),
     _rule(
         "A every manifest is read",
-        ("prune", "return {layout.attempt_of(one) for one in objects_of(read_manifest(data))}", "return set()"),
+        ("upkeep/prune", "return {layout.attempt_of(one) for one in objects_of(read_manifest(data))}", "return set()"),
         _COPY,
         _HEAD,
     ),
-    _rule("A now is the store's", ("verbs_prune", "one.is_old(now=found.now", "one.is_old(now=session.now")),
+    _rule("A now is the store's", ("commands/prune", "one.is_old(now=found.now", "one.is_old(now=session.now")),
     _rule(
         "A grace is longer than an attempt may stand still",
-        ("verbs_prune", "GRACE_DAYS = 14", "GRACE_DAYS = 3"),
-        ("prune", "LEAST_GRACE = timedelta(days=8)", "LEAST_GRACE = timedelta(days=1)"),
+        ("commands/prune", "GRACE_DAYS = 14", "GRACE_DAYS = 3"),
+        ("upkeep/prune", "LEAST_GRACE = timedelta(days=8)", "LEAST_GRACE = timedelta(days=1)"),
     ),
     _rule("A a mark and a gap keep a commit from what prune takes", _MARK_MET, _GAP),
     _rule(
         "A every object is listed once more before the commit",
         (
-            "item_archive",
+            "archive/item",
             "check_attempt(prefix, keeper.objects, self._work.store, self._patience, claims=self._claims)",
             "pass",
         ),
@@ -82,66 +86,69 @@ RULES = (
     _rule(
         "A another target inside ends prune",
         (
-            "prune",
+            "upkeep/prune",
             "if below := targets_below(self._store, (info.key for info in listed), self._open_store):",
             "if below := []:",
         ),
     ),
     _rule(
         "A only keys of our shape are looked at",
-        ("prune", "attempt = layout.attempt_of_ours(info.key)", "attempt = layout.attempt_of(info.key)"),
+        ("upkeep/prune", "attempt = layout.attempt_of_ours(info.key)", "attempt = layout.attempt_of(info.key)"),
     ),
-    _rule("A every commit has a key of its own", ("layout", "    return secrets.token_hex(6)", "    return '0' * 12")),
+    _rule(
+        "A every commit has a key of its own",
+        ("formats/layout", "    return secrets.token_hex(6)", "    return '0' * 12"),
+    ),
     _rule(
         "B already: the objects are listed",
-        ("already_there", "missing = first_missing(sizes, unlisted, store, patience)", "missing = None"),
+        ("target/already_there", "missing = first_missing(sizes, unlisted, store, patience)", "missing = None"),
     ),
     _rule(
         "B already: the manifest is listed",
-        ("already_there", "if info is None or known.archive.manifest_size not in {0, info.size}:", "if False:"),
+        ("target/already_there", "if info is None or known.archive.manifest_size not in {0, info.size}:", "if False:"),
     ),
     _rule(
         "B already: the contents are compared",
-        ("item_archive", "elif (self._seen and known.seen == self._seen) or self._compared(known):", "else:"),
+        ("archive/item", "elif (self._seen and known.seen == self._seen) or self._compared(known):", "else:"),
     ),
     _rule(
         "B verify: a receipt without its manifest is damage",
         (
-            "verify",
+            "upkeep/verify",
             "promises = {key: one for key, one in (promised or {}).items() if wanted is None or wanted(key)}",
             "promises = {}",
         ),
     ),
     _rule(
         "B verify: the manifest is as it was written",
-        ("verify", "if promise and hashlib.sha256(manifest).hexdigest() != promise.sha256:", "if False:"),
+        ("upkeep/verify", "if promise and hashlib.sha256(manifest).hexdigest() != promise.sha256:", "if False:"),
     ),
     _rule(
         "B verify: --read-data unpacks",
-        ("verify", "everything = self._ask.read >= 1", "everything = False"),
+        ("upkeep/verify", "everything = self._ask.read >= 1", "everything = False"),
     ),
     _rule(
         "B verify: a replaced archive is no damage",
         (
-            "verify",
+            "upkeep/verify",
             "if earlier in waiting and contents(earlier) and contents(earlier) == contents(_key(later)):",
             "if False:",
         ),
     ),
     _rule(
         "B repair writes a missing manifest again",
-        ("repair", "for key in missing:", "for key in ():"),
-        ("repair", "for attempt in uncommitted:", "for attempt in ():"),
+        ("upkeep/repair", "for key in missing:", "for key in ():"),
+        ("upkeep/repair", "for attempt in uncommitted:", "for attempt in ():"),
     ),
     _rule(
         "B clean: without a receipt, packs are unpacked",
-        ("evidence", "            if not sha256:\n                self._check_packed(manifest)\n", ""),
+        ("clean/evidence", "            if not sha256:\n                self._check_packed(manifest)\n", ""),
     ),
     _rule(
         "B clean: the manifest is the one of the receipt",
-        ("evidence", "if sha256 and hashlib.sha256(manifest).hexdigest() != sha256:", "if False:"),
+        ("clean/evidence", "if sha256 and hashlib.sha256(manifest).hexdigest() != sha256:", "if False:"),
     ),
-    _rule("B clean: every object is confirmed", ("evidence", "            self._confirm(objects)\n", "")),
+    _rule("B clean: every object is confirmed", ("clean/evidence", "            self._confirm(objects)\n", "")),
     _rule(
         "C a source is told by its device",
         (
@@ -150,12 +157,12 @@ RULES = (
             "return Source('', '', self.root)",
         ),
         (
-            "archive",
+            "archive/run",
             'return Source(self._session.device, "", self._plan.root)',
             "return Source('', '', self._plan.root)",
         ),
-        ("clean", 'source = Source(device, "", plan.root)', "source = Source('', '', plan.root)"),
-        ("verbs_writing", 'source = Source(device, "", plan.root)', "source = Source('', '', plan.root)"),
+        ("clean/run", 'source = Source(device, "", plan.root)', "source = Source('', '', plan.root)"),
+        ("commands/archive", 'source = Source(device, "", plan.root)', "source = Source('', '', plan.root)"),
     ),
     _rule(
         "C a source is told by its root",
@@ -165,12 +172,12 @@ RULES = (
             "return Source(self.device, '', '')",
         ),
         (
-            "archive",
+            "archive/run",
             'return Source(self._session.device, "", self._plan.root)',
             "return Source(self._session.device, '', '')",
         ),
-        ("clean", 'source = Source(device, "", plan.root)', "source = Source(device, '', '')"),
-        ("verbs_writing", 'source = Source(device, "", plan.root)', "source = Source(device, '', '')"),
+        ("clean/run", 'source = Source(device, "", plan.root)', "source = Source(device, '', '')"),
+        ("commands/archive", 'source = Source(device, "", plan.root)', "source = Source(device, '', '')"),
     ),
     _rule(
         "C the highest number is the newest, no clock",
@@ -178,63 +185,63 @@ RULES = (
     ),
     _rule(
         "C clean looks for newer archives first",
-        ("verbs_cleaning", "            _learn_of_newer(session, target, plan, console)\n", ""),
+        ("commands/clean", "            _learn_of_newer(session, target, plan, console)\n", ""),
     ),
     _rule(
         "C restore takes this device's own",
         (
-            "selection",
+            "restore/select",
             "ours = [one for one in found if one.device == request.device and request.device]",
             "ours = list(found)",
         ),
     ),
     _rule(
         "C restore takes that of the root at hand",
-        ("selection", "candidates = at_hand or ours or found", "candidates = ours or found"),
+        ("restore/select", "candidates = at_hand or ours or found", "candidates = ours or found"),
     ),
     _rule(
         "C without --to, only roots of this device",
-        ("selection", "(key not in mixed and _may_go_back(one[0], request))", "True"),
+        ("restore/select", "(key not in mixed and _may_go_back(one[0], request))", "True"),
     ),
     _rule(
         "C restore --all mixes no two devices",
-        ("selection", "(key not in mixed and _may_go_back(one[0], request))", "(one[0].root in request.roots)"),
+        ("restore/select", "(key not in mixed and _may_go_back(one[0], request))", "(one[0].root in request.roots)"),
     ),
     _rule(
         "C restore --all --to keeps sources apart",
-        ("selection", "if len(scopes) < 2:", "if True:"),
+        ("restore/select", "if len(scopes) < 2:", "if True:"),
     ),
     _rule(
         "D a ctime counts only where it was seen to",
         (
-            "ctime_trial",
+            "disk/ctime_trial",
             "return self.counts and ctime_ns < since_ns - MARGIN_NS",
             "return ctime_ns < since_ns - MARGIN_NS",
         ),
-        ("compare", "CTIME_COUNTS and self.ctime.counts", "CTIME_COUNTS"),
+        ("clean/proof", "CTIME_COUNTS and self.ctime.counts", "CTIME_COUNTS"),
     ),
     _rule(
         "D a ctime near a look counts for nothing",
-        ("ctime_trial", "ctime_ns < since_ns - MARGIN_NS", "ctime_ns <= since_ns"),
+        ("disk/ctime_trial", "ctime_ns < since_ns - MARGIN_NS", "ctime_ns <= since_ns"),
     ),
-    _rule("D inodes that do not stay say nothing", ("entries", "    if inodes_count:\n", "    if True:\n")),
+    _rule("D inodes that do not stay say nothing", ("items/survey", "    if inodes_count:\n", "    if True:\n")),
     _rule(
         "D nobody has it open for writing",
-        ("source", "if is_open_for_writing(self.fd):", "if False:"),
-        ("compare", "if is_open_for_writing(handle):", "if False:"),
+        ("disk/read_file", "if is_open_for_writing(self.fd):", "if False:"),
+        ("clean/proof", "if is_open_for_writing(handle):", "if False:"),
     ),
     _rule(
         "D contents are read right before they go",
-        ("compare", "if expected == found and (shows or listed.why is not None):", "if expected == found:"),
+        ("clean/proof", "if expected == found and (shows or listed.why is not None):", "if expected == found:"),
     ),
     _rule(
         "clean: what is aside is compared",
-        ("compare", "        if difference:\n            raise ItemChanged(difference)\n", ""),
+        ("clean/proof", "        if difference:\n            raise ItemChanged(difference)\n", ""),
     ),
     _rule(
         "clean: a slot's state is written before each step",
         (
-            "aside",
+            "clean/quarantine",
             "            try:\n                self._write(slot_fd, _STATE, dumped(state))\n",
             "            try:\n                pass\n",
         ),

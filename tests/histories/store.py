@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
-from archive_tasks import layout
-from archive_tasks.checksums import whole_checksum
 from archive_tasks.errors import IntegrityError, ObjectExists, StoreBusy
+from archive_tasks.formats import layout
+from archive_tasks.formats.checksums import whole_checksum
 from archive_tasks.store import Answer, ObjectInfo, Probe
-from archive_tasks.store_testing import MemoryStore
+from archive_tasks.testing.stores import MemoryStore
 from tests.histories.stranger import is_copy, is_manifest, with_places_exchanged
 from tests.histories.turns import Actor, current_actor, current_turns
 

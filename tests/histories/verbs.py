@@ -11,21 +11,24 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from archive_tasks import root_place, verbs_cleaning, verbs_writing
-from archive_tasks.catalogue import Catalogue, catalogue_path
-from archive_tasks.console import Console
+from archive_tasks import hookimpl
+from archive_tasks.catalogue import root_place
+from archive_tasks.catalogue.database import Catalogue, catalogue_path
+from archive_tasks.commands import archive as verbs_writing
+from archive_tasks.commands import clean as verbs_cleaning
+from archive_tasks.commands.catalogue import CatalogueOptions, catalogue_of
+from archive_tasks.commands.prune import PruneOptions, prune_target
+from archive_tasks.commands.restore import RestoreOptions, restore_named
+from archive_tasks.commands.scan import make_plan
+from archive_tasks.commands.undo import finish_what_died, undo_root
+from archive_tasks.commands.verify import VerifyOptions, verify_target
 from archive_tasks.errors import ArchiveTasksError
-from archive_tasks.hookspecs import hookimpl
+from archive_tasks.items.root import resolve_root, root_path
 from archive_tasks.plugins import make_plugin_manager
-from archive_tasks.selection import EVERYTHING
+from archive_tasks.restore.select import EVERYTHING
 from archive_tasks.session import Session
 from archive_tasks.settings import make_settings
-from archive_tasks.verbs import make_plan
-from archive_tasks.verbs_catalogue import CatalogueOptions, catalogue_of
-from archive_tasks.verbs_prune import PruneOptions, prune_target
-from archive_tasks.verbs_restoring import RestoreOptions, restore_named
-from archive_tasks.verbs_undo import finish_what_died, undo_root
-from archive_tasks.verbs_verify import VerifyOptions, verify_target
+from archive_tasks.show.console import Console
 from tests.histories.store import URL, DeviceStore, SimStore
 from tests.histories.turns import Died, current_actor
 from tests.histories.world import Device, Place
@@ -102,8 +105,8 @@ class _Console(Console):
 def archive(device: Device, place: Place) -> Ran:
     def do(session: Session, console: Console, ran: Ran) -> None:
         store = session.open_store(URL)
-        finish_what_died(session, console)
-        plan = make_plan(session)
+        finish_what_died(root_path(session), session, console)
+        plan = make_plan(resolve_root(session), session)
         ran.kept = [one.item.name for one in plan.to_keep]
         if not plan.to_archive:
             return
@@ -134,7 +137,7 @@ def clean(device: Device, place: Place, mode: str, *, grace: int = 7) -> Ran:
 
 def undo(device: Device, place: Place, item: str | None = None) -> Ran:
     def do(session: Session, console: Console, ran: Ran) -> None:
-        undone = undo_root(session, item, console, everything=item is None)
+        undone = undo_root(root_path(session), session, item, console, everything=item is None)
         ran.failed = [one.item for one in undone.failed]
         ran.code = 3 if undone.failed else 0
 
@@ -327,7 +330,7 @@ def harnessed() -> Iterator[None]:
     patches = [
         mock.patch.object(root_place, "_SYSTEM_ALL", allowed),
         mock.patch.object(verbs_cleaning, "_to_trash", _to_trash),
-        mock.patch("archive_tasks.device.machine_digest", _machine),
+        mock.patch("archive_tasks.catalogue.device.machine_digest", _machine),
     ]
     for one in patches:
         one.start()

@@ -1,0 +1,181 @@
+"""How a proven item leaves its slot: purged, into the desktop's trash, or to another folder."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from archive_tasks.catalogue.rows import Known
+from archive_tasks.clean.gate import Gate
+from archive_tasks.clean.proof import Proof
+from archive_tasks.clean.quarantine import Aside, refusal
+from archive_tasks.clean.slot import Slot, State, state_of
+from archive_tasks.disk.rename import rename_to_free_name
+from archive_tasks.errors import ItemError, NotCleaned, NotProven
+from archive_tasks.items.difference import first_difference
+from archive_tasks.items.survey import list_entries
+from archive_tasks.model import Item
+from archive_tasks.names import display
+
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leaving:
+    """Where items go.
+
+    Attributes:
+        root: where they were.
+        to: folder that `move` moves items to.
+        trash: moves a path to the desktop's trash; raises OSError.
+        leave_stub: writes what stays behind, where that is wanted.
+        note: adds to the journal.
+    """
+
+    root: str
+    aside: Aside
+    to: str
+    trash: Callable[[str], None]
+    leave_stub: Callable[[State, Known], None]
+    note: Callable[[str, Slot], None]
+
+
+def leave(proof: Proof, gate: Gate, leaving: Leaving) -> None:
+    """Let it go as its state says.
+
+    Raises:
+        NotCleaned: it could not; it is at home again, or still aside, and the message says which.
+        NotProven: the target does not hold it any more; it stays aside.
+    """
+    mode = state_of(proof.slot).mode
+    if mode == "trash":
+        _to_trash(proof, leaving)
+    elif mode == "move":
+        _move(proof, gate, leaving)
+    else:
+        _purge(proof, gate, leaving)
+
+
+def _purge(proof: Proof, gate: Gate, leaving: Leaving) -> None:
+    try:
+        gate.purge(proof)
+    except NotProven:
+        leaving.aside.put_back(proof.slot)  # nothing of it was touched yet
+        raise
+
+
+def _to_trash(proof: Proof, leaving: Leaving) -> None:
+    """The trash remembers where things were, so it is given the item at home."""
+    slot, state = proof.slot, state_of(proof.slot)
+    leaving.note("to the trash", slot)
+    leaving.aside.put_back(slot)
+    try:
+        leaving.trash(os.path.join(leaving.root, state.item))
+    except OSError as error:
+        raise NotCleaned(f"the trash did not take it, so it stays where it was: {refusal(error)}") from error
+    leaving.note("in the trash", slot)
+
+
+def _move(proof: Proof, gate: Gate, leaving: Leaving) -> None:
+    slot, state = proof.slot, state_of(proof.slot)
+    leaving.note("moving", slot)
+    try:
+        to_fd = os.open(state.to, _FOLDER)
+    except OSError as error:
+        raise _stays(leaving, slot, f"{display(state.to)} cannot be used: {refusal(error)}") from error
+    try:
+        _move_into(to_fd, proof, gate, leaving)
+    except FileExistsError as error:
+        raise _stays(leaving, slot, f"{display(os.path.join(state.to, state.item))} is there already") from error
+    except (OSError, ItemError) as error:
+        what = refusal(error) if isinstance(error, OSError) else str(error)
+        raise _stays(leaving, slot, f"it could not be moved to {display(state.to)}: {what}") from error
+    finally:
+        os.close(to_fd)
+    leaving.note("moved", slot)
+
+
+def _move_into(to_fd: int, proof: Proof, gate: Gate, leaving: Leaving) -> None:
+    slot, state = proof.slot, state_of(proof.slot)
+    with leaving.aside.item_folder(slot) as folder:
+        same_disk = os.fstat(folder).st_dev == os.fstat(to_fd).st_dev
+        if same_disk:
+            rename_to_free_name(state.item, state.item, from_fd=folder, to_fd=to_fd)
+            os.fsync(to_fd)
+            os.fsync(folder)
+    if same_disk:
+        leaving.aside.close(slot)
+    else:
+        _copy(to_fd, proof, leaving, gate)
+
+
+def _copy(to_fd: int, proof: Proof, leaving: Leaving, gate: Gate) -> None:
+    """To another disk: copied beside, compared with the manifest, renamed; then the first copy is purged."""
+    slot, state = proof.slot, state_of(proof.slot)
+    place = os.path.join(state.to, f".{slot.name}.partial")
+    _forget_copy(place)  # of a run that died
+    if os.path.lexists(os.path.join(state.to, state.item)):
+        _check_copied_before(proof, gate)
+        gate.purge(proof)
+        return
+    os.mkdir(place, 0o700)
+    try:
+        _copy_tree(leaving.aside.path_of(slot), os.path.join(place, state.item))
+        _check_copy(place, proof, gate)
+        os.sync()
+        beside_fd = os.open(place, _FOLDER)
+        try:
+            rename_to_free_name(state.item, state.item, from_fd=beside_fd, to_fd=to_fd)
+        finally:
+            os.close(beside_fd)
+        os.fsync(to_fd)
+    finally:
+        _forget_copy(place)
+    gate.purge(proof)
+
+
+def _check_copied_before(proof: Proof, gate: Gate) -> None:
+    """A run that died may have copied it already. Raises FileExistsError for anything else of that name."""
+    try:
+        _check_copy(state_of(proof.slot).to, proof, gate)
+    except ItemError as error:
+        raise FileExistsError from error
+
+
+def _copy_tree(source: str, copy: str) -> None:
+    if os.path.isdir(source) and not os.path.islink(source):
+        shutil.copytree(source, copy, symlinks=True)
+    else:
+        shutil.copy2(source, copy, follow_symlinks=False)
+
+
+def _check_copy(place: str, proof: Proof, gate: Gate) -> None:
+    """Raises NotCleaned when the copy is not what was archived."""
+    state = state_of(proof.slot)
+    folder = os.open(place, _FOLDER)
+    try:
+        item = Item(name=state.item, root=place, kind=state.kind)
+        rules = gate.compare.rules_for(place, proof.evidence)
+        difference = first_difference(proof.evidence.manifest, list_entries(item, rules, folder), reading=True)
+    finally:
+        os.close(folder)
+    if difference:
+        raise NotCleaned(f"the copy is not the same: {difference}")
+
+
+def _forget_copy(place: str) -> None:
+    """Our own unfinished copy."""
+    if os.path.lexists(place):
+        shutil.rmtree(place)
+
+
+def _stays(leaving: Leaving, slot: Slot, why: str) -> NotCleaned:
+    """Bring it home, and say so."""
+    try:
+        if leaving.aside.holds(slot):
+            leaving.aside.put_back(slot)
+    except NotCleaned as error:
+        return NotCleaned(f"{why}; {error}")
+    return NotCleaned(f"{why}; it stays where it was")

@@ -1,0 +1,250 @@
+"""The gate: the only module that removes anything of the user's.
+
+For each item, in this order: the target is asked for evidence (manifest read back, every object confirmed); the guards
+are asked again; the item is moved aside by one rename; there it is compared with the manifest, and with what was seen
+when it was archived. Only what was proven so may be purged, and while it is purged every entry is looked at once more.
+Any difference puts the item back. Each step is in the slot's state and in the journal before it is taken.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+
+from archive_tasks.catalogue.rows import Known
+from archive_tasks.clean.evidence import Evidence, Witness
+from archive_tasks.clean.proof import Comparer, LastLook, Proof, not_in_use
+from archive_tasks.clean.quarantine import FULL, Aside, refusal
+from archive_tasks.clean.slot import Slot, Stage, State, state_of
+from archive_tasks.disk.ctime_trial import NOT_TRIED, CtimeTrial
+from archive_tasks.disk.leases import leases_break_quietly
+from archive_tasks.disk.walk import FolderHandles
+from archive_tasks.errors import ItemChanged, ItemError, ItemUnreadable, NotCleaned, PartlyPurged
+from archive_tasks.items.guards import reasons_to_keep
+from archive_tasks.items.rules import Rules
+from archive_tasks.items.survey import Listed
+from archive_tasks.model import Item, Receipt
+from archive_tasks.names import display
+from archive_tasks.session import Session
+
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class Gate:
+    """Sets items aside, and purges what is proven. Its methods are called from one thread.
+
+    Args:
+        run: common to all slots of one run.
+        discard_left_out: True cleans items of which something was left out, and discards that.
+        ctime: whether the root's filesystem shows every write.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        rules: Rules,
+        witness: Witness,
+        aside: Aside,
+        *,
+        run: str,
+        discard_left_out: bool = False,
+        ctime: CtimeTrial = NOT_TRIED,
+    ) -> None:
+        self._session = session
+        self.compare = Comparer(aside, rules, ctime)
+        self._witness = witness
+        self._catalogue = witness.target.catalogue
+        self._aside = aside
+        self._run = run
+        self._discard_left_out = discard_left_out
+        self._proofs: set[Proof] = set()
+
+    # -- an item goes aside -------------------------------------------------------------------------
+
+    def set_aside(self, item: Item, known: Known, *, mode: str, to: str = "") -> Proof:
+        """Move an item aside that is provably in the target. Whatever is raised, it is where it was.
+
+        Raises:
+            NotCleaned: it stays at home, for a reason of its own.
+            NotProven: it stays at home: the target does not hold it.
+        """
+        evidence = self._gathered(known.archive.id, known.archive.manifest, item.name, known)
+        self._check_left_out(evidence)
+        if reasons := reasons_to_keep(self._session, item):
+            raise NotCleaned("; ".join(reasons))
+        slot = self._moved(self._state(item, known, mode, to))
+        try:
+            proof = self.compare.proof(slot, evidence, seen=known.seen if known.receipt else "")
+            if not known.receipt:
+                self._catalogue.add_receipt(self._receipt(proof), now=self._session.wall())
+            slot = self._advanced(slot, "aside")
+        except BaseException as error:
+            self._put_back(slot, str(error))
+            raise
+        self._note("set aside", slot)
+        return self._good(dataclasses.replace(proof, slot=slot))
+
+    def _check_left_out(self, evidence: Evidence) -> None:
+        if evidence.left_out and not self._discard_left_out:
+            first, more = next(iter(evidence.left_out)), len(evidence.left_out) - 1
+            others = f" and {more:,} more" if more else ""
+            raise NotCleaned(f"{display(first)}{others} was left out of the archive; --discard-left-out gives it up")
+
+    def _state(self, item: Item, known: Known, mode: str, to: str) -> State:
+        return State(
+            item=item.name,
+            kind="folder" if item.kind == "folder" else "file",
+            archive_id=known.archive.id,
+            manifest=known.archive.manifest,
+            target=self._witness.target.store.url,
+            mode=mode,
+            stage="moving",
+            since=self._session.wall(),
+            run=self._run,
+            files=known.archive.files,
+            bytes=known.archive.bytes,
+            to=to,
+            discard_left_out=self._discard_left_out,
+        )
+
+    def _moved(self, state: State) -> Slot:
+        try:
+            slot = self._aside.begin(state)
+        except OSError as error:
+            raise _refused(f"nothing can be set aside in {display(self._aside.path)}", error) from error
+        self._note("setting aside", slot)
+        try:
+            self._aside.take_in(slot)
+        except OSError as error:
+            why = f"it cannot be moved aside by one rename: {refusal(error)}"
+            self._put_back(slot, why)
+            raise NotCleaned(why) from error
+        return slot
+
+    def _put_back(self, slot: Slot, why: str) -> None:
+        try:
+            self._aside.put_back(slot)
+        except NotCleaned as error:
+            raise NotCleaned(f"{why}; {error}") from error
+        self._note("put back", slot, why=why)
+
+    def _advanced(self, slot: Slot, stage: Stage) -> Slot:
+        try:
+            return self._aside.advance(slot, stage)
+        except OSError as error:
+            raise _refused("its progress cannot be recorded", error) from error
+
+    def _receipt(self, proof: Proof) -> Receipt:
+        return Receipt(
+            manifest=proof.evidence.key,
+            manifest_sha256=proof.evidence.sha256,
+            proven_by="checksum" if self._witness.sending.trusted else "read-back",
+            proven_at=self._session.wall(),
+            seen=proof.seen if proof.lasts else "",
+        )
+
+    # -- what is proven is purged -------------------------------------------------------------------
+
+    def prove_again(self, slot: Slot) -> Proof:
+        """Prove an item that lies aside, in this run. It stays there, whatever is raised.
+
+        Raises:
+            NotCleaned: it is not as it was archived.
+            NotProven: the target does not hold it.
+        """
+        state = state_of(slot)
+        known = self._catalogue.known(state.manifest)
+        evidence = self._gathered(state.archive_id, state.manifest, state.item, known)
+        if evidence.left_out and not state.discard_left_out:
+            raise NotCleaned("its archive is not the one that it was compared with: something is left out of it")
+        return self._good(self.compare.proof(slot, evidence, seen=known.seen if known and known.receipt else ""))
+
+    def _gathered(self, archive_id: str, manifest: str, item: str, known: Known | None) -> Evidence:
+        sha256 = known.receipt.manifest_sha256 if known and known.receipt else ""
+        return self._witness.gather(archive_id, manifest, item=item, sha256=sha256)
+
+    def _good(self, proof: Proof) -> Proof:
+        self._proofs.add(proof)
+        return proof
+
+    def purge(self, proof: Proof) -> None:
+        """Remove what was proven, for good.
+
+        Raises:
+            PartlyPurged: something is not as it was proven; it and what was not looked at yet stay aside.
+            NotProven: the target does not hold it any more.
+            ValueError: the proof is none of this gate's, or was used.
+        """
+        if proof not in self._proofs:
+            raise ValueError("this is no proof of this gate's")
+        self._proofs.remove(proof)
+        self._witness.check_fresh(proof.evidence)
+        slot = self._advanced(proof.slot, "purging")
+        self._note("purging", slot)
+        try:
+            with self._aside.item_folder(slot) as folder, leases_break_quietly():
+                self._remove(proof, folder)
+            self._aside.close(slot)
+        except (ItemChanged, ItemUnreadable, OSError) as error:
+            what = refusal(error) if isinstance(error, OSError) else str(error)
+            raise PartlyPurged(
+                f"not all of it was purged: {what}. What is left is in {display(self._aside.path_of(slot))}; what is "
+                "gone is in its archive"
+            ) from error
+        self._note("purged", slot)
+
+    def _remove(self, proof: Proof, folder: int) -> None:
+        folders: list[str] = []
+        last_look = self.compare.last_look(proof)
+        for listed in self.compare.listing(proof.slot, proof.evidence, folder):
+            if listed.entry.kind != "folder":
+                _remove_leaf(listed, last_look)
+                continue
+            last_look.check(listed, listed.entry.stat)
+            _remove_left_out(listed.name, listed.dir_fd) if listed.why else folders.append(listed.entry.path)
+        last_look.end()
+        _remove_folders(folders, folder)
+
+    def _note(self, what: str, slot: Slot, **more: str) -> None:
+        state = state_of(slot)
+        details = {"item": state.item, "archive": state.archive_id, "manifest": state.manifest}
+        details |= {"slot": slot.name, "mode": state.mode}
+        self._catalogue.note(what, now=self._session.wall(), **details, **more)
+
+
+def _refused(what: str, error: OSError) -> ItemError:
+    """A full disk is no reason of the item's own: that it stays is a failure, which the exit code tells."""
+    if error.errno not in FULL:
+        return NotCleaned(f"{what}: {refusal(error)}")
+    return ItemUnreadable(f"{what}: the disk is full. Free some space there by hand, 1 MB will do, and run it again")
+
+
+def _remove_leaf(listed: Listed, last_look: LastLook) -> None:
+    """Remove a file or a link. The last look is taken under the lease, right before."""
+    with not_in_use(listed):
+        facts = os.stat(listed.name, dir_fd=listed.dir_fd, follow_symlinks=False)
+        last_look.check(listed, facts)
+        os.unlink(listed.name, dir_fd=listed.dir_fd)
+
+
+def _remove_folders(paths: list[str], folder: int) -> None:
+    """Those within others first. Raises OSError for one that is not empty: something new is in it."""
+    with FolderHandles(folder) as handles:
+        for path in reversed(paths):
+            parent, _, name = path.rpartition("/")
+            os.rmdir(name, dir_fd=handles.handle(parent))
+
+
+def _remove_left_out(name: str, dir_fd: int) -> None:
+    """Remove a folder that the user gave up, with all that is in it. Raises OSError; ItemUnreadable at a mount."""
+    handle = os.open(name, _FOLDER, dir_fd=dir_fd)
+    try:
+        if os.fstat(handle).st_dev != os.fstat(dir_fd).st_dev:
+            raise ItemUnreadable(f"another filesystem is mounted at {display(name)}")
+        with os.scandir(handle) as entries:
+            below = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
+        for inner, is_folder in below:
+            _remove_left_out(inner, handle) if is_folder else os.unlink(inner, dir_fd=handle)
+    finally:
+        os.close(handle)
+    os.rmdir(name, dir_fd=dir_fd)

@@ -1,0 +1,58 @@
+"""Putting back what was set aside."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from archive_tasks.clean.quarantine import Aside
+from archive_tasks.clean.slot import Slot, State, state_of
+from archive_tasks.errors import NotCleaned
+from archive_tasks.model import Failure
+
+
+@dataclass(slots=True)
+class Undone:
+    """What went back, and what did not."""
+
+    back: list[State] = field(default_factory=list)
+    failed: list[Failure] = field(default_factory=list)
+
+
+def choose(slots: Sequence[Slot], *, item: str, everything: bool) -> list[Slot]:
+    """The slots of the last run that set something aside; or of one item; or all."""
+    known = sorted((slot for slot in slots if slot.state), key=lambda slot: state_of(slot).since)
+    if item:
+        return [slot for slot in known if state_of(slot).item == item]
+    if everything or not known:
+        return known
+    return [slot for slot in known if state_of(slot).run == state_of(known[-1]).run]
+
+
+def undo(aside: Aside, slots: Sequence[Slot], *, done: Callable[[Slot], None]) -> Undone:
+    """Put each back, the newest first: of two items of one name, the later one was there last.
+
+    Args:
+        done: told of each that is home again.
+    """
+    undone = Undone()
+    for slot in reversed(slots):
+        state = state_of(slot)
+        try:
+            if state.stage == "purging":
+                raise NotCleaned(
+                    f"a part of it is purged already: restore it; what is left lies in {aside.path_of(slot)}"
+                )
+            aside.put_back(slot)
+        except (NotCleaned, OSError) as error:
+            undone.failed.append(Failure(state.item, str(error)))
+            continue
+        done(slot)
+        undone.back.append(state)
+    return undone
+
+
+def home_of(aside: Aside, state: State) -> str:
+    """Where an item was."""
+    return os.path.join(os.path.dirname(aside.path), state.item)

@@ -1,0 +1,1 @@
+"""The tasks: one file each, with what the task does on one page."""

@@ -1,0 +1,135 @@
+"""What one invocation of Invoke knows: settings as its configuration has them, and what its tasks hand on.
+
+`invoke scan archive report` runs three tasks in one process; the plan that `scan` made is archived by `archive`
+without another walk. It travels in Invoke's configuration, in an object that survives its copying.
+"""
+
+from __future__ import annotations
+
+import atexit
+import dataclasses
+import difflib
+import os
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import platformdirs
+
+from archive_tasks.errors import SettingsError, UsageError
+from archive_tasks.items.root import Root
+from archive_tasks.model import Plan
+from archive_tasks.plugins import list_plugins, make_plugin_manager
+from archive_tasks.session import Session
+from archive_tasks.settings import Settings, make_settings
+
+CONFIG_KEY = "archive"
+_CHAIN_KEY = "archive_tasks_chain"
+
+
+class Chain:
+    """Handed from task to task. Invoke copies its configuration for every task; this stays one object."""
+
+    def __init__(self) -> None:
+        self._planned: tuple[Root, Plan] | None = None
+
+    def __copy__(self) -> Chain:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Chain:
+        return self
+
+    def remember(self, root: Root, plan: Plan) -> None:
+        self._planned = root, plan
+
+    def planned(self, settings: Settings) -> tuple[Root, Plan] | None:
+        """The plan that a task before this one made, and its root, if its settings judged the same way."""
+        if self._planned is None or _judging(self._planned[0].settings) != _judging(settings):
+            return None
+        root, plan = self._planned
+        return dataclasses.replace(root, settings=settings), plan
+
+
+def _judging(settings: Settings) -> Settings:
+    flagged = settings.flagged & {"clock"}
+    return dataclasses.replace(settings, flagged=flagged, scope="", full=False)
+
+
+def chain_of(c: Any) -> Chain:
+    """The chain that the task's context belongs to."""
+    if _CHAIN_KEY not in c.config:
+        c.config[_CHAIN_KEY] = Chain()
+    chain: Chain = c.config[_CHAIN_KEY]
+    return chain
+
+
+def refuse_help(name: str, task: str) -> None:
+    """Invoke hands `--help` behind a task that awaits a name to it as that name. Raises UsageError, which helps."""
+    if name in {"--help", "-h"}:
+        raise UsageError(f"for help type: invoke --help {task}")
+
+
+def settings_of(c: Any, flags: Mapping[str, Any]) -> Settings:
+    """Merge the task's flags with its configuration and the environment. Raises SettingsError."""
+    configured = c.config.get(CONFIG_KEY, None)
+    return make_settings({} if configured is None else configured, os.environ, flags)
+
+
+def session_of(c: Any, flags: Mapping[str, Any]) -> Session:
+    """A session for one task. Raises SettingsError, PluginError."""
+    settings = settings_of(c, flags)
+    manager = make_plugin_manager(plugins_folder(c), off=settings.plugins_off)
+    _check_options(settings, {plugin.name for plugin in list_plugins(manager)} | set(settings.plugins_off))
+    return Session(settings, manager, now=datetime.now(UTC), data=data_folder(), wall=lambda: datetime.now(UTC))
+
+
+def _check_options(settings: Settings, plugins: set[str]) -> None:
+    """A guard whose options bear a misspelt name would not guard. Raises SettingsError."""
+    for name in settings.options:
+        if name not in plugins:
+            near = difflib.get_close_matches(name, plugins, n=1)
+            hint = f"did you mean archive.options.{near[0]}?" if near else f"loaded are {', '.join(sorted(plugins))}"
+            raise SettingsError(f"archive.options.{name}: there is no such plugin; {hint}")
+
+
+def data_folder() -> str:
+    """Where catalogues and the default target live: the user's data directory of this system."""
+    return platformdirs.user_data_dir("archive_tasks", appauthor=False)
+
+
+def config_folder() -> str:
+    """Where `archive-tasks`, the program, has its invoke.yaml and plugins."""
+    return platformdirs.user_config_dir("archive_tasks", appauthor=False)
+
+
+def project_folder(c: Any) -> str | None:
+    """The folder of the tasks.py in use, as Invoke found it; None for a caller that has none."""
+    prefix = getattr(c.config, "_project_prefix", None)
+    return os.path.dirname(prefix) if prefix else None
+
+
+def plugins_folder(c: Any) -> str | None:
+    """The drop-in folder: `plugins` next to the tasks.py in use, never next to the current folder or the root."""
+    project = project_folder(c)
+    return os.path.join(project, "plugins") if project else None
+
+
+def program_name() -> str:
+    """What the user typed before the task: `archive-tasks` or `invoke`."""
+    own = "archive-tasks"
+    return own if os.path.basename(sys.argv[0]).startswith(own) else "invoke"
+
+
+def end_with(code: int) -> None:
+    """Let the chain go on, and the process end with `code` all the same.
+
+    Invoke ends with 0 when its tasks raise nothing, and has no other way to be told.
+    """
+    atexit.register(_exit_now, code)
+
+
+def _exit_now(code: int) -> None:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

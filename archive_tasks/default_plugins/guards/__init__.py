@@ -1,0 +1,1 @@
+"""The guards that come with the program: reasons to keep an item at home."""

@@ -1,0 +1,1 @@
+"""One item, entry by entry."""

@@ -1,0 +1,72 @@
+"""Which root: resolved once in the command, with everything that follows from it, and handed down."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from archive_tasks.errors import UsageError
+from archive_tasks.items.rules import Rules, make_rules
+from archive_tasks.names import display
+from archive_tasks.session import Session
+from archive_tasks.settings import Settings
+from archive_tasks.target.resolve import private_paths, target_for
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Root:
+    """A folder that is kept tidy, and how.
+
+    Attributes:
+        path: absolute, without links.
+        target: URL of where its items are archived.
+        private: folders of our own, which are never archived.
+    """
+
+    path: str
+    settings: Settings
+    target: str
+    private: tuple[str, ...]
+    rules: Rules
+
+
+def resolve_root(session: Session) -> Root:
+    """The root of the settings, its plugins asked.
+
+    Raises:
+        UsageError: none is named, it is missing, or it is not a folder.
+        SettingsError: the clock is unknown.
+        PluginError: a plugin failed.
+    """
+    path = root_path(session)
+    target = target_for(session, path)
+    return Root(
+        path=path,
+        settings=session.settings,
+        target=target,
+        private=private_paths(session, target),
+        rules=make_rules(session, path),
+    )
+
+
+def root_path(session: Session) -> str:
+    """The root as an absolute path without links.
+
+    Raises:
+        UsageError: none is named, it is missing, or it is not a folder.
+    """
+    named = session.settings.root
+    if not named:
+        raise UsageError("which folder? Give --root FOLDER, or set archive.root in invoke.yaml")
+    root = os.path.realpath(os.path.expanduser(named))
+    if not os.path.lexists(root):
+        raise UsageError(f"the root {display(named)} does not exist; give another --root")
+    if not os.path.isdir(root):
+        raise UsageError(f"the root {display(named)} is a file, not a folder; give the folder that it lies in")
+    return root
+
+
+def root_if_there(session: Session) -> str:
+    """The root as an absolute path, empty when none is set or it is not here."""
+    named = os.path.expanduser(session.settings.root)
+    return os.path.realpath(named) if named and os.path.isdir(named) else ""

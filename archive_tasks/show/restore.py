@@ -1,0 +1,194 @@
+"""What restore shows: its plan, sentences and JSON documents. Nothing here prints."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from archive_tasks.amounts import count_text, dollars_text, size_text
+from archive_tasks.catalogue.database import Catalogue
+from archive_tasks.errors import ManifestError
+from archive_tasks.formats.entry import entry_of
+from archive_tasks.model import Archive
+from archive_tasks.names import display, typed
+from archive_tasks.restore.context import Restored
+from archive_tasks.restore.select import Selection, short_id, wanted_entries
+from archive_tasks.show.report import Document
+from archive_tasks.target.prices import Thawing
+from archive_tasks.target.ranges import FetchPlanner, pieces
+
+if TYPE_CHECKING:
+    pass
+
+# -- the plan of a restore ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestorePlan:
+    """What a restore would do.
+
+    Attributes:
+        items: (item, where it goes, files, bytes) of each archive.
+        to_fetch: bytes, by `requests` requests.
+    """
+
+    items: tuple[tuple[str, str, int, int], ...]
+    files: int
+    bytes: int
+    requests: int
+    to_fetch: int
+
+
+def restore_plan(selections: Sequence[Selection], catalogue: Catalogue) -> RestorePlan:
+    """Read through the entries and sum up. Raises UsageError when nothing was asked for."""
+    items = []
+    requests = to_fetch = 0
+    for selection in selections:
+        files = size = 0
+        planner = FetchPlanner()
+        for place, record in wanted_entries(selection, catalogue):
+            try:
+                entry = entry_of(record)
+            except ManifestError:
+                continue
+            files += entry.kind != "folder"
+            size += entry.size if not entry.hardlink else 0
+            if entry.place is not None and entry.place.extents is not None:
+                requests += len(pieces(entry.place))
+                to_fetch += entry.place.length
+            elif entry.place is not None and entry.place.parts:
+                requests += len(entry.place.parts)
+                to_fetch += entry.size
+            elif entry.place is not None:
+                for fetch in planner.add(place, entry):
+                    requests, to_fetch = requests + 1, to_fetch + fetch.length
+        for fetch in planner.flush():
+            requests, to_fetch = requests + 1, to_fetch + fetch.length
+        items.append((selection.archive.item, selection.destination, files, size))
+    return RestorePlan(
+        items=tuple(items),
+        files=sum(item[2] for item in items),
+        bytes=sum(item[3] for item in items),
+        requests=requests,
+        to_fetch=to_fetch,
+    )
+
+
+def quick_plan(selections: Sequence[Selection], catalogue: Catalogue) -> RestorePlan:
+    """The amounts alone, from the archives' totals where whole items were asked for."""
+    if all(selection.is_whole for selection in selections):
+        archives = [selection.archive for selection in selections]
+        files, size = sum(one.files for one in archives), sum(one.bytes for one in archives)
+        return RestorePlan(items=(), files=files, bytes=size, requests=0, to_fetch=0)
+    return restore_plan(selections, catalogue)
+
+
+def wanted_objects(selections: Sequence[Selection], catalogue: Catalogue) -> set[str]:
+    """Keys of the objects that the wanted files lie in."""
+    return {
+        str(record["key"])
+        for selection in selections
+        for _, record in wanted_entries(selection, catalogue)
+        if "key" in record
+    }
+
+
+def plan_lines(plan: RestorePlan) -> list[str]:
+    """A line an item."""
+    return [
+        f"restore  {display(item)} -> {display(to)} ({count_text(files, 'file')}, {size_text(size)})"
+        for item, to, files, size in plan.items
+    ]
+
+
+def dry_run_document(
+    target: str, plan: RestorePlan, dollars: float | None, ways: Sequence[Thawing], *, frozen: int
+) -> Document:
+    """The document of `restore --dry-run`."""
+    return {
+        "dry_run": True,
+        "target": target,
+        "files": plan.files,
+        "bytes": plan.bytes,
+        "to_fetch": plan.to_fetch,
+        "requests": plan.requests,
+        "dollars": dollars,
+        "frozen_objects": frozen,
+        "thawing": [{"tier": way.tier, "time": way.time, "dollars": way.dollars} for way in ways],
+        "items": [{"item": item, "to": to, "files": files, "bytes": size} for item, to, files, size in plan.items],
+    }
+
+
+def plan_summary(document: Document, prices: str) -> str:
+    """What a restore fetches, and what that costs."""
+    fetch = f"{size_text(document['to_fetch'])} to fetch by {count_text(document['requests'], 'request')}"
+    cost = f", about {dollars_text(document['dollars'])} ({display(prices)})" if document["dollars"] is not None else ""
+    frozen = (
+        f"; {count_text(document['frozen_objects'], 'object')} must be thawed first"
+        if document["frozen_objects"]
+        else ""
+    )
+    return f"{count_text(document['files'], 'file')}, {size_text(document['bytes'])}: {fetch}{cost}{frozen}"
+
+
+# -- what a restore did -------------------------------------------------------------------------------
+
+
+def restore_document(target: str, selections: Sequence[Selection], restored: Restored, *, thawing: int) -> Document:
+    """The document of `restore`."""
+    return {
+        "target": target,
+        "items": [{"item": one.archive.item, "archive": one.archive.id, "to": one.destination} for one in selections],
+        "files": restored.files,
+        "bytes": restored.bytes,
+        "already": restored.already,
+        "skipped": restored.skipped,
+        "failed": [{"path": path, "reason": reason} for path, reason in sorted(restored.failed)],
+        "lost": [{"path": path, "what": what} for path, what in sorted(restored.lost)],
+        "thawing": thawing,
+    }
+
+
+def restore_summary(document: Document) -> str:
+    """One sentence about what a restore did."""
+    parts = [f"{count_text(document['files'], 'file')} restored ({size_text(document['bytes'])})"]
+    if document["already"]:
+        parts.append(f"{document['already']:,} there already")
+    if document["skipped"]:
+        parts.append(f"{document['skipped']:,} skipped")
+    if document["failed"]:
+        parts.append(f"{len(document['failed']):,} FAILED")
+    return ", ".join(parts)
+
+
+# -- which one is meant -------------------------------------------------------------------------------
+
+CANDIDATE_COLUMNS = (
+    ("item", "left"),
+    ("host", "left"),
+    ("root", "left"),
+    ("archived", "left"),
+    ("size", "right"),
+    ("id", "left"),
+)
+
+
+def candidate_rows(archives: Sequence[Archive]) -> list[tuple[str, ...]]:
+    """A row an archive, the newest first."""
+    return [
+        (
+            display(one.item),
+            display(one.host),
+            display(one.root),
+            f"{one.created:%Y-%m-%d %H:%M}",
+            size_text(one.bytes),
+            short_id(one),
+        )
+        for one in sorted(archives, key=lambda one: one.created, reverse=True)
+    ]
+
+
+def command_of(archive: Archive) -> str:
+    """What to type behind `restore` for just this archive, but for its destination."""
+    return f"{typed(archive.item)} --id {short_id(archive)}"

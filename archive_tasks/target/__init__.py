@@ -1,0 +1,1 @@
+"""A store in use: which it is, what it really does, how it is written to, and what it shows."""

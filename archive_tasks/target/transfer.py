@@ -1,0 +1,46 @@
+"""What everything that one item sends has in common."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+
+from archive_tasks.errors import Interrupted
+from archive_tasks.store import Store
+from archive_tasks.target.pace import Pace, Patience
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sending:
+    """What everything that one item sends has in common.
+
+    Attributes:
+        trusted: True when the store's own checksums are proof; otherwise what was written is read back.
+        there: sizes of objects that an earlier attempt left, by key; they are proven and not sent again.
+        on_sent: told of each number of bytes that is in the store.
+        storage_class: of the objects, in the store's words.
+        given_up: set when what is still queued for this item shall end at once.
+    """
+
+    store: Store
+    pace: Pace
+    patience: Patience
+    workers: Executor
+    trusted: bool
+    storage_class: str = ""
+    there: Mapping[str, int] = field(default_factory=dict)
+    on_sent: Callable[[int], None] = lambda _size: None
+    given_up: threading.Event = field(default_factory=threading.Event)
+
+    def check_wanted(self) -> None:
+        """Raises Interrupted when the item was given up or the run was stopped."""
+        if self.given_up.is_set() or self.pace.stopped:
+            raise Interrupted("stopped")
+
+
+def uncounted(sending: Sending) -> Sending:
+    """The same for objects that are no file of the user's: progress counts his bytes."""
+    return dataclasses.replace(sending, on_sent=lambda _size: None)

@@ -1,0 +1,137 @@
+"""`vault.json`: the random id of a target, by which it is known again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+from typing import Any
+
+from archive_tasks.errors import ObjectExists, ObjectMissing, StoreBusy, StoreUnusable
+from archive_tasks.formats import layout
+from archive_tasks.names import display, typed
+from archive_tasks.store import Store
+
+_FORMAT = 1
+LARGEST_VAULT_FILE = 4096
+"""Bytes that are read of one: somebody else's file of that name may be of any size."""
+
+
+def is_vault(data: bytes) -> bool:
+    """Is this the file of a target of ours, and not somebody else's of the same name?"""
+    document = _document(data)
+    return document.get("archive_tasks") == "vault" and isinstance(document.get("id"), str)
+
+
+def is_target_folder(path: str) -> bool:
+    """Is this folder a target? One that cannot be read is not known to be one."""
+    try:
+        with open(os.path.join(path, layout.VAULT_KEY), "rb") as file:
+            return is_vault(file.read(LARGEST_VAULT_FILE))
+    except OSError:
+        return False
+
+
+def vault_bytes(store: Store, key: str = layout.VAULT_KEY) -> bytes | None:
+    """The beginning of the file, as much as one of ours has; None when there is none."""
+    try:
+        return b"".join(store.read(key, length=LARGEST_VAULT_FILE))
+    except ObjectMissing:
+        return None
+
+
+def read_vault(store: Store, known: str | None = None) -> str | None:
+    """The target's id; None when it has none. What is not known to be right is read twice: a bit may flip on the way.
+
+    Raises:
+        StoreUnusable: something else bears its name.
+        StoreBusy: it was not read the same way twice.
+    """
+    data = vault_bytes(store)
+    if data is not None and known is not None and _id_in(data) == known:
+        return known
+    if vault_bytes(store) != data:
+        raise StoreBusy(f"{layout.VAULT_KEY} of {display(store.url)} is not read the same way twice: try again")
+    if data is None:
+        return None
+    if is_vault(data):
+        if _document(data).get("format", 1) != _FORMAT:
+            raise StoreUnusable(
+                f"{layout.VAULT_KEY} in {display(store.url)} is of another version than this one: upgrade archive-tasks"
+            )
+        return _id_in(data)
+    raise StoreUnusable(f"{layout.VAULT_KEY} in {display(store.url)} {_what_it_is(data, store, known)}")
+
+
+def check_vault(store: Store, known: str | None) -> str | None:
+    """The target's id; None when it has none, and none is known.
+
+    Raises:
+        StoreUnusable: it is not the target of the id `known`.
+    """
+    found = read_vault(store, known)
+    if found is None and known:
+        raise StoreUnusable(
+            f"the target {display(store.url)} has lost its {layout.VAULT_KEY}: another disk or bucket may stand in its "
+            f"place. Nothing was written; look there. If it is the right one, verify --repair --target "
+            f"{typed(store.url)} writes that file again"
+        )
+    if found is not None and known and found != known:
+        raise StoreUnusable(
+            f"the target {display(store.url)} is not the one that it was: its id is {display(found[:16])}, "
+            f"and was {known[:16]}. Nothing was written; look there, or name another target. If it was given a new id "
+            f"on purpose, catalogue --forget --target {typed(store.url)} forgets the old one"
+        )
+    return found
+
+
+def write_vault(store: Store, vault: str = "") -> str:
+    """Give a target its README and then its id, over nothing that is there. Of two runs at once, one wins.
+
+    Args:
+        vault: the id that it had; empty gives a new one.
+    """
+    _put_where_missing(store, layout.README_KEY, layout.README.encode())
+    vault = vault or secrets.token_hex(16)
+    document = {"archive_tasks": "vault", "format": _FORMAT, "id": vault}
+    _put_where_missing(store, layout.VAULT_KEY, json.dumps(document).encode())
+    return read_vault(store, vault) or vault
+
+
+def _put_where_missing(store: Store, key: str, data: bytes) -> None:
+    """Some servers let a create-only write replace what is there, so it is asked for first."""
+    if store.describe(key) is None:
+        try:
+            store.put(key, data, sha256=hashlib.sha256(data).digest())
+        except ObjectExists:
+            return
+
+
+def _what_it_is(data: bytes, store: Store, known: str | None) -> str:
+    if not data:
+        return "is empty, as a run leaves it that is cut off while it makes a target: remove the file, and try again"
+    if known:
+        return (
+            "is damaged, or another's. If it is the right target, move that file away, and verify --repair --target "
+            f"{typed(store.url)} writes it again"
+        )
+    if next(iter(store.list(layout.MANIFESTS)), None) is not None:
+        return (
+            "is damaged, or another's. If it is the right target, move that file away, and archive --create gives it a "
+            "new one"
+        )
+    return "is not one of archive_tasks: choose an empty prefix or folder"
+
+
+def _id_in(data: bytes) -> str:
+    """Empty for what has none."""
+    return str(_document(data).get("id", ""))
+
+
+def _document(data: bytes) -> dict[str, Any]:
+    try:
+        document = json.loads(data)
+    except (ValueError, RecursionError):
+        return {}
+    return document if isinstance(document, dict) else {}
