@@ -11,7 +11,7 @@ import sys
 from invoke.program import Program
 from invoke.util import yaml  # type: ignore[attr-defined]  # its own, or the installed one
 
-from archive_tasks.commands.invocation import config_folder
+from archive_tasks.flows.folders import config_folder
 from archive_tasks.names import display
 from archive_tasks.plugins import own_version
 from archive_tasks.tasks import ns

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import sys
 
-from archive_tasks.commands.clean import Wish, clean_root
 from archive_tasks.errors import ArchiveTasksError
+from archive_tasks.flows.clean import Wish, clean_root
 from archive_tasks.plugins import make_plugin_manager
 from archive_tasks.session import Session
 from archive_tasks.settings import make_settings

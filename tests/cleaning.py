@@ -11,9 +11,9 @@ from typing import Any
 from archive_tasks.archive import run as archiving
 from archive_tasks.catalogue.database import Catalogue, catalogue_path
 from archive_tasks.clean.undo import Undone
-from archive_tasks.commands.clean import Wish, clean_root
-from archive_tasks.commands.scan import make_plan
-from archive_tasks.commands.undo import undo_root
+from archive_tasks.flows.clean import Wish, clean_root
+from archive_tasks.flows.planning import make_plan
+from archive_tasks.flows.undo import undo_root
 from archive_tasks.items.own_files import SET_ASIDE
 from archive_tasks.items.root import resolve_root, root_path
 from archive_tasks.model import Outcome

@@ -13,7 +13,8 @@ from archive_tasks.restore.context import Conflict, Means, Restored
 from archive_tasks.restore.run import restore
 from archive_tasks.restore.select import EVERYTHING, RestoreRequest, Selection, select
 from archive_tasks.store import Store
-from archive_tasks.target.pace import Pace, Patience
+from archive_tasks.target.pace import Pace
+from archive_tasks.target.patience import Patience
 from archive_tasks.target.refresh import sync
 from archive_tasks.testing.trees import TreeEntry, read_tree
 from archive_tasks.workers.processes import processes

@@ -343,7 +343,7 @@ def test_a_store_that_loses_or_changes_an_object_is_found_out(bench: Bench) -> N
 
 
 def test_passing_faults_are_waited_out(bench: Bench, monkeypatch: Any) -> None:
-    monkeypatch.setattr("archive_tasks.target.pace.FIRST_WAIT", 0.001)
+    monkeypatch.setattr("archive_tasks.target.patience.FIRST_WAIT", 0.001)
 
     class Flaky:
         def __init__(self, store: Store) -> None:
@@ -578,7 +578,7 @@ def test_a_target_that_answers_nothing_any_more_ends_the_run_after_one_wait(benc
 
     monkeypatch.setattr("archive_tasks.target.pace.Pace.sleep", sleep)
     monkeypatch.setattr(
-        "archive_tasks.target.pace.Patience.__init__.__kwdefaults__",
+        "archive_tasks.target.patience.Patience.__init__.__kwdefaults__",
         {**archiving.Patience.__init__.__kwdefaults__, "monotonic": lambda: now[0]},
     )
     monkeypatch.setattr(

@@ -15,9 +15,9 @@ import pytest
 
 from archive_tasks.catalogue.database import Catalogue
 from archive_tasks.catalogue.find import find
-from archive_tasks.commands.verify import promises
 from archive_tasks.default_plugins.stores.folder.store import FolderStore
 from archive_tasks.errors import CatalogueError, ManifestError, StoreUnusable
+from archive_tasks.flows.verify import promises
 from archive_tasks.formats.frames import Span, WantedFile
 from archive_tasks.formats.manifest import read_manifest
 from archive_tasks.model import Attributes
@@ -25,7 +25,8 @@ from archive_tasks.restore.select import RestoreRequest, select, wanted_entries
 from archive_tasks.restore.unpack import UnpackOrder, unpack
 from archive_tasks.settings import make_settings
 from archive_tasks.target.open import check_vault
-from archive_tasks.target.pace import Pace, Patience
+from archive_tasks.target.pace import Pace
+from archive_tasks.target.patience import Patience
 from archive_tasks.target.refresh import sync
 from archive_tasks.testing.trees import File, make_tree, read_tree
 from archive_tasks.upkeep.verify import Ask, verify

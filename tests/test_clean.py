@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from archive_tasks import hookimpl
-from archive_tasks.commands.clean import Wish, clean_root
 from archive_tasks.errors import NotProven, StoreError, UsageError
+from archive_tasks.flows.clean import Wish, clean_root
 from archive_tasks.items.own_files import SET_ASIDE
 from archive_tasks.show.console import Console
 from archive_tasks.testing.trees import File, make_tree, read_tree
@@ -89,7 +89,7 @@ def test_the_trash_gets_items_under_the_names_that_they_had(bench: CleanBench, m
         taken.append(path)
         os.rename(path, bench.folder / f"trash {os.path.basename(path)}")
 
-    monkeypatch.setattr("archive_tasks.commands.clean._to_trash", take)
+    monkeypatch.setattr("archive_tasks.flows.clean.send_to_trash", take)
     assert items_of(bench.clean("trash")["freed"]) == ITEMS
     assert sorted(taken) == sorted(str(bench.root / item) for item in ITEMS)
     assert not bench.slots()
@@ -99,7 +99,7 @@ def test_what_the_trash_refuses_stays_at_home(bench: CleanBench, monkeypatch: py
     def refuse(path: str) -> None:
         raise PermissionError(13, "Permission denied", path)
 
-    monkeypatch.setattr("archive_tasks.commands.clean._to_trash", refuse)
+    monkeypatch.setattr("archive_tasks.flows.clean.send_to_trash", refuse)
     before = bench.home()
     document = bench.clean("trash")
     assert not document["freed"]
@@ -329,7 +329,7 @@ def test_the_longest_idle_go_first_up_to_the_limits(bench: CleanBench) -> None:
 
 
 def test_only_as_much_goes_as_the_disk_lacks(bench: CleanBench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("archive_tasks.commands.clean._lacking", lambda _root, wanted: wanted and wanted - 1000)
+    monkeypatch.setattr("archive_tasks.flows.clean.bytes_lacking", lambda _root, wanted: wanted and wanted - 1000)
     assert not bench.clean(wish={"free": 1000})["freed"]
     assert items_of(bench.clean(wish={"free": 1004})["freed"]) == {"note"}
     assert items_of(bench.clean(wish={"free": 1005})["freed"]) == {"film"}

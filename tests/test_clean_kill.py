@@ -91,7 +91,7 @@ def make_case(
         to = request.getfixturevalue("other_disk") / folder.name if "another disk" in mode else folder / "to"
         case = Case(folder, make_session, mode, pack_below, to)
         monkeypatch.setattr(
-            "archive_tasks.commands.clean._to_trash", lambda path: os.rename(path, case.trash / os.path.basename(path))
+            "archive_tasks.flows.clean.send_to_trash", lambda path: os.rename(path, case.trash / os.path.basename(path))
         )
         return case
 

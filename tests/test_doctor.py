@@ -13,8 +13,9 @@ import pytest
 
 from archive_tasks.errors import StoreBusy, StoreError, StoreUnusable
 from archive_tasks.session import Session
+from archive_tasks.show.doctor import summary
 from archive_tasks.store import Answer, Probe, Store, Verdict
-from archive_tasks.target.doctor import VALID_FOR, examine, is_current, summary, verdict_from_json, verdict_to_json
+from archive_tasks.target.doctor import VALID_FOR, examine, is_current, verdict_from_json, verdict_to_json
 from tests.conftest import NOW
 
 YES = Answer(True, "it did")

@@ -21,8 +21,9 @@ from archive_tasks.model import Archive, Failure
 from archive_tasks.store import ObjectInfo
 from archive_tasks.target import packed_entries
 from archive_tasks.target.open import open_target
-from archive_tasks.target.pace import Pace, Patience
+from archive_tasks.target.pace import Pace
 from archive_tasks.target.packed_entries import packed_problems
+from archive_tasks.target.patience import Patience
 from archive_tasks.target.ranges import Fetch
 from archive_tasks.target.transfer import Sending
 from archive_tasks.testing.stores import MIB, MemoryStore

@@ -18,7 +18,8 @@ from archive_tasks.catalogue.entries import is_indexed
 from archive_tasks.catalogue.schema import SCHEMA_VERSION
 from archive_tasks.default_plugins.stores.folder.store import FolderStore
 from archive_tasks.settings import make_settings
-from archive_tasks.target.pace import Pace, Patience
+from archive_tasks.target.pace import Pace
+from archive_tasks.target.patience import Patience
 from archive_tasks.target.refresh import sync
 from archive_tasks.testing.trees import File, Link, make_tree, read_tree
 from archive_tasks.upkeep.verify import Ask, verify

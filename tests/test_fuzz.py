@@ -30,14 +30,15 @@ from archive_tasks.formats.frames import Span, WantedFile, unpack_frame
 from archive_tasks.formats.manifest import Block, ManifestWriter, read_manifest
 from archive_tasks.items.recently_restored import note_restored, restored_in
 from archive_tasks.model import Attributes
+from archive_tasks.restore.plan import restore_plan, wanted_objects
 from archive_tasks.restore.select import PathPattern, RestoreRequest, select
 from archive_tasks.restore.unpack import UnpackOrder, unpack
 from archive_tasks.settings import make_settings
 from archive_tasks.show import find as report_finding
-from archive_tasks.show import restore as report_restoring
 from archive_tasks.target import prices
 from archive_tasks.target.open import check_vault
-from archive_tasks.target.pace import Pace, Patience
+from archive_tasks.target.pace import Pace
+from archive_tasks.target.patience import Patience
 from archive_tasks.target.refresh import sync
 from archive_tasks.testing.stores import MemoryStore, put
 from archive_tasks.testing.trees import make_tree, read_tree
@@ -223,8 +224,8 @@ def _look(store: Any, path: Path) -> None:
         assert all(cell.isprintable() for row in report_finding.find_rows(found) for cell in row)
         archives = [one.archive for one in catalogue.archives()]
         selections = select(RestoreRequest(patterns=("item", "*/a"), to="/x"), archives).selections
-        report_restoring.restore_plan(selections, catalogue)
-        report_restoring.wanted_objects(selections, catalogue)
+        restore_plan(selections, catalogue)
+        wanted_objects(selections, catalogue)
 
 
 # -- packs --------------------------------------------------------------------------------------------

@@ -44,7 +44,8 @@ from archive_tasks.items.rules import make_rules
 from archive_tasks.model import Item
 from archive_tasks.store import ObjectInfo, Store
 from archive_tasks.target.open import open_target
-from archive_tasks.target.pace import Pace, Patience
+from archive_tasks.target.pace import Pace
+from archive_tasks.target.patience import Patience
 from archive_tasks.target.transfer import Sending
 from archive_tasks.testing.trees import File, make_tree
 from tests.cleaning import CleanBench, make_items

@@ -20,7 +20,8 @@ from archive_tasks.catalogue.entries import kept_records
 from archive_tasks.default_plugins.stores.folder.store import FolderStore
 from archive_tasks.disk.folders import TEMPORARY
 from archive_tasks.settings import make_settings
-from archive_tasks.target.pace import Pace, Patience
+from archive_tasks.target.pace import Pace
+from archive_tasks.target.patience import Patience
 from archive_tasks.target.refresh import sync
 from archive_tasks.testing.trees import File, Link, TreeEntry, make_tree, read_tree
 from tests.conftest import NOW

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from archive_tasks.commands.prune import GRACE_DAYS
 from archive_tasks.errors import IntegrityError, StoreBusy, StoreUnusable
+from archive_tasks.flows.prune import GRACE_DAYS
 from archive_tasks.formats import layout
 from archive_tasks.store import ObjectInfo
 from archive_tasks.target.last_look import LONGEST_GAP, SignsOfLife, check_attempt, check_gaps

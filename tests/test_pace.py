@@ -11,7 +11,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import pytest
 
 from archive_tasks.errors import IntegrityError, Interrupted, StoreBusy, StoreUnusable
-from archive_tasks.target.pace import LONGEST_WAIT, Pace, Patience
+from archive_tasks.target.pace import Pace
+from archive_tasks.target.patience import LONGEST_WAIT, Patience
 
 
 class FakeTime:

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from archive_tasks.archive.segment import pack_segment
 from archive_tasks.errors import StoreUnusable
 from archive_tasks.formats import tar
 from archive_tasks.testing.trees import File, make_tree
@@ -140,9 +141,8 @@ def test_what_does_not_compress_takes_hardly_more_than_it_is(bench: Bench) -> No
 
 def test_a_file_that_changes_between_listing_and_packing_keeps_its_item(bench: Bench) -> None:
     make_tree(bench.root, {"item": spec(50, 1000)}, now=NOW)
-    from archive_tasks.formats import frames as pack
 
-    original = pack.pack_segment
+    original = pack_segment
 
     def pack_late(order: Any) -> Any:
         (bench.root / "item" / "f0030").write_bytes(os.urandom(1000))

@@ -16,9 +16,9 @@ import pytest
 
 from archive_tasks.catalogue.attempts import AttemptOf, begin_attempt, find_attempt
 from archive_tasks.catalogue.database import Catalogue
-from archive_tasks.commands import prune as verbs_prune
-from archive_tasks.commands.using_target import open_catalogue
 from archive_tasks.errors import IntegrityError, Interrupted, StoreUnusable, UsageError
+from archive_tasks.flows import prune as verbs_prune
+from archive_tasks.flows.using_target import open_catalogue
 from archive_tasks.formats import layout
 from archive_tasks.session import Session
 from archive_tasks.show.console import Console

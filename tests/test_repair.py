@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 from archive_tasks.catalogue.database import Catalogue, catalogue_path
-from archive_tasks.commands import verify as verbs_verify
 from archive_tasks.errors import (
     IntegrityError,
     ManifestError,
@@ -21,6 +20,7 @@ from archive_tasks.errors import (
     StoreBusy,
     StoreUnusable,
 )
+from archive_tasks.flows import verify as verbs_verify
 from archive_tasks.formats import layout
 from archive_tasks.formats.manifest import read_manifest
 from archive_tasks.model import Failure
@@ -28,7 +28,8 @@ from archive_tasks.session import Session
 from archive_tasks.show.console import Console
 from archive_tasks.store import ObjectInfo
 from archive_tasks.target.commit import key_of, write_from_copy, write_manifest
-from archive_tasks.target.pace import Pace, Patience
+from archive_tasks.target.pace import Pace
+from archive_tasks.target.patience import Patience
 from archive_tasks.testing.stores import MemoryStore
 from archive_tasks.testing.trees import File, make_tree
 from archive_tasks.upkeep.repair import Repaired, repair

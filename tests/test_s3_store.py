@@ -24,7 +24,8 @@ from archive_tasks.errors import (
 )
 from archive_tasks.formats.checksums import composite_checksum, whole_checksum
 from archive_tasks.settings import MIB, make_settings
-from archive_tasks.target.pace import Pace, Patience
+from archive_tasks.target.pace import Pace
+from archive_tasks.target.patience import Patience
 from archive_tasks.testing.stores import StoreContract
 from tests.fault_proxy import Fault, FaultProxy, fault_proxy
 from tests.servers import S3Server

@@ -18,9 +18,11 @@ from archive_tasks.catalogue.database import Catalogue
 from archive_tasks.default_plugins.stores.folder.store import FolderStore
 from archive_tasks.default_plugins.stores.s3.store import S3Store
 from archive_tasks.settings import make_settings
+from archive_tasks.show.doctor import summary
 from archive_tasks.store import Store
-from archive_tasks.target.doctor import examine, is_settled, summary
-from archive_tasks.target.pace import Pace, Patience
+from archive_tasks.target.doctor import examine, is_settled
+from archive_tasks.target.pace import Pace
+from archive_tasks.target.patience import Patience
 from archive_tasks.testing.stores import MemoryStore, StoreContract
 from archive_tasks.testing.trees import File, make_tree
 from archive_tasks.upkeep.verify import Ask, verify

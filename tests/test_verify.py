@@ -11,7 +11,8 @@ import pytest
 
 from archive_tasks.default_plugins.stores.folder.store import FolderStore
 from archive_tasks.settings import make_settings
-from archive_tasks.target.pace import Pace, Patience
+from archive_tasks.target.pace import Pace
+from archive_tasks.target.patience import Patience
 from archive_tasks.testing.stores import MemoryStore
 from archive_tasks.testing.trees import File, make_tree
 from archive_tasks.upkeep.verify import Ask, Verified, verify

@@ -14,7 +14,8 @@ from archive_tasks.catalogue.database import Catalogue
 from archive_tasks.formats import layout
 from archive_tasks.formats.manifest import read_manifest
 from archive_tasks.model import Archive, Receipt
-from archive_tasks.target.pace import Pace, Patience
+from archive_tasks.target.pace import Pace
+from archive_tasks.target.patience import Patience
 from archive_tasks.target.refresh import archive_of
 from archive_tasks.target.transfer import Sending
 from archive_tasks.target.vault import write_vault

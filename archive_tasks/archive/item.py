@@ -59,7 +59,8 @@ from archive_tasks.target.commit import LARGEST_MANIFEST, commit, write_from_cop
 from archive_tasks.target.last_look import SignsOfLife, check_attempt, check_claims, check_not_pruned, put_sign
 from archive_tasks.target.object_writer import ObjectWriter
 from archive_tasks.target.open import Target
-from archive_tasks.target.pace import Pace, Patience
+from archive_tasks.target.pace import Pace
+from archive_tasks.target.patience import Patience
 from archive_tasks.target.refresh import Fetcher
 from archive_tasks.target.resolve import scope_for, storage_class_for
 from archive_tasks.target.transfer import Sending, uncounted

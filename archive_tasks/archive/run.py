@@ -42,7 +42,8 @@ from archive_tasks.names import display
 from archive_tasks.session import Session
 from archive_tasks.target.already_there import Listings, newest_of, scopes_to_list_whole
 from archive_tasks.target.open import Target
-from archive_tasks.target.pace import Pace, Patience
+from archive_tasks.target.pace import Pace
+from archive_tasks.target.patience import Patience
 from archive_tasks.target.refresh import sync
 from archive_tasks.workers.processes import Processes
 

@@ -179,3 +179,10 @@ def _stays(leaving: Leaving, slot: Slot, why: str) -> NotCleaned:
     except NotCleaned as error:
         return NotCleaned(f"{why}; {error}")
     return NotCleaned(f"{why}; it stays where it was")
+
+
+def send_to_trash(path: str) -> None:
+    """Move what is at a path to the desktop's trash. Raises OSError."""
+    from send2trash import send2trash
+
+    send2trash(path)

@@ -1,135 +1,34 @@
-"""What `undo` does, and what it shares with `clean`: the locked folder of what is set aside, and the journal."""
+"""The task `undo`: its flags. What it does, step by step, is in `archive_tasks/flows/undo.py`."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING
 
-from archive_tasks.amounts import count_text
-from archive_tasks.catalogue.database import Catalogue, catalogue_path
-from archive_tasks.clean import run as cleaning_up
-from archive_tasks.clean import undo as undoing
-from archive_tasks.clean.quarantine import Aside
-from archive_tasks.clean.slot import Slot, state_of
-from archive_tasks.clean.stub import remove_stub
-from archive_tasks.commands.invocation import session_of
-from archive_tasks.errors import PartlyFailed, RootLocked, UsageError
-from archive_tasks.items.own_files import SET_ASIDE
-from archive_tasks.items.recently_restored import note_restored
-from archive_tasks.items.root import root_path
-from archive_tasks.model import Failure, nanoseconds
-from archive_tasks.names import display
-from archive_tasks.session import Session
-from archive_tasks.show import clean as reporting
-from archive_tasks.show.console import Console
-from archive_tasks.show.report import Document
+from invoke.context import Context
+
+from archive_tasks.commands.flags import JSON
+from archive_tasks.commands.task_frame import archive_task
+
+if TYPE_CHECKING:
+    from archive_tasks.show.document import Document
 
 
-def undo(c: Any, item: str | None, flags: Mapping[str, Any], *, everything: bool, json_document: bool) -> Document:
-    """Put back what the last clean set aside."""
-    console = Console(json_document=json_document)
-    session = session_of(c, flags)
-    root = root_path(session)
-    undone = undo_root(root, session, item, console, everything=everything)
-    document = reporting.undo_document(root, undone)
-    if json_document:
-        console.document(document)
-    if undone.failed:
-        raise PartlyFailed(f"{count_text(len(undone.failed), 'item')} could not be put back, see above")
-    if item and not undone.back:
-        raise UsageError(_nothing_text(root, item))
-    return document
+@archive_task(
+    help={
+        "item": "only the item of this name",
+        "all": "everything that is set aside, not only what the last clean did",
+        "root": "the folder being kept tidy",
+        "json": JSON,
+    }
+)
+def undo(
+    c: Context,
+    item: str | None = None,
+    all: bool = False,  # noqa: A002 - the flag's name
+    root: str | None = None,
+    json: bool = False,
+) -> Document:
+    """Put back what the last clean set aside, as long as it is not purged."""
+    from archive_tasks.flows import undo as flow
 
-
-def undo_root(root: str, session: Session, item: str | None, console: Console, *, everything: bool) -> undoing.Undone:
-    """All of `undo` but the printing of its document."""
-    with locked_aside(root) as (root_fd, aside):
-        unclear = _recover(aside, session, console)
-        slots = undoing.choose(aside.slots(), item=(item or "").rstrip("/"), everything=everything)
-
-        def done(slot: Slot) -> None:
-            state = state_of(slot)
-            _note_in_its_catalogue(session, slot)
-            note_restored(session.data, undoing.home_of(aside, state), now_ns=nanoseconds(session.now))
-            remove_stub(root_fd, state.item)
-            console.say(f"back: {display(state.item)}")
-
-        undone = undoing.undo(aside, slots, done=done)
-    _say_undone(undone, root, item, console)
-    undone.failed += unclear
-    return undone
-
-
-def finish_what_died(root: str, session: Session, console: Console) -> None:
-    """Bring home what a run of clean that died was about to set aside. Another run that is at work is left alone."""
-    if not os.path.isdir(os.path.join(root, SET_ASIDE)):
-        return
-    try:
-        with locked_aside(root) as (_, aside):
-            _recover(aside, session, console)
-    except (RootLocked, OSError):
-        return
-
-
-def _recover(aside: Aside, session: Session, console: Console) -> list[Failure]:
-    """Finish what died. Returns slots that need a person, which were said."""
-    unclear = cleaning_up.recover(aside, lambda _what, slot: _note_in_its_catalogue(session, slot))
-    say_unclear(unclear, console)
-    return unclear
-
-
-def say_unclear(unclear: Sequence[Failure], console: Console) -> None:
-    """Slots that need a person."""
-    for where, problem in unclear:
-        console.warn(f"{display(where)}: {problem}")
-
-
-@contextmanager
-def locked_aside(root: str) -> Iterator[tuple[int, Aside]]:
-    """Handle of the root, and what is set aside under it, for one run alone. Raises RootLocked, UsageError, OSError."""
-    root_fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        with Aside(root, root_fd) as aside:
-            yield root_fd, aside
-    finally:
-        os.close(root_fd)
-
-
-def noting(catalogue: Catalogue, session: Session) -> Callable[[str, Slot], None]:
-    """What adds a step to the catalogue's journal."""
-
-    def note(what: str, slot: Slot) -> None:
-        state = slot.state
-        about = {"item": state.item, "archive": state.archive_id, "manifest": state.manifest} if state else {}
-        catalogue.note(what, now=session.wall(), slot=slot.name, **about)
-
-    return note
-
-
-def _note_in_its_catalogue(session: Session, slot: Slot) -> None:
-    path = catalogue_path(session.data, state_of(slot).target)
-    if os.path.exists(path):
-        with Catalogue(path) as catalogue:
-            noting(catalogue, session)("put back by the user", slot)
-
-
-def _nothing_text(root: str, item: str | None) -> str:
-    what = f"nothing named {display(item)}" if item else "nothing"
-    return (
-        f"{what} is set aside under {display(root)}; what went to the trash or another folder is there, and restore "
-        "brings back everything else"
-    )
-
-
-def _say_undone(undone: undoing.Undone, root: str, item: str | None, console: Console) -> None:
-    if not undone.back and not undone.failed:
-        if not item:
-            console.say(_nothing_text(root, item))
-        return
-    one = len(undone.back) == 1
-    where = "back where it was; it counts as used today" if one else "back where they were; they count as used today"
-    console.say(f"{count_text(len(undone.back), 'item is', 'items are')} {where}", style="bold")
-    for name, problem in undone.failed:
-        console.say(f"FAILED   {display(name)}: {problem}", style="bold red")
+    return flow.undo(c, item, {"root": root}, everything=all, json_document=json)

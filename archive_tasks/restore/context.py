@@ -15,7 +15,8 @@ from archive_tasks.errors import StoreBusy
 from archive_tasks.events import EntryFailed, Progress
 from archive_tasks.model import Archive, Failure
 from archive_tasks.store import Store
-from archive_tasks.target.pace import Pace, Patience
+from archive_tasks.target.pace import Pace
+from archive_tasks.target.patience import Patience
 from archive_tasks.workers.processes import Processes
 
 Conflict = Literal["refuse", "skip", "overwrite", "both"]

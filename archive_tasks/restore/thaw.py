@@ -10,7 +10,7 @@ from datetime import datetime
 from archive_tasks.catalogue.database import Catalogue
 from archive_tasks.errors import UsageError
 from archive_tasks.store import ObjectInfo, Store
-from archive_tasks.target.pace import Patience
+from archive_tasks.target.patience import Patience
 from archive_tasks.target.prices import Prices, Thawing
 
 THAWED_DAYS = 7

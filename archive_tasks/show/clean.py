@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 
 from archive_tasks.amounts import count_text, size_text
-from archive_tasks.clean.run import Cleaned, Cleaning
+from archive_tasks.clean import undo as undoing
+from archive_tasks.clean.plan import Cleaning
+from archive_tasks.clean.run import Cleaned
 from archive_tasks.clean.slot import Slot, State, state_of
 from archive_tasks.clean.undo import Undone
 from archive_tasks.model import Failure, Limits, Plan, nanoseconds
 from archive_tasks.names import display
 from archive_tasks.settings import CleanSettings
-from archive_tasks.show.report import Document
+from archive_tasks.show.console import MOST_SHOWN, Console
+from archive_tasks.show.document import Document
 
 CLEAN_COLUMNS = (
     ("item", "left"),
@@ -151,3 +154,60 @@ def _state_document(state: State) -> Document:
         "archive": state.archive_id,
         "set_aside": state.since.isoformat(),
     }
+
+
+def show_cleaning(plan: Plan, cleaning: Cleaning, limits: CleanSettings, console: Console) -> None:
+    if console.is_terminal:
+        console.show_rows(CLEAN_COLUMNS, clean_rows(cleaning, plan))
+    else:
+        for line in clean_lines(cleaning, plan):
+            console.say(line)
+    held = held_up(cleaning, plan)
+    for item, reason in held[:MOST_SHOWN]:
+        console.say(f"stays  {display(item)}: {reason}", style="dim")
+    if len(held) > MOST_SHOWN:
+        console.say(f"… and {len(held) - MOST_SHOWN:,} more (--json lists them all)", style="dim")
+    used = len(cleaning.kept) - len(held)
+    if used:
+        console.say(
+            f"{count_text(used, 'item stays', 'items stay')}: not stale, or kept by a guard (scan says why)",
+            style="dim",
+        )
+    if cleaning.due:
+        console.say(f"to be purged: {due_text(cleaning.due)}, set aside by earlier runs")
+    if cleaning.waiting:
+        console.say(f"set aside, grace {count_text(limits.grace, 'day')}: {due_text(cleaning.waiting)}", style="dim")
+
+
+def telling(limits: CleanSettings, console: Console) -> Callable[[str, State | Failure], None]:
+    done = {"quarantine": "aside", "trash": "trash", "move": "moved", "delete": "deleted"}[limits.mode]
+
+    def tell(what: str, of: State | Failure) -> None:
+        if isinstance(of, State):
+            console.say(f"{'purged' if what == 'purged' else done:<7}  {display(of.item)}", style="green")
+        elif what == "failed":
+            console.say(f"FAILED   {display(of.item)}: {of.reason}", style="bold red")
+        else:
+            console.say(f"stays    {display(of.item)}: {of.reason}", style="yellow")
+
+    return tell
+
+
+def nothing_text(root: str, item: str | None) -> str:
+    what = f"nothing named {display(item)}" if item else "nothing"
+    return (
+        f"{what} is set aside under {display(root)}; what went to the trash or another folder is there, and restore "
+        "brings back everything else"
+    )
+
+
+def say_undone(undone: undoing.Undone, root: str, item: str | None, console: Console) -> None:
+    if not undone.back and not undone.failed:
+        if not item:
+            console.say(nothing_text(root, item))
+        return
+    one = len(undone.back) == 1
+    where = "back where it was; it counts as used today" if one else "back where they were; they count as used today"
+    console.say(f"{count_text(len(undone.back), 'item is', 'items are')} {where}", style="bold")
+    for name, problem in undone.failed:
+        console.say(f"FAILED   {display(name)}: {problem}", style="bold red")

@@ -7,24 +7,20 @@ holds the one document and nothing else: every word for people goes to stderr.
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any
 
-from archive_tasks.names import display
-from archive_tasks.show import report
 from archive_tasks.show.plain_progress import PlainProgress
 
 if TYPE_CHECKING:
     from rich.console import Console as RichConsole
 
     from archive_tasks.events import Progress
-    from archive_tasks.model import Outcome, Plan
-    from archive_tasks.plugins import PluginInfo
-    from archive_tasks.store import Answer, Probe
 
+MOST_SHOWN = 50
+"""Lines of a list that people read to the end."""
 MOST_ROWS = 400
 """Rows of a table on a terminal: rich takes seconds for ten thousand, and nobody reads them."""
 
@@ -58,7 +54,7 @@ class Console:
     def say(self, text: str = "", style: str = "") -> None:
         """A line for people."""
         if self.is_terminal and style:
-            self.rich.print(_escaped(text), style=style, highlight=False)
+            self.rich.print(escaped(text), style=style, highlight=False)
         else:
             print(f"{text}\n", end="", file=self._out, flush=True)  # in one write: items' threads speak at once
 
@@ -67,7 +63,9 @@ class Console:
         print(f"warning: {text}\n", end="", file=sys.stderr, flush=True)
 
     def document(self, value: Any) -> None:
-        """The JSON document, in ASCII, so that no name can harm a terminal or a decoder."""
+        """The JSON document, where stdout is for one; in ASCII, so that no name can harm a terminal or a decoder."""
+        if not self._json:
+            return
         json.dump(value, sys.stdout, indent=2)
         print(flush=True)
 
@@ -101,96 +99,18 @@ class Console:
 
     # -- tables -------------------------------------------------------------------------------------
 
-    def show_plan(self, plan: Plan) -> None:
-        """The table of a scan, its warnings, and its sum."""
-        rows = report.plan_rows(plan)
-        self.say(f"{display(_from_home(plan.root))}: stale after {plan.days} days without use, by {plan.clock}")
-        if self.is_terminal and rows:
-            self._plan_table(rows)
-        for row in [] if self.is_terminal else rows:
-            self.say(f"{row.decision:<7}  {row.item}: {row.reason}{f' ({row.amount})' if row.amount else ''}")
-        for warning in plan.warnings:
-            self.warn(warning)
-        self.say(report.plan_summary(plan), style="bold")
-
-    def _plan_table(self, rows: Sequence[report.PlanRow]) -> None:
-        table = _table(
-            ("item", "left"),
-            ("days idle", "right"),
-            ("files", "right"),
-            ("size", "right"),
-            ("decision", "left"),
-            ("why", "left"),
-        )
-        for row in rows[:MOST_ROWS]:
-            colour = "green" if row.decision == "archive" else "dim"
-            why = "" if row.reason.startswith("not used for ") else row.reason  # the column `days idle` says it
-            decision = f"[bold {colour}]{row.decision}[/]"
-            table.add_row(_escaped(row.item), row.idle, row.files, row.size, decision, f"[dim]{_escaped(why)}[/]")
-        self.rich.print(table)
-        self._say_rest(len(rows))
-
-    def show_archives(self, target: str, rows: Sequence[report.ArchiveRow]) -> None:
-        """The archives in one target."""
-        self.say(target, style="bold")
-        if not self.is_terminal:
-            for row in rows:
-                local = f"  {row.local}" if row.local else ""
-                self.say(f"{row.when} UTC  {row.item}  {row.amount}  {row.proven}  {row.scope}{local}")
-            return
-        right = "right"
-        table = _table(
-            ("archived (UTC)", "left"),
-            ("run", right),
-            ("item", "left"),
-            ("files", right),
-            ("size", right),
-            ("proven by", "left"),
-            ("scope", "left"),
-            ("local copy", "left"),
-        )
-        for row in rows[-MOST_ROWS:]:
-            cells = (row.when, row.run, row.item, row.files, row.size, row.proven, row.scope, row.local)
-            table.add_row(*(_escaped(cell) for cell in cells))
-        self.rich.print(table)
-        self._say_rest(len(rows))
-
     def show_rows(self, columns: Sequence[tuple[str, str]], rows: Sequence[Sequence[str]]) -> None:
         """A table of texts that are harmless already; plain lines where there is no terminal."""
         if not self.is_terminal:
             for row in rows:
                 self.say("  ".join(cell for cell in row if cell))
             return
-        table = _table(*columns)
+        table = make_table(*columns)
         for row in rows[:MOST_ROWS]:
-            table.add_row(*(_escaped(cell) for cell in row))
+            table.add_row(*(escaped(cell) for cell in row))
         if rows:
             self.rich.print(table)
-        self._say_rest(len(rows))
-
-    def show_plugins(self, plugins: Sequence[PluginInfo]) -> None:
-        """The plugins, in the order in which they are asked."""
-        if not self.is_terminal:
-            for one in plugins:
-                self.say(f"{one.name}  {one.version}  {display(one.origin)}  {', '.join(one.hooks)}")
-            return
-        table = _table(("plugin", "left"), ("version", "left"), ("from", "left"), ("hooks", "left"))
-        for one in plugins:
-            table.add_row(one.name, one.version, _escaped(display(one.origin)), ", ".join(one.hooks))
-        self.rich.print(table)
-
-    def show_answer(self, probe: Probe, answer: Answer) -> None:
-        """One finding of the doctor."""
-        mark, style = {True: ("yes", "green"), False: ("NO ", "red"), None: ("?  ", "yellow")}[answer.ok]
-        if answer.ok is False and not probe.serious:
-            mark, style = "no ", "yellow"
-        self.say(f"  {mark}  {display(probe.question)}: {display(answer.detail)}", style=style)
-
-    def show_outcome(self, outcome: Outcome) -> None:
-        """What a run did; failures by name."""
-        for item, reason in outcome.failed:
-            self.say(f"FAILED  {display(item)}: {reason}", style="bold red")
-        self.say(report.outcome_summary(outcome), style="bold")
+        self.say_rest(len(rows))
 
     @contextmanager
     def progress(self) -> Iterator[Progress]:
@@ -203,7 +123,8 @@ class Console:
         with LiveProgress(self.rich) as live:
             yield live
 
-    def _say_rest(self, rows: int) -> None:
+    def say_rest(self, rows: int) -> None:
+        """How many rows of a table are not shown."""
         if rows > MOST_ROWS:
             self.say(f"… and {rows - MOST_ROWS:,} more (--json lists them all)")
 
@@ -216,20 +137,14 @@ class Console:
         return line
 
 
-def _from_home(path: str) -> str:
-    """`~/Documents`, as people say it."""
-    home = os.path.expanduser("~")
-    return "~" + path.removeprefix(home) if path == home or path.startswith(home + "/") else path
-
-
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
     """`[b]` in a name is no markup."""
     from rich.markup import escape
 
     return escape(text)
 
 
-def _table(*columns: tuple[str, str]) -> Any:
+def make_table(*columns: tuple[str, str]) -> Any:
     from rich import box
     from rich.table import Table
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from archive_tasks.amounts import count_text, size_text
 from archive_tasks.catalogue.find import Found, number_in
 from archive_tasks.names import display
-from archive_tasks.show.report import Document
+from archive_tasks.show.document import Document
 
 FIND_COLUMNS = (
     ("path", "left"),

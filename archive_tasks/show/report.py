@@ -9,35 +9,23 @@ import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from archive_tasks.amounts import amount_text, count_text, size_text
-from archive_tasks.model import Archive, Decision, Limits, Outcome, Plan, nanoseconds
+from archive_tasks.amounts import amount_text, size_text
 from archive_tasks.names import display
+from archive_tasks.show.archive import archive_document
+from archive_tasks.show.console import MOST_ROWS, Console, escaped, make_table
+from archive_tasks.show.document import Document
 
 if TYPE_CHECKING:
     from archive_tasks.catalogue.database import Catalogue
     from archive_tasks.catalogue.rows import Known, Run
-    from archive_tasks.plugins import PluginInfo
 
-Document = dict[str, Any]
 
 _GONE = ("set aside", "purged", "moved", "in the trash")
 _BACK = ("put back", "put back by the user", "restored")
 _AT_HOME: Document = {"local": None, "local_since": None}
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
-
-
-class PlanRow(NamedTuple):
-    """An item as a person reads it; all harmless on a terminal."""
-
-    item: str
-    idle: str
-    files: str
-    size: str
-    decision: str
-    reason: str
-    amount: str
 
 
 class ArchiveRow(NamedTuple):
@@ -57,117 +45,7 @@ class ArchiveRow(NamedTuple):
 # -- scan ---------------------------------------------------------------------------------------------
 
 
-def plan_document(plan: Plan) -> Document:
-    """The document of `scan`. `days_idle` and `newest` are of the entry that settled the item; what a scan
-    did not need to know is null.
-    """
-    return {
-        "root": plan.root,
-        "days": plan.days,
-        "clock": plan.clock,
-        "now": plan.now.isoformat(),
-        "items": [_decision_document(decision, _limits(plan)) for decision in plan.decisions],
-        "warnings": list(plan.warnings),
-    }
-
-
-def _decision_document(decision: Decision, limits: Limits) -> Document:
-    used = decision.newest_ns
-    return {
-        "name": decision.item.name,
-        "path": decision.item.path,
-        "kind": decision.item.kind,
-        "decision": "archive" if decision.archive else "keep",
-        "reason": decision.reason,
-        "days_idle": None if used is None else limits.days_idle(used),
-        "newest": decision.newest,
-        "files": decision.files,
-        "bytes": decision.bytes,
-        "fresh": decision.fresh,
-        "left_out": decision.left_out,
-    }
-
-
-def plan_rows(plan: Plan) -> list[PlanRow]:
-    """What goes first, the longest idle on top; then what stays, the nearest to stale on top."""
-    limits = _limits(plan)
-
-    def by_age(decision: Decision) -> tuple[bool, float]:
-        return (not decision.archive, decision.newest_ns if decision.newest_ns is not None else float("inf"))
-
-    return [_plan_row(decision, limits) for decision in sorted(plan.decisions, key=by_age)]
-
-
-def _plan_row(decision: Decision, limits: Limits) -> PlanRow:
-    return PlanRow(
-        item=display(decision.item.name) + ("/" if decision.item.kind == "folder" else ""),
-        idle="" if decision.newest_ns is None else f"{limits.days_idle(decision.newest_ns):,}",
-        files="" if decision.files is None else f"{decision.files:,}",
-        size=size_text(decision.bytes),
-        decision="archive" if decision.archive else "keep",
-        reason=decision.reason + (f" ({decision.left_out:,} left out)" if decision.left_out else ""),
-        amount=amount_text(decision.files, decision.bytes) if decision.files else "",
-    )
-
-
-def plan_summary(plan: Plan) -> str:
-    """`3 items are stale (412 files, 1.2 GB); 7 stay`."""
-    stale = plan.to_archive
-    files = sum(decision.files or 0 for decision in stale)
-    size = sum(decision.bytes or 0 for decision in stale)
-    amount = f" ({count_text(files, 'file')}, {size_text(size)})" if stale else ""
-    verb = "is" if len(stale) == 1 else "are"
-    return f"{count_text(len(stale), 'item')} {verb} stale{amount}; {count_text(len(plan.to_keep), 'stays', 'stay')}"
-
-
-def _limits(plan: Plan) -> Limits:
-    return Limits(now_ns=nanoseconds(plan.now), days=plan.days)
-
-
 # -- archive ------------------------------------------------------------------------------------------
-
-
-def outcome_document(outcome: Outcome) -> Document:
-    """The document of `archive`."""
-    return {
-        "target": outcome.target,
-        "archives": [_archive_document(archive) for archive in outcome.archives],
-        "already": [_archive_document(archive) for archive in outcome.already],
-        "kept": [{"item": item, "reason": reason} for item, reason in outcome.kept],
-        "failed": [{"item": item, "reason": reason} for item, reason in outcome.failed],
-    }
-
-
-def dry_run_document(plan: Plan, target: str) -> Document:
-    """The document of `archive --dry-run`: that of a run in which nothing was done, and what would have been."""
-    kept = [{"item": decision.item.name, "reason": decision.reason} for decision in plan.to_keep]
-    would = [
-        {"item": decision.item.name, "files": decision.files, "bytes": decision.bytes} for decision in plan.to_archive
-    ]
-    nothing: Document = {"target": target, "archives": [], "already": [], "kept": kept, "failed": []}
-    return nothing | {"dry_run": True, "would_archive": would}
-
-
-def _archive_document(archive: Archive) -> Document:
-    return {
-        "id": archive.id,
-        "item": archive.item,
-        "files": archive.files,
-        "bytes": archive.bytes,
-        "manifest": archive.manifest,
-    }
-
-
-def outcome_summary(outcome: Outcome) -> str:
-    """One sentence about what a run did."""
-    files = sum(archive.files for archive in outcome.archives)
-    size = sum(archive.bytes for archive in outcome.archives)
-    parts = [f"{count_text(len(outcome.archives), 'item')} archived ({count_text(files, 'file')}, {size_text(size)})"]
-    if outcome.already:
-        parts.append(f"{len(outcome.already):,} archived before")
-    if outcome.failed:
-        parts.append(f"{len(outcome.failed):,} FAILED")
-    return ", ".join(parts)
 
 
 # -- report -------------------------------------------------------------------------------------------
@@ -214,7 +92,7 @@ def _run_document(run: Run, target: str) -> Document:
 
 def _known_document(known: Known) -> Document:
     archive, receipt = known.archive, known.receipt
-    return _archive_document(archive) | {
+    return archive_document(archive) | {
         "root": archive.root,
         "target": archive.target,
         "scope": archive.scope,
@@ -280,11 +158,27 @@ def _csv_cell(value: object) -> object:
 # -- plugins ------------------------------------------------------------------------------------------
 
 
-def plugins_document(plugins: Sequence[PluginInfo]) -> Document:
-    """The document of `plugins`, in the order in which they are asked."""
-    return {
-        "plugins": [
-            {"name": one.name, "origin": one.origin, "version": one.version, "hooks": list(one.hooks)}
-            for one in plugins
-        ]
-    }
+def show_archives(target: str, rows: Sequence[ArchiveRow], console: Console) -> None:
+    """The archives in one target."""
+    console.say(target, style="bold")
+    if not console.is_terminal:
+        for row in rows:
+            local = f"  {row.local}" if row.local else ""
+            console.say(f"{row.when} UTC  {row.item}  {row.amount}  {row.proven}  {row.scope}{local}")
+        return
+    right = "right"
+    table = make_table(
+        ("archived (UTC)", "left"),
+        ("run", right),
+        ("item", "left"),
+        ("files", right),
+        ("size", right),
+        ("proven by", "left"),
+        ("scope", "left"),
+        ("local copy", "left"),
+    )
+    for row in rows[-MOST_ROWS:]:
+        cells = (row.when, row.run, row.item, row.files, row.size, row.proven, row.scope, row.local)
+        table.add_row(*(escaped(cell) for cell in cells))
+    console.rich.print(table)
+    console.say_rest(len(rows))

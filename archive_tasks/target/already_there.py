@@ -14,7 +14,7 @@ from archive_tasks.errors import ManifestError
 from archive_tasks.formats import layout
 from archive_tasks.model import Source
 from archive_tasks.store import ObjectInfo, Store
-from archive_tasks.target.pace import Patience
+from archive_tasks.target.patience import Patience
 
 _LISTED_AT_ONCE = 1000
 """Objects that one LIST request tells of. (S3, ListObjectsV2)"""

@@ -17,7 +17,7 @@ from archive_tasks.store import Store
 from archive_tasks.target.already_there import first_missing, listed_below
 from archive_tasks.target.last_look import check_gaps, check_not_pruned, put_sign
 from archive_tasks.target.object_writer import ObjectWriter
-from archive_tasks.target.pace import Patience
+from archive_tasks.target.patience import Patience
 from archive_tasks.target.transfer import Sending, uncounted
 
 LARGEST_MANIFEST = 64 * 1024**3

@@ -6,17 +6,14 @@ and hand it back. So only a store whose every needed probe was answered with yes
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
 from archive_tasks.errors import StoreError, StoreUnusable
-from archive_tasks.names import display
 from archive_tasks.store import Answer, Probe, Store, Verdict
 
 VALID_FOR = timedelta(days=30)
-_CREATE_ONLY = ("refuses-overwrite", "one-winner")
-_REMOVAL = "can-delete"
 
 
 def examine(
@@ -91,60 +88,6 @@ def verdict_from_json(document: Any) -> Verdict | None:
         )
     except (KeyError, TypeError, ValueError, AttributeError):
         return None
-
-
-def summary(verdict: Verdict, probes: Sequence[Probe]) -> list[str]:
-    """What the verdict means for the user, in plain sentences, each fit for a terminal."""
-    lines = [
-        _about_proof(verdict, probes),
-        *_about_two_runs(verdict),
-        *_about_removal(verdict),
-        *_warnings(verdict, probes),
-        f"Good until {verdict.checked_at + VALID_FOR:%Y-%m-%d}; the task doctor looks again.",
-    ]
-    return [display(line) for line in lines]
-
-
-def _about_proof(verdict: Verdict, probes: Sequence[Probe]) -> str:
-    if verdict.trusted:
-        return "Its checksums are believed: it refused wrong ones and returned right ones."
-    reasons = [_doubt(probe, verdict.answers.get(probe.name)) for probe in probes if probe.needed_for_trust]
-    because = "; ".join(reason for reason in reasons if reason) or "it keeps no checksums of its own"
-    return f"Everything is read back and compared after writing, because {because}."
-
-
-def _doubt(probe: Probe, answer: Answer | None) -> str:
-    if answer is None:
-        return f"it was never asked ({probe.question})"
-    if answer.ok is None:
-        return f"an answer is missing ({probe.question}): {answer.detail}"
-    return "" if answer.ok else answer.detail
-
-
-def _about_two_runs(verdict: Verdict) -> list[str]:
-    create_only = [verdict.answers[name].ok for name in _CREATE_ONLY if name in verdict.answers]
-    if not create_only:
-        return []
-    if all(ok is True for ok in create_only):
-        return ["Two runs at once are told apart by the target: of all who create one object, one wins."]
-    return ["Two runs at once are told apart by keys that are never used twice: the target was not seen to do it."]
-
-
-def _about_removal(verdict: Verdict) -> list[str]:
-    if _REMOVAL not in verdict.answers:
-        return []
-    return {
-        True: ["Append-only: no; what is archived could be removed from here."],
-        False: ["Append-only: yes; what is archived cannot be removed from here."],
-        None: ["Append-only: unknown; whether it could be removed from here was not found out."],
-    }[verdict.answers[_REMOVAL].ok]
-
-
-def _warnings(verdict: Verdict, probes: Sequence[Probe]) -> Iterator[str]:
-    for probe in probes:
-        answer = verdict.answers.get(probe.name)
-        if probe.serious and not probe.needed_for_trust and answer is not None and answer.ok is False:
-            yield f"Take care: {answer.detail}"
 
 
 def _answer(document: Any) -> Answer:

@@ -21,7 +21,7 @@ from archive_tasks.formats import layout
 from archive_tasks.names import display
 from archive_tasks.store import Store
 from archive_tasks.target.already_there import first_missing, listed_below
-from archive_tasks.target.pace import Patience
+from archive_tasks.target.patience import Patience
 
 LONGEST_GAP = timedelta(days=7)
 """Between two objects of an attempt that is committed. Half of the grace that `prune` leaves."""

@@ -26,7 +26,7 @@ from archive_tasks.model import Archive, Failure
 from archive_tasks.names import display
 from archive_tasks.store import ObjectInfo, Store
 from archive_tasks.target.open import check_vault
-from archive_tasks.target.pace import Patience
+from archive_tasks.target.patience import Patience
 
 _DEVICE = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _NAMES_A_DEVICE = 3

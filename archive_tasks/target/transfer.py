@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 
 from archive_tasks.errors import Interrupted
 from archive_tasks.store import Store
-from archive_tasks.target.pace import Pace, Patience
+from archive_tasks.target.pace import Pace
+from archive_tasks.target.patience import Patience
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

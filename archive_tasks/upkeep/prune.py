@@ -32,7 +32,7 @@ from archive_tasks.target.already_there import listed_below
 from archive_tasks.target.last_look import put_sign
 from archive_tasks.target.nesting import OpenStore, targets_around, targets_below
 from archive_tasks.target.open import check_vault
-from archive_tasks.target.pace import Patience
+from archive_tasks.target.patience import Patience
 from archive_tasks.target.refresh import list_manifests
 
 LEAST_GRACE = timedelta(days=8)

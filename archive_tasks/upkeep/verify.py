@@ -24,8 +24,8 @@ from archive_tasks.model import Archive, Failure
 from archive_tasks.names import display
 from archive_tasks.store import ObjectInfo, Store
 from archive_tasks.target.commit import manifest_problem
-from archive_tasks.target.pace import Patience
 from archive_tasks.target.packed_entries import packed_problems
+from archive_tasks.target.patience import Patience
 from archive_tasks.target.ranges import Fetch
 from archive_tasks.target.refresh import archive_of, list_manifests
 

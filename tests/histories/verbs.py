@@ -14,15 +14,15 @@ from unittest import mock
 from archive_tasks import hookimpl
 from archive_tasks.catalogue import root_place
 from archive_tasks.catalogue.database import Catalogue, catalogue_path
-from archive_tasks.commands import archive as verbs_writing
-from archive_tasks.commands import clean as verbs_cleaning
-from archive_tasks.commands.catalogue import CatalogueOptions, catalogue_of
-from archive_tasks.commands.prune import PruneOptions, prune_target
-from archive_tasks.commands.restore import RestoreOptions, restore_named
-from archive_tasks.commands.scan import make_plan
-from archive_tasks.commands.undo import finish_what_died, undo_root
-from archive_tasks.commands.verify import VerifyOptions, verify_target
 from archive_tasks.errors import ArchiveTasksError
+from archive_tasks.flows import archive as verbs_writing
+from archive_tasks.flows import clean as verbs_cleaning
+from archive_tasks.flows.catalogue import CatalogueOptions, catalogue_of
+from archive_tasks.flows.planning import make_plan
+from archive_tasks.flows.prune import PruneOptions, prune_target
+from archive_tasks.flows.restore import RestoreOptions, restore_named
+from archive_tasks.flows.undo import finish_what_died, undo_root
+from archive_tasks.flows.verify import VerifyOptions, verify_target
 from archive_tasks.items.root import resolve_root, root_path
 from archive_tasks.plugins import make_plugin_manager
 from archive_tasks.restore.select import EVERYTHING
@@ -329,7 +329,7 @@ def harnessed() -> Iterator[None]:
     allowed = root_place._SYSTEM_ALL.replace(" dev ", " ")
     patches = [
         mock.patch.object(root_place, "_SYSTEM_ALL", allowed),
-        mock.patch.object(verbs_cleaning, "_to_trash", _to_trash),
+        mock.patch.object(verbs_cleaning, "send_to_trash", _to_trash),
         mock.patch("archive_tasks.catalogue.device.machine_digest", _machine),
     ]
     for one in patches:

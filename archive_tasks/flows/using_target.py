@@ -3,30 +3,25 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
-
-import filelock
+from contextlib import contextmanager
 
 from archive_tasks.amounts import count_text
 from archive_tasks.catalogue.database import Catalogue, catalogue_path, set_aside_if_damaged
-from archive_tasks.errors import ArchiveTasksError, CatalogueDamaged, UsageError
+from archive_tasks.errors import CatalogueDamaged, UsageError
 from archive_tasks.items.root import root_if_there
 from archive_tasks.names import display
 from archive_tasks.session import Session
 from archive_tasks.show.console import Console
 from archive_tasks.store import Store
+from archive_tasks.target.lock import one_run_at_a_time
 from archive_tasks.target.new_target import id_is_lost
 from archive_tasks.target.open import absent
-from archive_tasks.target.pace import Pace, Patience
+from archive_tasks.target.pace import Pace
+from archive_tasks.target.patience import Patience
 from archive_tasks.target.refresh import Synced, sync
-from archive_tasks.target.resolve import target_for
+from archive_tasks.target.resolve import default_target, target_for
 from archive_tasks.target.vault import check_vault
-
-_LOOKS, _SECONDS_BETWEEN_LOOKS = 10, 0.05
-"""At what the holder of a lock writes down right after it took it."""
 
 
 def target_of(session: Session) -> str:
@@ -147,34 +142,15 @@ def bring_in_step(
     return synced
 
 
-@contextmanager
-def one_run_at_a_time(path: str) -> Iterator[None]:
-    """One run that writes to a target, by the path of its catalogue.
-
-    The kernel lets go of the lock when a process dies, however it dies.
-    """
-    os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-    holder = f"{path}.holder"
-    try:
-        with filelock.FileLock(f"{path}.lock", timeout=0, mode=0o600):
-            with open(holder, "w", encoding="utf-8", opener=_privately) as file:
-                file.write(f"process {os.getpid()} since {datetime.now(UTC):%Y-%m-%d %H:%M} UTC")
-            yield
-    except filelock.Timeout:
-        raise ArchiveTasksError(
-            f"another run is writing to this target ({_who_holds(holder)}); wait for it to end"
-        ) from None
+def may_create(store: Store, session: Session, console: Console, *, yes: bool) -> bool:
+    """Ask whether a missing bucket or folder is to be made; the default target needs no asking."""
+    if store.url == default_target(session):
+        return True
+    if yes:
+        console.say(f"{display(store.url)} does not exist and is created, private to you")
+    return yes or console.ask(f"{display(store.url)} does not exist. Create it, private to you?", default=True)
 
 
-def _privately(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
-
-
-def _who_holds(path: str) -> str:
-    """What the holder of a lock writes down right after it took it."""
-    for _ in range(_LOOKS):
-        with suppress(OSError), open(path, encoding="utf-8", errors="replace") as file:
-            if text := display(file.read(200)):
-                return text
-        time.sleep(_SECONDS_BETWEEN_LOOKS)
-    return "it does not say which"
+def may_share(store: Store, session: Session, *, create: bool) -> bool:
+    """May a new target begin in a place that is not empty? The default target needs no asking."""
+    return create or store.url == default_target(session)

@@ -15,14 +15,15 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-import platformdirs
-
 from archive_tasks.errors import SettingsError, UsageError
+from archive_tasks.flows.folders import data_folder, plugins_folder
 from archive_tasks.items.root import Root
 from archive_tasks.model import Plan
+from archive_tasks.names import display
 from archive_tasks.plugins import list_plugins, make_plugin_manager
 from archive_tasks.session import Session
 from archive_tasks.settings import Settings, make_settings
+from archive_tasks.show.console import Console
 
 CONFIG_KEY = "archive"
 _CHAIN_KEY = "archive_tasks_chain"
@@ -93,28 +94,6 @@ def _check_options(settings: Settings, plugins: set[str]) -> None:
             raise SettingsError(f"archive.options.{name}: there is no such plugin; {hint}")
 
 
-def data_folder() -> str:
-    """Where catalogues and the default target live: the user's data directory of this system."""
-    return platformdirs.user_data_dir("archive_tasks", appauthor=False)
-
-
-def config_folder() -> str:
-    """Where `archive-tasks`, the program, has its invoke.yaml and plugins."""
-    return platformdirs.user_config_dir("archive_tasks", appauthor=False)
-
-
-def project_folder(c: Any) -> str | None:
-    """The folder of the tasks.py in use, as Invoke found it; None for a caller that has none."""
-    prefix = getattr(c.config, "_project_prefix", None)
-    return os.path.dirname(prefix) if prefix else None
-
-
-def plugins_folder(c: Any) -> str | None:
-    """The drop-in folder: `plugins` next to the tasks.py in use, never next to the current folder or the root."""
-    project = project_folder(c)
-    return os.path.join(project, "plugins") if project else None
-
-
 def program_name() -> str:
     """What the user typed before the task: `archive-tasks` or `invoke`."""
     own = "archive-tasks"
@@ -133,3 +112,10 @@ def _exit_now(code: int) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
+
+
+def mention_host(c: Any, console: Console) -> None:
+    """Under `fab -H` a task runs once for each host, and always here: say so."""
+    host = getattr(c, "host", None)
+    if host:
+        console.warn(f"this runs on the local machine, once for each host of fab -H ({display(str(host))})")

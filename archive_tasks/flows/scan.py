@@ -1,0 +1,44 @@
+"""What the tasks that only look do: scan, report, plugins. They load no more than looking needs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from archive_tasks.flows.invocation import chain_of, mention_host, session_of
+from archive_tasks.flows.planning import make_plan
+from archive_tasks.items.root import resolve_root
+from archive_tasks.model import Plan
+from archive_tasks.session import Session
+from archive_tasks.show.console import Console
+from archive_tasks.show.document import Document
+from archive_tasks.show.scan import plan_document, show_plan
+
+
+def scan(c: Any, flags: Mapping[str, Any], *, json_document: bool) -> Document:
+    """Judge the root and show the plan."""
+    console = Console(json_document=json_document)
+    mention_host(c, console)
+    session = session_of(c, flags)
+    root = resolve_root(session)
+    plan = make_plan(root, session)
+    chain_of(c).remember(root, plan)
+    document = plan_document(plan)
+    console.document(document)
+    if not json_document:
+        show_plan(plan, console)
+        _hint_at_full(session, plan, console)
+    return document
+
+
+# -- the plan -----------------------------------------------------------------------------------------
+
+
+def _hint_at_full(session: Session, plan: Plan, console: Console) -> None:
+    if not session.settings.full and any(one.files is None and one.newest for one in plan.to_keep):
+        console.say(
+            "kept folders were looked at up to their first fresh file; --full tells how near they are", style="dim"
+        )
+
+
+# -- showing ------------------------------------------------------------------------------------------

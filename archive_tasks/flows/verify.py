@@ -1,0 +1,255 @@
+"""What the task verify does: the target against its manifests and receipts, and manifests written again."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from archive_tasks.amounts import count_text
+from archive_tasks.catalogue.database import Catalogue, catalogue_path
+from archive_tasks.catalogue.entries import kept_records
+from archive_tasks.catalogue.rows import Known
+from archive_tasks.errors import Damaged, ObjectMissing, ObjectUnreadable, UsageError
+from archive_tasks.flows.invocation import session_of
+from archive_tasks.flows.using_target import existing_target, new_pace, new_patience, open_catalogue, target_of
+from archive_tasks.formats import layout
+from archive_tasks.formats.layout import key_segment
+from archive_tasks.names import display
+from archive_tasks.session import Session
+from archive_tasks.show.console import MOST_SHOWN, Console
+from archive_tasks.show.document import Document
+from archive_tasks.show.upkeep import verify_document, verify_lines
+from archive_tasks.store import Store
+from archive_tasks.target.lock import one_run_at_a_time
+from archive_tasks.target.open import current_verdict
+from archive_tasks.target.refresh import sync
+from archive_tasks.target.transfer import Sending
+from archive_tasks.target.vault import vault_bytes, write_vault
+from archive_tasks.upkeep import verify as verifying
+from archive_tasks.upkeep.repair import Repaired, repair
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifyOptions:
+    """What was asked for.
+
+    Attributes:
+        item: only archives of items of this name; empty takes all.
+        share: of the objects that are read whatever the target says, from 0 to 1.
+        quick: True reads nothing.
+        repair: True writes missing manifests again where it can.
+    """
+
+    item: str = ""
+    share: float = 0.0
+    quick: bool = False
+    repair: bool = False
+
+
+def options(*, item: str | None, read_data: bool, sample: str | None, quick: bool, repair: bool) -> VerifyOptions:
+    """Raises UsageError for what contradicts itself, and for an empty name."""
+    if item is not None and not item.rstrip("/"):
+        raise UsageError("--item needs the name of an item")
+    if quick + read_data + (sample is not None) > 1:
+        raise UsageError("verify reads everything (--read-data), a part (--sample), or nothing (--quick): choose one")
+    share = 1.0 if read_data else _share(sample) if sample is not None else 0.0
+    return VerifyOptions(item=(item or "").rstrip("/"), share=share, quick=quick, repair=repair)
+
+
+def _share(sample: str) -> float:
+    try:
+        share = float(sample.strip().removesuffix("%")) / 100
+    except ValueError:
+        share = 0.0
+    if not 0 < share <= 1:
+        raise UsageError(f"--sample is {sample!r}, but must be a share, e.g. 5%")
+    return share
+
+
+def verify(c: Any, wanted: VerifyOptions, flags: Mapping[str, Any], *, json_document: bool) -> Document:
+    """Compare the target with its manifests."""
+    console = Console(json_document=json_document)
+    document = verify_target(session_of(c, flags), wanted, console)
+    console.document(document)
+    if document["damaged"]:
+        number = count_text(len(document["damaged"]), "damage was", "damages were")
+        raise Damaged(f"{number} found in {display(document['target'])}")
+    if document["not_repaired"]:
+        number = count_text(len(document["not_repaired"]), "manifest")
+        raise Damaged(f"{number} could not be written again in {display(document['target'])}, see above")
+    return document
+
+
+def verify_target(session: Session, wanted: VerifyOptions, console: Console) -> Document:
+    """All of `verify` but the printing of its document."""
+    if wanted.repair:
+        _repair_vault(session, console)
+    with existing_target(session, target_of(session)) as (store, catalogue):
+        verdict = current_verdict(store, catalogue, now=session.now, on_answer=lambda _probe, _answer: None)
+        ask = verifying.Ask(trusted=verdict.trusted, read=wanted.share, quick=wanted.quick)
+        _say_how(ask, console)
+        verified = _look(session, store, catalogue, ask, wanted, console)
+        repaired = Repaired()
+        if wanted.repair and (verified.missing or verified.uncommitted or verified.copies):
+            repaired = _repair(session, store, catalogue, verified, console, trusted=verdict.trusted)
+            verified = _look(session, store, catalogue, ask, wanted, console)
+        catalogue.note_damage(verified.harmed, now=session.now)
+        was_read = wanted.share >= 1 and not verified.frozen
+        catalogue.note_mended(key for key in verified.whole if was_read or key in repaired.manifests)
+    for path, problem in verified.damaged[:MOST_SHOWN]:
+        console.say(f"DAMAGED  {display(path)}: {problem}", style="bold red")
+    for line in verify_lines(verified):
+        console.say(line, style="bold")
+    if verified.harmed:
+        console.say(
+            "what of this is at home is sent again by the next archive, once it is stale (archive --days 0: now); "
+            "restore brings back what is whole"
+        )
+    return verify_document(store.url, verified) | {
+        "repaired": repaired.manifests,
+        "not_repaired": [{"what": what, "reason": reason} for what, reason in repaired.failed],
+    }
+
+
+def _look(
+    session: Session,
+    store: Store,
+    catalogue: Catalogue,
+    ask: verifying.Ask,
+    wanted: VerifyOptions,
+    console: Console,
+) -> verifying.Verified:
+    verified = verifying.verify(
+        store,
+        ask,
+        patience=new_patience(session, new_pace(session), console),
+        concurrency=session.settings.concurrency,
+        wanted=_of_item(wanted.item) if wanted.item else None,
+        promised=promises(catalogue),
+        on_progress=lambda done, of: _say_progress(done, of, console),
+    )
+    if wanted.item and not verified.archives:
+        raise UsageError(
+            f"nothing named {display(wanted.item)} is archived in {display(store.url)}: look for names with find"
+        )
+    return verified
+
+
+def _of_item(item: str) -> Callable[[str], bool]:
+    segment = key_segment(item)
+
+    def is_of_it(key: str) -> bool:
+        name = layout.manifest_name(key)
+        return name is not None and name.item == segment
+
+    return is_of_it
+
+
+def promises(catalogue: Catalogue) -> dict[str, verifying.Promise]:
+    """What this device has receipts for, by the key of the manifest."""
+    return {
+        known.archive.manifest: verifying.Promise(
+            known.archive,
+            known.receipt.manifest_sha256,
+            functools.partial(kept_records, catalogue, known.archive.manifest),
+        )
+        for known in catalogue.archives()
+        if known.receipt
+    }
+
+
+def _say_how(ask: verifying.Ask, console: Console) -> None:
+    if not ask.quick and not ask.trusted and not ask.read:
+        console.say(
+            "this target does not check what it is sent, so every object is read "
+            "(--sample 5% reads less, --quick nothing)",
+            style="dim",
+        )
+
+
+def _say_progress(done: int, of: int, console: Console) -> None:
+    if done % 100 == 0:
+        console.say(f"verified {done:,} of {of:,} archives", style="dim")
+
+
+# -- repair -------------------------------------------------------------------------------------------
+
+
+def _repair(
+    session: Session,
+    store: Store,
+    catalogue: Catalogue,
+    verified: verifying.Verified,
+    console: Console,
+    *,
+    trusted: bool,
+) -> Repaired:
+    with one_run_at_a_time(catalogue.path), sending_to(session, store, console, trusted=trusted) as sending:
+        repaired = repair(verified.missing, verified.uncommitted, catalogue, sending, copies=verified.copies)
+        synced = sync(
+            store,
+            catalogue,
+            patience=sending.patience,
+            now=session.now,
+            concurrency=session.settings.concurrency,
+            wanted=frozenset(repaired.manifests).__contains__,
+        )
+    for key in repaired.manifests:
+        console.say(f"written again: {display(key)}", style="green")
+    for what, reason in (*repaired.failed, *synced.unreadable):
+        console.say(f"cannot be written again: {display(what)}: {reason}", style="yellow")
+    return repaired
+
+
+def _repair_vault(session: Session, console: Console) -> None:
+    """Write the target's id again where it is lost, and an archive shows that it is the target that it was.
+
+    Raises:
+        UsageError: no archive that this device knows is there as it was written.
+    """
+    url = target_of(session)
+    if not os.path.exists(catalogue_path(session.data, url)):
+        return
+    with open_catalogue(session, url) as catalogue:
+        store = session.open_store(url)
+        known = catalogue.fact("vault")
+        if not known or not store.exists() or vault_bytes(store) is not None:
+            return
+        if not any(_is_there(store, known_archive) for known_archive in catalogue.archives()):
+            raise UsageError(
+                f"{display(store.url)} has lost its vault.json, and no archive that this device knows is there: it is "
+                f"another target, or {session.command('catalogue --forget')} gives it up"
+            )
+        write_vault(store, known)
+        console.say("written again: vault.json", style="green")
+
+
+def _is_there(store: Store, known: Known) -> bool:
+    try:
+        data = b"".join(store.read(known.archive.manifest)) if known.receipt else b""
+    except (ObjectMissing, ObjectUnreadable):
+        return False
+    return known.receipt is not None and hashlib.sha256(data).hexdigest() == known.receipt.manifest_sha256
+
+
+@contextmanager
+def sending_to(session: Session, store: Store, console: Console, *, trusted: bool) -> Iterator[Sending]:
+    """What objects that are no item's are sent with."""
+    pace = new_pace(session)
+    with ThreadPoolExecutor(session.settings.concurrency, thread_name_prefix="send") as workers:
+        yield Sending(
+            store=store,
+            pace=pace,
+            patience=new_patience(session, pace, console),
+            workers=workers,
+            trusted=trusted,
+        )
+
+
+# -- what was found -----------------------------------------------------------------------------------
