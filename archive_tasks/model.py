@@ -233,7 +233,7 @@ class Receipt:
         manifest_sha256: hex digest of the manifest as it was read back from the store.
         proven_by: `checksum` when the store, known to refuse wrong ones, confirmed each object's;
             `read-back` when every byte was read again and hashed.
-        seen: digest of inode, mode, size, mtime and ctime of the item's entries when it was archived. An item
+        fingerprint: digest of inode, mode, size, mtime and ctime of the item's entries when it was archived. An item
             that shows another may have been rewritten behind an unchanged size and mtime.
     """
 
@@ -241,7 +241,7 @@ class Receipt:
     manifest_sha256: str
     proven_by: Literal["checksum", "read-back"]
     proven_at: datetime
-    seen: str
+    fingerprint: str
 
 
 class Failure(NamedTuple):

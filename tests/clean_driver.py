@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 
 from archive_tasks.errors import ArchiveTasksError
-from archive_tasks.flows.clean import Wish, clean_root
+from archive_tasks.flows.clean import CleanRequest, clean_root
 from archive_tasks.plugins import make_plugin_manager
 from archive_tasks.session import Session
 from archive_tasks.settings import make_settings
@@ -21,7 +21,9 @@ def main(root: str, target: str, data: str, mode: str, to: str = "") -> int:
     settings = make_settings({"root": root, "target": target, "clean": clean, "retry_minutes": 0}, {}, {})
     try:
         document = clean_root(
-            Session(settings, make_plugin_manager(), now=NOW, data=data), Wish(yes=True), Console(json_document=True)
+            Session(settings, make_plugin_manager(), now=NOW, data=data),
+            CleanRequest(yes=True),
+            Console(json_document=True),
         )
     except ArchiveTasksError as error:
         print(f"error: {error}", file=sys.stderr)

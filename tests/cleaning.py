@@ -11,7 +11,7 @@ from typing import Any
 from archive_tasks.archive import run as archiving
 from archive_tasks.catalogue.database import Catalogue, catalogue_path
 from archive_tasks.clean.undo import Undone
-from archive_tasks.flows.clean import Wish, clean_root
+from archive_tasks.flows.clean import CleanRequest, clean_root
 from archive_tasks.flows.planning import make_plan
 from archive_tasks.flows.undo import undo_root
 from archive_tasks.items.own_files import SET_ASIDE
@@ -64,12 +64,18 @@ class CleanBench:
                 )
 
     def clean(
-        self, mode: str = "quarantine", *, now: datetime = NOW, plugins: Any = (), wish: Any = None, **limits: Any
+        self,
+        mode: str = "quarantine",
+        *,
+        now: datetime = NOW,
+        plugins: Any = (),
+        clean_request: Any = None,
+        **limits: Any,
     ) -> dict[str, Any]:
         """Run `clean --yes`; limits are those of `archive.clean`."""
         days = limits.pop("days", 30)
         session = self.session(now=now, plugins=plugins, days=days, clean={"mode": mode, "max_share": 100, **limits})
-        return clean_root(session, Wish(**{"yes": True, **(wish or {})}), Console(json_document=True))
+        return clean_root(session, CleanRequest(**{"yes": True, **(clean_request or {})}), Console(json_document=True))
 
     def undo(self, item: str | None = None, *, everything: bool = False) -> Undone:
         return undo_root(
@@ -87,10 +93,10 @@ class CleanBench:
         return {path: entry for path, entry in read_tree(self.root).items() if not path.startswith(SET_ASIDE)}
 
     def slots(self) -> list[Path]:
-        aside = self.root / SET_ASIDE
-        return sorted(path for path in aside.iterdir() if path.is_dir()) if aside.exists() else []
+        quarantine = self.root / SET_ASIDE
+        return sorted(path for path in quarantine.iterdir() if path.is_dir()) if quarantine.exists() else []
 
-    def aside(self) -> dict[str, Any]:
+    def quarantine(self) -> dict[str, Any]:
         """What is set aside, by its path at home."""
         found: dict[str, Any] = {}
         for slot in self.slots():

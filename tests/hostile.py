@@ -115,11 +115,11 @@ def read_chain(top: Path, *, name: str) -> Iterator[bytes]:
 
 def remove_chain(top: Path, *, name: str) -> None:
     """Remove such a chain, which no tool can that goes by paths: the top goes, and what was below takes its place."""
-    aside = top / f"{name}.aside"
+    quarantine = top / f"{name}.aside"
     while (top / name).exists():
         (top / name / "file").unlink(missing_ok=True)
         if (top / name / name).exists():
-            (top / name / name).rename(aside)
+            (top / name / name).rename(quarantine)
         (top / name).rmdir()
-        if aside.exists():
-            aside.rename(top / name)
+        if quarantine.exists():
+            quarantine.rename(top / name)

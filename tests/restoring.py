@@ -9,7 +9,7 @@ from typing import Any
 
 from archive_tasks.catalogue.database import Catalogue
 from archive_tasks.events import Event
-from archive_tasks.restore.context import Conflict, Means, Restored
+from archive_tasks.restore.context import Conflict, RestoreContext, Restored
 from archive_tasks.restore.run import restore
 from archive_tasks.restore.select import EVERYTHING, RestoreRequest, Selection, select
 from archive_tasks.store import Store
@@ -56,7 +56,7 @@ def bring_back(
         roots = frozenset(archive.root for archive in archives)
         request = RestoreRequest(patterns=tuple(patterns), to=str(to), at=at, roots=roots)
         selections = select(request, archives).selections
-        means = Means(
+        means = RestoreContext(
             store=store,
             catalogue=catalogue,
             pace=pace,

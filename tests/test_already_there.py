@@ -13,7 +13,7 @@ import pytest
 
 from archive_tasks.catalogue import object_sizes
 from archive_tasks.catalogue.database import Catalogue
-from archive_tasks.catalogue.rows import Known
+from archive_tasks.catalogue.rows import KnownArchive
 from archive_tasks.disk.ctime_trial import MARGIN_NS
 from archive_tasks.errors import StoreUnusable
 from archive_tasks.formats import layout
@@ -37,7 +37,7 @@ def yard(tmp_path: Path) -> Iterator[Yard]:
         yield made
 
 
-def known(yard: Yard, prefix: str, **header: Any) -> Known:
+def known(yard: Yard, prefix: str, **header: Any) -> KnownArchive:
     """The archive of an attempt, as the catalogue has it with its objects."""
     archive = yard.know(prefix, **header)
     keep(yard, archive, {key: len(data) for key, data in yard.store.objects.items() if key.startswith(prefix)})
@@ -51,7 +51,7 @@ def keep(yard: Yard, archive: Archive, sizes: dict[str, int]) -> None:
         object_sizes.keep(write, archive.manifest, sizes)
 
 
-def missing(yard: Yard, one: Known, *, whole: frozenset[str] = frozenset()) -> str | None:
+def missing(yard: Yard, one: KnownArchive, *, whole: frozenset[str] = frozenset()) -> str | None:
     listings = Listings(yard.store, manifests=list_manifests(yard.store, yard.patience), whole=whole)
     yard.store.calls.clear()
     return what_is_missing(one, yard.catalogue, yard.store, listings, yard.patience)
@@ -61,7 +61,7 @@ def missing(yard: Yard, one: Known, *, whole: frozenset[str] = frozenset()) -> s
 
 
 @pytest.fixture
-def there(yard: Yard) -> Known:
+def there(yard: Yard) -> KnownArchive:
     prefix = yard.attempt("thesis", 5, 6)
     one = known(yard, prefix)
     yard.commit(prefix)
@@ -70,7 +70,7 @@ def there(yard: Yard) -> Known:
 
 @pytest.mark.parametrize("whole", [frozenset(), frozenset({f"data/{SCOPE}/"})])
 def test_what_is_listed_as_it_was_is_there_and_one_listing_says_so(
-    yard: Yard, there: Known, whole: frozenset[str]
+    yard: Yard, there: KnownArchive, whole: frozenset[str]
 ) -> None:
     assert missing(yard, there, whole=whole) is None
     assert yard.store.calls == [("list", next(iter(whole), there.archive.data))]
@@ -79,7 +79,7 @@ def test_what_is_listed_as_it_was_is_there_and_one_listing_says_so(
 @pytest.mark.parametrize("whole", [frozenset(), frozenset({f"data/{SCOPE}/"})])
 @pytest.mark.parametrize("how", ["gone", "larger", "smaller"])
 def test_an_object_that_is_not_there_as_it_was_is_named(
-    yard: Yard, there: Known, how: str, whole: frozenset[str]
+    yard: Yard, there: KnownArchive, how: str, whole: frozenset[str]
 ) -> None:
     key, objects = f"{there.archive.data}files/1", yard.store.objects
     data = objects.pop(key)
@@ -89,7 +89,7 @@ def test_an_object_that_is_not_there_as_it_was_is_named(
 
 
 def test_what_a_listing_hides_is_asked_for_by_its_name(
-    yard: Yard, there: Known, monkeypatch: pytest.MonkeyPatch
+    yard: Yard, there: KnownArchive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Objects and the manifest alike; it is only said to be missing where it is."""
     monkeypatch.setattr(yard.store, "list", lambda prefix: yard.store.calls.append(("list", prefix)) or iter(()))
@@ -102,7 +102,7 @@ def test_what_a_listing_hides_is_asked_for_by_its_name(
 
 
 def test_a_listing_that_shows_an_older_size_is_not_believed(
-    yard: Yard, there: Known, monkeypatch: pytest.MonkeyPatch
+    yard: Yard, there: KnownArchive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     listing = yard.store.list
     monkeypatch.setattr(yard.store, "list", lambda prefix: (one._replace(size=1) for one in listing(prefix)))
@@ -111,7 +111,7 @@ def test_a_listing_that_shows_an_older_size_is_not_believed(
     assert what_is_missing(there, yard.catalogue, yard.store, listings, yard.patience) is None
 
 
-def test_a_manifest_that_is_gone_or_was_changed_is_said(yard: Yard, there: Known) -> None:
+def test_a_manifest_that_is_gone_or_was_changed_is_said(yard: Yard, there: KnownArchive) -> None:
     objects, key = yard.store.objects, there.archive.manifest
     data = objects[key]
     objects[key] += b"x"
@@ -122,7 +122,7 @@ def test_a_manifest_that_is_gone_or_was_changed_is_said(yard: Yard, there: Known
     assert missing(yard, there) is None
 
 
-def test_the_size_of_a_manifest_that_was_never_known_is_no_change(yard: Yard, there: Known) -> None:
+def test_the_size_of_a_manifest_that_was_never_known_is_no_change(yard: Yard, there: KnownArchive) -> None:
     """Catalogues of older versions did not keep it."""
     archive = dataclasses.replace(there.archive, manifest_size=0)
     assert missing(yard, there._replace(archive=archive)) is None
@@ -153,7 +153,7 @@ def test_an_archive_of_an_older_format_may_lie_in_two_attempts(yard: Yard) -> No
 
 
 def test_a_target_that_fails_is_no_target_from_which_something_is_missing(
-    yard: Yard, there: Known, monkeypatch: pytest.MonkeyPatch
+    yard: Yard, there: KnownArchive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def failing(_prefix: str) -> Iterator[ObjectInfo]:
         raise StoreUnusable("403")
@@ -353,7 +353,7 @@ def test_of_two_of_one_number_the_one_that_a_restore_gives_must_be_whole(twice: 
     with Catalogue(str(twice.bench.catalogue)) as catalogue:
         one = catalogue.known(archive.manifest)
         assert one
-        catalogue.record(twin, run=one.run, seen=one.seen, receipt=None, now=NOW)
+        catalogue.record(twin, run=one.run, fingerprint=one.fingerprint, receipt=None, now=NOW)
         with catalogue.writing() as write:
             object_sizes.keep(write, twin.manifest, {f"{prefix}packs/00001.tar.zst": 5})
     outcome = twice.run()
@@ -364,7 +364,7 @@ def test_of_two_of_one_number_the_one_that_a_restore_gives_must_be_whole(twice: 
     assert len(twice.run().already) == 1
 
 
-def test_what_verify_found_damaged_is_not_there(yard: Yard, there: Known) -> None:
+def test_what_verify_found_damaged_is_not_there(yard: Yard, there: KnownArchive) -> None:
     """A listing shows no bytes."""
     yard.catalogue.note_damage([there.archive.manifest], now=NOW)
     assert missing(yard, there) == "verify found its archive damaged"

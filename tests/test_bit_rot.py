@@ -29,7 +29,7 @@ from archive_tasks.target.pace import Pace
 from archive_tasks.target.patience import Patience
 from archive_tasks.target.refresh import sync
 from archive_tasks.testing.trees import File, make_tree, read_tree
-from archive_tasks.upkeep.verify import Ask, verify
+from archive_tasks.upkeep.verify import VerifyOptions, verify
 from tests.conftest import NOW, CommandLine
 from tests.foreign import exact, manifest_lines
 from tests.restoring import comparable
@@ -88,7 +88,7 @@ class Rotting:
 
 def damaged(bench: Bench, **known: Any) -> list[str]:
     store = store_of(bench)
-    ask = Ask(trusted=False, read=1.0)
+    ask = VerifyOptions(trusted=False, read=1.0)
     return [one.item for one in verify(store, ask, patience=NO_WAITING, concurrency=1, **known).damaged]
 
 

@@ -41,7 +41,9 @@ ARCHIVE = Archive(
     replaces="manifests/h/r/w",
     data="data/x/",
 )
-RECEIPT = Receipt(manifest=ARCHIVE.manifest, manifest_sha256="f" * 64, proven_by="read-back", proven_at=NOW, seen="5e")
+RECEIPT = Receipt(
+    manifest=ARCHIVE.manifest, manifest_sha256="f" * 64, proven_by="read-back", proven_at=NOW, fingerprint="5e"
+)
 
 OF = AttemptOf("d" * 32, "/r", ARCHIVE.item, ARCHIVE.id)
 
@@ -55,12 +57,12 @@ def test_what_is_recorded_is_there_for_the_next_run(path: str) -> None:
     with Catalogue(path, target="file:///t") as catalogue:
         run = catalogue.begin_run(root="/r", now=NOW)
         begin_attempt(catalogue, OF, prefix="data/x/", how="so", now=NOW)
-        catalogue.record(ARCHIVE, run=run, seen="5e", receipt=RECEIPT, now=NOW)
+        catalogue.record(ARCHIVE, run=run, fingerprint="5e", receipt=RECEIPT, now=NOW)
         catalogue.end_run(run, now=NOW + timedelta(minutes=1), outcome={"archives": 1})
     with Catalogue(path) as catalogue:
         known = catalogue.known(ARCHIVE.manifest)
         assert known is not None
-        assert (known.archive, known.receipt, known.run, known.seen) == (ARCHIVE, RECEIPT, 1, "5e")
+        assert (known.archive, known.receipt, known.run, known.fingerprint) == (ARCHIVE, RECEIPT, 1, "5e")
         assert find_attempt(catalogue, OF, how="so", since=NOW) is None
         assert [(one.root, one.ended) for one in catalogue.runs()] == [("/r", NOW + timedelta(minutes=1))]
         assert catalogue.known("manifests/h/r/y") is None
@@ -68,7 +70,7 @@ def test_what_is_recorded_is_there_for_the_next_run(path: str) -> None:
 
 def test_an_archive_without_proof_is_known_without_a_receipt(path: str) -> None:
     with Catalogue(path, target="file:///t") as catalogue:
-        catalogue.record(ARCHIVE, run=None, seen="5e", receipt=None, now=NOW)
+        catalogue.record(ARCHIVE, run=None, fingerprint="5e", receipt=None, now=NOW)
         known = catalogue.known(ARCHIVE.manifest)
         assert known is not None
         assert known.receipt is None
@@ -106,7 +108,7 @@ def test_several_threads_and_connections_write_at_once(path: str) -> None:
         with Catalogue(path, target="file:///t") as catalogue:
             for number in range(20):
                 manifest = f"manifests/{name}/{number}"
-                catalogue.record(replace(ARCHIVE, manifest=manifest), run=None, seen="5e", receipt=None, now=NOW)
+                catalogue.record(replace(ARCHIVE, manifest=manifest), run=None, fingerprint="5e", receipt=None, now=NOW)
 
     threads = [threading.Thread(target=work, args=(name,)) for name in "abcd"]
     for thread in threads:

@@ -103,7 +103,7 @@ def test_an_archive_is_named_by_its_manifest_and_keeps_all_that_was_known_of_it(
         assert (archive.scope, archive.files, archive.bytes) == ("laptop/Documents", 3, 40)
         assert (archive.created, archive.host, archive.storage_class) == (NOW, "laptop", "GLACIER_IR")
         assert (archive.manifest_size, archive.number, archive.replaces, archive.data) == (99, 0, "", "")
-        assert (known.run, known.seen) == (1, "5e")
+        assert (known.run, known.fingerprint) == (1, "5e")
         assert receipt
         assert (receipt.manifest_sha256, receipt.proven_by, receipt.proven_at) == ("ab" * 32, "read-back", NOW)
         assert receipt.manifest == key

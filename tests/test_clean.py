@@ -13,7 +13,7 @@ import pytest
 
 from archive_tasks import hookimpl
 from archive_tasks.errors import NotProven, StoreError, UsageError
-from archive_tasks.flows.clean import Wish, clean_root
+from archive_tasks.flows.clean import CleanRequest, clean_root
 from archive_tasks.items.own_files import SET_ASIDE
 from archive_tasks.show.console import Console
 from archive_tasks.testing.trees import File, make_tree, read_tree
@@ -49,7 +49,7 @@ def test_what_is_archived_is_set_aside_as_it_was_and_purged_after_its_grace(benc
     document = bench.clean()
     assert items_of(document["freed"]) == ITEMS
     assert {path.partition("/")[0] for path in bench.home()} == {"fresh"}
-    assert bench.aside() == {path: entry for path, entry in before.items() if not path.startswith("fresh")}
+    assert bench.quarantine() == {path: entry for path, entry in before.items() if not path.startswith("fresh")}
     assert not bench.clean(now=NOW + timedelta(days=6))["purged"], "its grace is 7 days"
     assert items_of(bench.clean(now=LATER)["purged"]) == ITEMS
     assert not (bench.root / SET_ASIDE).exists(), "nothing stays behind"
@@ -143,7 +143,7 @@ def test_an_item_that_is_not_as_it_was_archived_stays_as_it_is(bench: CleanBench
     assert reasons(document)["papers"]
     after = {path: entry for path, entry in bench.home().items() if path.startswith("papers")}
     assert after == before
-    assert "papers" not in {path.partition("/")[0] for path in bench.aside()}
+    assert "papers" not in {path.partition("/")[0] for path in bench.quarantine()}
 
 
 def test_a_file_by_itself_that_was_rewritten_in_secret_stays(bench: CleanBench) -> None:
@@ -236,9 +236,11 @@ def test_what_was_left_out_keeps_its_item_unless_it_is_given_up(root: Path, tmp_
     assert not bench.slots()
 
 
-def clean_with(bench: CleanBench, settings: dict[str, Any], wish: dict[str, Any]) -> dict[str, Any]:
+def clean_with(bench: CleanBench, settings: dict[str, Any], clean_request: dict[str, Any]) -> dict[str, Any]:
     return clean_root(
-        bench.session(**settings, clean={"max_share": 100}), Wish(yes=True, **wish), Console(json_document=True)
+        bench.session(**settings, clean={"max_share": 100}),
+        CleanRequest(yes=True, **clean_request),
+        Console(json_document=True),
     )
 
 
@@ -307,7 +309,7 @@ def test_a_target_that_does_not_hold_it_any_more_frees_nothing(bench: CleanBench
     assert not document["freed"]
     assert not document["purged"]
     assert items_of(document["failed"]) == ITEMS
-    assert bench.home() | bench.aside() == before
+    assert bench.home() | bench.quarantine() == before
 
 
 def test_another_target_at_the_same_place_frees_nothing(bench: CleanBench) -> None:
@@ -330,9 +332,9 @@ def test_the_longest_idle_go_first_up_to_the_limits(bench: CleanBench) -> None:
 
 def test_only_as_much_goes_as_the_disk_lacks(bench: CleanBench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("archive_tasks.flows.clean.bytes_lacking", lambda _root, wanted: wanted and wanted - 1000)
-    assert not bench.clean(wish={"free": 1000})["freed"]
-    assert items_of(bench.clean(wish={"free": 1004})["freed"]) == {"note"}
-    assert items_of(bench.clean(wish={"free": 1005})["freed"]) == {"film"}
+    assert not bench.clean(clean_request={"free": 1000})["freed"]
+    assert items_of(bench.clean(clean_request={"free": 1004})["freed"]) == {"note"}
+    assert items_of(bench.clean(clean_request={"free": 1005})["freed"]) == {"film"}
 
 
 def test_who_is_not_asked_frees_no_more_than_a_share_of_the_root(bench: CleanBench) -> None:
@@ -359,7 +361,7 @@ def test_a_run_in_which_too_much_fails_stops(bench: CleanBench) -> None:
 def test_a_dry_run_touches_nothing(bench: CleanBench) -> None:
     before = bench.home()
     facts = bench.root.stat()
-    document = bench.clean(wish={"dry_run": True})
+    document = bench.clean(clean_request={"dry_run": True})
     assert items_of(document["would_free"]) == ITEMS
     assert not document["freed"]
     assert bench.home() == before
@@ -371,7 +373,7 @@ def test_what_was_not_proven_when_a_run_died_goes_home(bench: CleanBench) -> Non
     bench.clean(max_items=1)
     state = bench.slots()[0] / "state.json"
     state.write_text(state.read_text().replace('"aside"', '"moving"'))
-    bench.clean(wish={"dry_run": False}, max_items=1, days=1000)
+    bench.clean(clean_request={"dry_run": False}, max_items=1, days=1000)
     assert bench.home() == before
     assert not bench.slots()
 

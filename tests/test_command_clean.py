@@ -297,10 +297,10 @@ def test_a_run_that_stops_says_so_and_gives_every_item_a_reason(cli: CommandLine
 
 def test_a_second_run_says_who_holds_the_root(cli: CommandLine, root: Path, target: str, tmp_path: Path) -> None:
     """From another user's data folder: only the root tells that somebody works on it."""
-    from archive_tasks.clean.quarantine import Aside
+    from archive_tasks.clean.quarantine import Quarantine
 
     fd = os.open(root, os.O_RDONLY)
-    with Aside(str(root), fd):
+    with Quarantine(str(root), fd):
         shutil.copytree(os.environ["XDG_DATA_HOME"], tmp_path / "other data")
         cli.environment["XDG_DATA_HOME"] = str(tmp_path / "other data")
         ran = cli.run("clean", "--root", str(root), "--yes")

@@ -170,7 +170,7 @@ def test_two_folders_that_changed_places_are_told_apart(destination: Destination
     for name in ("a", "b"):
         destination.make_folder(name)
         destination.put_file(f"{name}/first", b"x", PLAIN)
-    for old, new in (("a", "aside"), ("b", "a"), ("aside", "b")):
+    for old, new in (("a", "hidden"), ("b", "a"), ("hidden", "b")):
         (folder / old).rename(folder / new)
     destination.put_file("a/second", b"x", PLAIN)
     assert names(folder / "a") == ["first", "second"]
@@ -193,12 +193,12 @@ folder, victim = sys.argv[1:]
 print("ready", flush=True)
 os.symlink(victim, f"{folder}/link")
 while True:
-    for path, aside in (("a", "aside"), ("a/b", "a/aside")):
+    for path, hidden in (("a", "hidden"), ("a/b", "a/hidden")):
         try:
-            os.rename(f"{folder}/{path}", f"{folder}/{aside}")
+            os.rename(f"{folder}/{path}", f"{folder}/{hidden}")
             os.symlink(victim, f"{folder}/{path}")
             os.unlink(f"{folder}/{path}")
-            os.rename(f"{folder}/{aside}", f"{folder}/{path}")
+            os.rename(f"{folder}/{hidden}", f"{folder}/{path}")
         except OSError:
             pass
 """

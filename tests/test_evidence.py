@@ -25,7 +25,7 @@ from archive_tasks.target.pace import Pace
 from archive_tasks.target.packed_entries import packed_problems
 from archive_tasks.target.patience import Patience
 from archive_tasks.target.ranges import Fetch
-from archive_tasks.target.transfer import Sending
+from archive_tasks.target.transfer import Transfer
 from archive_tasks.testing.stores import MIB, MemoryStore
 from archive_tasks.testing.trees import File, Link, make_tree
 from tests.conftest import NOW
@@ -76,8 +76,8 @@ class Stand:
     def witness(self, *, trusted: bool = True, patient: float = 0) -> Witness:
         pace = Pace(concurrency=2, memory=64 * MIB)
         patience = Patience(pace=pace, seconds=patient, sleep=lambda _seconds: None)
-        sending = Sending(store=self.store, pace=pace, patience=patience, workers=self._workers, trusted=trusted)
-        return Witness(target=self.target, sending=sending, wall=lambda: self.now, monotonic=lambda: self.seconds)
+        transfer = Transfer(store=self.store, pace=pace, patience=patience, workers=self._workers, trusted=trusted)
+        return Witness(target=self.target, transfer=transfer, wall=lambda: self.now, monotonic=lambda: self.seconds)
 
     def gather(
         self, *, trusted: bool = True, patient: float = 0, receipt: bool = True, archive_id: str = "", item: str = ""

@@ -22,7 +22,7 @@ from archive_tasks.target.pace import Pace
 from archive_tasks.target.patience import Patience
 from archive_tasks.target.refresh import sync
 from archive_tasks.testing.trees import File, Link, make_tree, read_tree
-from archive_tasks.upkeep.verify import Ask, verify
+from archive_tasks.upkeep.verify import VerifyOptions, verify
 from tests.conftest import NOW
 from tests.foreign import folder_fetch, restore_by_hand
 from tests.restoring import bring_back, comparable, same_trees
@@ -54,7 +54,7 @@ def test_a_target_of_format_1_is_restored_and_verified(written: Path, tmp_path: 
     assert not restored.failed
     assert same_trees(written / "Documents", tmp_path / "out")
     patience = Patience(pace=Pace(concurrency=2, memory=MIB * 64), seconds=0)
-    verified = verify(store_of(written), Ask(trusted=False), patience=patience, concurrency=2)
+    verified = verify(store_of(written), VerifyOptions(trusted=False), patience=patience, concurrency=2)
     assert (verified.archives, verified.damaged, verified.orphans) == (2, [], {})
 
 

@@ -42,7 +42,7 @@ from archive_tasks.target.patience import Patience
 from archive_tasks.target.refresh import sync
 from archive_tasks.testing.stores import MemoryStore, put
 from archive_tasks.testing.trees import make_tree, read_tree
-from archive_tasks.upkeep.verify import Ask, verify
+from archive_tasks.upkeep.verify import VerifyOptions, verify
 from tests.conftest import NOW
 from tests.restoring import bring_back
 from tests.rot import flipped
@@ -204,8 +204,8 @@ def test_a_forged_manifest_ends_in_no_error_but_ours_wherever_it_is_read(
     put(store, f"{PREFIX}files/a", EVIL)
     put(store, f"{PREFIX}packs/00001.tar.zst", pack_of(EVIL))
     put(store, KEY, manifest_of(header, lines))
-    our_error_or(lambda: verify(store, Ask(trusted=False, read=1.0), patience=PATIENCE, concurrency=1))
-    our_error_or(lambda: verify(store, Ask(trusted=True), patience=PATIENCE, concurrency=1))
+    our_error_or(lambda: verify(store, VerifyOptions(trusted=False, read=1.0), patience=PATIENCE, concurrency=1))
+    our_error_or(lambda: verify(store, VerifyOptions(trusted=True), patience=PATIENCE, concurrency=1))
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         make_tree(place, {"canary": "canary", "out": {}})

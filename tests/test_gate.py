@@ -19,11 +19,11 @@ from typing import Any
 import pytest
 
 from archive_tasks.catalogue.database import Catalogue, catalogue_path
-from archive_tasks.catalogue.rows import Known
+from archive_tasks.catalogue.rows import KnownArchive
 from archive_tasks.clean.evidence import FRESH, Witness
 from archive_tasks.clean.gate import Gate
 from archive_tasks.clean.proof import Comparer
-from archive_tasks.clean.quarantine import Aside
+from archive_tasks.clean.quarantine import Quarantine
 from archive_tasks.clean.slot import state_of
 from archive_tasks.disk.ctime_trial import MARGIN_NS, NOT_TRIED, CtimeTrial
 from archive_tasks.errors import (
@@ -46,7 +46,7 @@ from archive_tasks.store import ObjectInfo, Store
 from archive_tasks.target.open import open_target
 from archive_tasks.target.pace import Pace
 from archive_tasks.target.patience import Patience
-from archive_tasks.target.transfer import Sending
+from archive_tasks.target.transfer import Transfer
 from archive_tasks.testing.trees import File, make_tree
 from tests.cleaning import CleanBench, make_items
 from tests.conftest import NOW
@@ -78,9 +78,9 @@ class Ground:
         target = open_target(store, self.catalogue, now=NOW, may_create=lambda _store: False)
         root_fd = os.open(bench.root, os.O_RDONLY)
         stack.callback(os.close, root_fd)
-        self.aside = stack.enter_context(Aside(str(bench.root), root_fd))
+        self.quarantine = stack.enter_context(Quarantine(str(bench.root), root_fd))
         pace = Pace(concurrency=2, memory=64 * 1024 * 1024)
-        sending = Sending(
+        transfer = Transfer(
             store=store,
             pace=pace,
             patience=Patience(pace=pace, seconds=0),
@@ -88,17 +88,17 @@ class Ground:
             trusted=trusted,
         )
         self.witness = Witness(
-            target=target, sending=sending, wall=self.clock.wall, monotonic=lambda: self.clock.seconds
+            target=target, transfer=transfer, wall=self.clock.wall, monotonic=lambda: self.clock.seconds
         )
-        options = {"ctime": self.aside.try_ctime()} | options
+        options = {"ctime": self.quarantine.try_ctime()} | options
         self.gate = Gate(
-            self.session, make_rules(self.session, str(bench.root)), self.witness, self.aside, run="run", **options
+            self.session, make_rules(self.session, str(bench.root)), self.witness, self.quarantine, run="run", **options
         )
 
     def item(self, name: str) -> Item:
         return Item(name=name, root=str(self.bench.root), kind="file" if name == "note" else "folder")
 
-    def known(self, name: str) -> Known:
+    def known(self, name: str) -> KnownArchive:
         return next(known for known in self.catalogue.archives() if known.archive.item == name)
 
     def set_aside(self, name: str = "papers", **options: Any) -> Any:
@@ -146,7 +146,7 @@ def test_the_state_of_a_slot_tells_everything(open_gate: Callable[..., Ground], 
     assert (state.target, state.mode, state.stage, state.to) == (bench.target, "quarantine", "aside", "/elsewhere")
     assert (state.since, state.run, state.files, state.bytes) == (NOW, "run", archive.files, archive.bytes)
     assert state.discard_left_out
-    assert ground.aside.slots()[0].state == state, "and it is on the disk"
+    assert ground.quarantine.slots()[0].state == state, "and it is on the disk"
     assert state_of(ground.set_aside("note").slot).kind == "file"
 
 
@@ -216,7 +216,7 @@ def test_an_old_manifest_that_has_changed_is_no_evidence(open_gate: Callable[...
     places[0].write_bytes(places[1].read_bytes())
     with pytest.raises(NotProven, match="any more as it did a moment ago"):
         ground.gate.purge(proof)
-    assert Path(ground.aside.path_of(proof.slot), "p1").exists()
+    assert Path(ground.quarantine.path_of(proof.slot), "p1").exists()
 
 
 def another_target(bench: CleanBench) -> None:
@@ -236,7 +236,7 @@ def test_another_target_in_its_place_is_no_witness(open_gate: Callable[..., Grou
     with pytest.raises(StoreUnusable, match="is not the one that it was"):
         ground.gate.purge(proof)
     assert (bench.root / "film").exists()
-    assert Path(ground.aside.path_of(proof.slot), "p1").exists()
+    assert Path(ground.quarantine.path_of(proof.slot), "p1").exists()
 
 
 def test_a_manifest_of_another_id_is_none(open_gate: Callable[..., Ground]) -> None:
@@ -454,7 +454,7 @@ def test_a_disk_that_fills_up_after_the_rename_brings_the_item_home(
     def full(*_: Any, **__: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(ground.aside, "advance", full)
+    monkeypatch.setattr(ground.quarantine, "advance", full)
     with pytest.raises(ItemUnreadable, match="its progress cannot be recorded: the disk is full"):
         ground.set_aside()
     assert bench.home() == before
@@ -470,7 +470,7 @@ def test_a_refusal_that_is_no_full_disk_is_the_items_own_and_brings_it_home(
     def refused(*_: Any, **__: Any) -> None:
         raise OSError(errno.EIO, "Input/output error")
 
-    monkeypatch.setattr(ground.aside, "advance", refused)
+    monkeypatch.setattr(ground.quarantine, "advance", refused)
     with pytest.raises(NotCleaned, match="its progress cannot be recorded: the system refused: input/output error"):
         ground.set_aside()
     assert bench.home() == before
@@ -481,15 +481,15 @@ def test_what_cannot_be_written_down_is_not_purged(
 ) -> None:
     ground = open_gate()
     proof = ground.set_aside()
-    held = bench.aside()
+    held = bench.quarantine()
 
     def full(*_: Any, **__: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(ground.aside, "advance", full)
+    monkeypatch.setattr(ground.quarantine, "advance", full)
     with pytest.raises(ItemUnreadable, match="progress cannot be recorded"):
         ground.gate.purge(proof)
-    assert bench.aside() == held
+    assert bench.quarantine() == held
 
 
 def test_an_item_whose_name_is_taken_meanwhile_stays_aside_and_both_survive(
@@ -497,13 +497,13 @@ def test_an_item_whose_name_is_taken_meanwhile_stays_aside_and_both_survive(
 ) -> None:
     ground = open_gate()
     (bench.root / "papers" / "p1").write_text("changed")
-    begin = ground.aside.take_in
+    begin = ground.quarantine.take_in
 
     def take_in(slot: Any) -> None:
         begin(slot)
         make_tree(bench.root, {"papers": {"p1": File("another program's")}}, now=NOW)
 
-    ground.aside.take_in = take_in  # type: ignore[method-assign]
+    ground.quarantine.take_in = take_in  # type: ignore[method-assign]
     with pytest.raises(
         NotCleaned, match=r"other bytes|another modification time.*something else has its name by now, so it stays in"
     ):
@@ -559,7 +559,7 @@ def test_a_file_is_read_again_though_its_catalogue_shows_nothing(
 def purge_after(ground: Ground, name: str, change: Callable[[Path], object]) -> Path:
     """Prove, change, purge: what is raised is checked. Returns where it lies."""
     proof = ground.set_aside(name)
-    place = Path(ground.aside.path_of(proof.slot))
+    place = Path(ground.quarantine.path_of(proof.slot))
     change(place)
     with pytest.raises(PartlyPurged, match="not all of it was purged"):
         ground.gate.purge(proof)
@@ -587,7 +587,7 @@ def test_a_folder_in_which_something_appears_at_the_last_moment_stays(
 ) -> None:
     ground = open_gate()
     proof = ground.set_aside("film")
-    place = Path(ground.aside.path_of(proof.slot))
+    place = Path(ground.quarantine.path_of(proof.slot))
     rmdir = os.rmdir
 
     def late(name: str, **more: Any) -> None:
@@ -604,7 +604,7 @@ def test_a_folder_in_which_something_appears_at_the_last_moment_stays(
 def test_what_is_opened_for_writing_after_the_proof_is_not_removed(open_gate: Callable[..., Ground]) -> None:
     ground = open_gate()
     proof = ground.set_aside("film")
-    place = Path(ground.aside.path_of(proof.slot))
+    place = Path(ground.quarantine.path_of(proof.slot))
     with open(place / "reel", "r+b") as writer:
         with pytest.raises(PartlyPurged, match="film/reel is open for writing"):
             ground.gate.purge(proof)
@@ -617,7 +617,7 @@ def test_what_a_purge_left_is_gone_on_with_and_compared_by_its_bytes(
 ) -> None:
     ground = open_gate()
     place = purge_after(ground, "papers", lambda place: (place / "p3").write_text("PAPER 3"))
-    slot = ground.aside.slots()[0]
+    slot = ground.quarantine.slots()[0]
     assert state_of(slot).stage == "purging"
     with pytest.raises(NotCleaned, match="papers/p3 has"):
         ground.gate.prove_again(slot)
@@ -647,7 +647,7 @@ def with_left_out(root: Path, tmp_path: Path, make_session: Any) -> CleanBench:
 def careful(ground: Ground) -> Gate:
     """Another gate on the same ground, which gives nothing up."""
     rules = make_rules(ground.session, str(ground.bench.root))
-    return Gate(ground.session, rules, ground.witness, ground.aside, run="other")
+    return Gate(ground.session, rules, ground.witness, ground.quarantine, run="other")
 
 
 def test_a_left_out_folder_goes_with_all_that_is_in_it_and_nothing_that_it_links_to(with_left_out: CleanBench) -> None:
@@ -687,7 +687,7 @@ def test_a_listing_that_ends_too_soon_stops_the_purge(
     with pytest.raises(PartlyPurged, match="something in it vanished"):
         ground.gate.purge(proof)
     monkeypatch.undo()
-    assert Path(ground.aside.path_of(proof.slot), "reel").exists()
+    assert Path(ground.quarantine.path_of(proof.slot), "reel").exists()
 
 
 def test_a_left_out_folder_on_another_filesystem_is_not_entered(
@@ -696,7 +696,7 @@ def test_a_left_out_folder_on_another_filesystem_is_not_entered(
     with ExitStack() as stack:
         ground = Ground(with_left_out, stack, discard_left_out=True, settings={"exclude": ["cache"]})
         proof = ground.set_aside("code")
-        place = Path(ground.aside.path_of(proof.slot))
+        place = Path(ground.quarantine.path_of(proof.slot))
         inode, fstat = (place / "cache").stat().st_ino, os.fstat
 
         def mounted(handle: int) -> Any:
@@ -725,7 +725,7 @@ def test_a_hard_link_that_changes_when_its_first_name_is_gone_is_not_removed(
 ) -> None:
     ground = open_gate()
     proof = ground.set_aside()
-    place = Path(ground.aside.path_of(proof.slot))
+    place = Path(ground.quarantine.path_of(proof.slot))
     unlink = os.unlink
 
     def changing(name: str, **more: Any) -> None:
@@ -744,7 +744,7 @@ def test_more_entries_than_were_proven_stop_the_purge(
 ) -> None:
     ground = open_gate()
     proof = ground.set_aside("film")
-    listing, late = Comparer.listing, Path(ground.aside.path_of(proof.slot), "late")
+    listing, late = Comparer.listing, Path(ground.quarantine.path_of(proof.slot), "late")
 
     def longer(*arguments: Any) -> Iterator[Any]:
         """What a listing shows when a file appears in its folder before that is read."""
@@ -857,7 +857,7 @@ def test_without_a_receipt_everything_is_read_and_a_receipt_is_made(
 def without_receipt(ground: Ground) -> None:
     """As when the archive was found in the target, and not made here."""
     known = ground.known("papers")
-    ground.catalogue.record(known.archive, run=known.run, seen=known.seen, receipt=None, now=NOW)
+    ground.catalogue.record(known.archive, run=known.run, fingerprint=known.fingerprint, receipt=None, now=NOW)
 
 
 def _with_checksum(store: Store, key: str) -> ObjectInfo | None:

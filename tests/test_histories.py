@@ -17,6 +17,7 @@ from tests.histories import situations, verbs
 from tests.histories.patched import patched
 from tests.histories.plan import THEMES, History, make
 from tests.histories.play import Played, play
+from tests.histories.rules import ROOT, RULES
 from tests.histories.shrink import shrunk
 
 HISTORIES = int(os.environ.get("HISTORIES", "1000"))
@@ -68,6 +69,12 @@ def test_in_no_history_is_anything_lost_wrong_or_claimed_without_being_so(
 def test_a_history_that_failed_once_does_not_fail_again(folder: Path, file: Path) -> None:
     played = play(json.loads(file.read_text()), folder)
     assert not played.broken, played.broken
+
+
+def test_what_the_table_of_rules_takes_out_is_in_the_code() -> None:
+    for rule in RULES:
+        for edit in rule.edits:
+            assert edit.old in (ROOT / "archive_tasks" / f"{edit.module}.py").read_text(), rule.name
 
 
 def test_a_failing_history_is_made_small(folder: Path) -> None:

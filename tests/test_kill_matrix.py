@@ -125,13 +125,13 @@ def archive_with_plain_objects(place: Place) -> Scenario:
 
 def archive_with_a_catalogue_that_exists(place: Place) -> Scenario:
     """The target and its verdict are known, and one item is there."""
-    aside = place.root.with_name("aside")
-    aside.mkdir()
+    quarantine = place.root.with_name("aside")
+    quarantine.mkdir()
     for name in ITEMS - {"note"}:
-        (place.root / name).rename(aside / name)
+        (place.root / name).rename(quarantine / name)
     place.bench.run()
     for name in ITEMS - {"note"}:
-        (aside / name).rename(place.root / name)
+        (quarantine / name).rename(place.root / name)
     return archiving(place)
 
 

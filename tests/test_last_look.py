@@ -276,7 +276,7 @@ def test_a_run_does_not_commit_what_is_gone_or_old_by_then(twice: Twice, how: st
     (failed,) = outcome.failed
     assert "it is sent again by the next run" in failed.reason
     assert not [key for key in store.objects if key.startswith("manifests/")]
-    (given_up,) = {layout.attempt_of(key) for key in store.objects if key.startswith("data/")}
+    (cancelled,) = {layout.attempt_of(key) for key in store.objects if key.startswith("data/")}
     (archive,) = twice.run().archives
-    assert archive.data != given_up, "the attempt is given up"
+    assert archive.data != cancelled, "the attempt is given up"
     assert archive.manifest in store.objects

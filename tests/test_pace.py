@@ -215,12 +215,12 @@ def test_what_waits_for_bandwidth_keeps_no_turn_from_others(threads: ThreadPoolE
         with pace.request(100):
             pass
 
-    sending = threads.submit(send)
+    transfer = threads.submit(send)
     assert in_line.wait(timeout=10)
     with pace.request():
-        assert not sending.done()
+        assert not transfer.done()
     line_is_free.set()
-    sending.result(timeout=10)
+    transfer.result(timeout=10)
 
 
 # -- memory ------------------------------------------------------------------------------------------
@@ -415,13 +415,13 @@ def test_one_threads_success_renews_the_patience_of_the_others(fake: FakeTime) -
 
 def test_waiting_for_our_own_bandwidth_does_not_use_up_the_patience(fake: FakeTime) -> None:
     patience = patience_in(fake, pace=pace_in(fake, bandwidth=1), seconds=10)
-    assert patience.ask(Target(*[StoreBusy("503")] * 3), sending=1000) == "ok"
+    assert patience.ask(Target(*[StoreBusy("503")] * 3), transfer=1000) == "ok"
     assert fake.now == pytest.approx(1000 + 3 * 1000)  # the fourth begins when the line has carried three
 
 
 def test_each_try_is_charged_to_the_bandwidth(fake: FakeTime) -> None:
     pace = pace_in(fake, bandwidth=10)
-    patience_in(fake, pace=pace, jitter=lambda: 0.0).ask(Target(StoreBusy("reset"), StoreBusy("reset")), sending=50)
+    patience_in(fake, pace=pace, jitter=lambda: 0.0).ask(Target(StoreBusy("reset"), StoreBusy("reset")), transfer=50)
     assert sum(fake.slept) == pytest.approx(10)
 
 

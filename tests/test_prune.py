@@ -719,7 +719,7 @@ def test_the_document_is_printed_where_that_is_asked_for(
 ) -> None:
     desk = Desk(yard, make_session(root, target=yard.store.url))
     monkeypatch.setattr(verbs_prune, "session_of", lambda _c, flags: desk.session if flags == {"target": "x"} else None)
-    document = verbs_prune.prune(None, {"target": "x"}, verbs_prune.PruneOptions(), json_document=json_document)
+    document = verbs_prune.prune(None, {"target": "x"}, verbs_prune.PruneRequest(), json_document=json_document)
     out = capsys.readouterr().out
     assert document["removed"] == []
     if json_document:
@@ -730,7 +730,7 @@ def test_the_document_is_printed_where_that_is_asked_for(
 
 def test_without_a_word_two_weeks_and_a_tenth_are_meant() -> None:
     meant = verbs_prune.options(orphans=True, grace=None, max_share=None, yes=False, dry_run=False)
-    assert meant == verbs_prune.PruneOptions()
+    assert meant == verbs_prune.PruneRequest()
     assert (meant.grace, meant.max_share, meant.yes, meant.dry_run) == (GRACE, 10, False, False)
     said = verbs_prune.options(orphans=True, grace=" 8 ", max_share="0%", yes=True, dry_run=True)
     assert (said.grace, said.max_share, said.yes, said.dry_run) == (LEAST_GRACE, 0, True, True)
@@ -910,4 +910,4 @@ def test_what_others_began_is_said_apart_from_what_is_young(desk: Desk) -> None:
         "2 objects (11 B) of 1 attempt that this device did not begin: prune on the device that did, or add --all-devices",
     ]
     assert desk.person.asked == []
-    assert not verbs_prune.PruneOptions().all_devices
+    assert not verbs_prune.PruneRequest().all_devices

@@ -47,8 +47,8 @@ def yard(tmp_path: Path) -> Iterator[Yard]:
 
 
 def again(yard: Yard, prefix: str, *, sha256: str = "", trusted: bool = True) -> str:
-    with yard.sending(trusted=trusted) as sending:
-        return write_from_copy(prefix, sending, sha256=sha256).key
+    with yard.transfer(trusted=trusted) as transfer:
+        return write_from_copy(prefix, transfer, sha256=sha256).key
 
 
 def refused(yard: Yard, prefix: str, error: type[Exception], message: str, *, sha256: str = "") -> None:
@@ -171,10 +171,10 @@ def test_a_target_that_is_busy_is_asked_again(yard: Yard, died: str, monkeypatch
         return read(key, **at)
 
     monkeypatch.setattr(yard.store, "read", busy)
-    with yard.sending() as sending:
+    with yard.transfer() as transfer:
         pace = Pace(concurrency=2, memory=1 << 20)
         patient = Patience(pace=pace, seconds=60, sleep=lambda _seconds: None)
-        write_from_copy(died, dataclasses.replace(sending, patience=patient))
+        write_from_copy(died, dataclasses.replace(transfer, patience=patient))
     assert yard.manifest(died)[0] in yard.store.objects
     assert next(tries) == 4
 
@@ -230,11 +230,11 @@ def test_a_large_manifest_that_fails_leaves_no_parts(yard: Yard, monkeypatch: py
 
     monkeypatch.setattr(yard.store, "upload", watched)
     data = os.urandom(6 << 20)
-    with yard.sending() as sending, pytest.raises(IntegrityError, match="not read the same way twice"):
-        write_manifest("manifests/x", iter([data]), sending, sha256="0" * 64)
+    with yard.transfer() as transfer, pytest.raises(IntegrityError, match="not read the same way twice"):
+        write_manifest("manifests/x", iter([data]), transfer, sha256="0" * 64)
     assert aborted == ["manifests/x"]
-    with yard.sending() as sending:
-        assert write_manifest("manifests/x", iter([data[:9], data[9:]]), sending, sha256=digest(data)).size == 6 << 20
+    with yard.transfer() as transfer:
+        assert write_manifest("manifests/x", iter([data[:9], data[9:]]), transfer, sha256=digest(data)).size == 6 << 20
     assert yard.store.objects == {**yard.store.objects, "manifests/x": data}
 
 
@@ -298,13 +298,13 @@ class Shop:
     def repair(self, missing: list[str], uncommitted: list[str], *, copies: Sequence[str] = ()) -> Repaired:
         yard = Yard.__new__(Yard)
         yard.store = self.store
-        with self.catalogue() as catalogue, yard.sending() as sending:
-            return repair(missing, uncommitted, catalogue, sending, copies=copies)
+        with self.catalogue() as catalogue, yard.transfer() as transfer:
+            return repair(missing, uncommitted, catalogue, transfer, copies=copies)
 
     def verify(self, *, code: int = 0, **wanted: Any) -> tuple[dict[str, Any], list[str]]:
         """The document, and what was said."""
         heard = Heard()
-        options = verbs_verify.VerifyOptions(**{"repair": True, **wanted})
+        options = verbs_verify.VerifyRequest(**{"repair": True, **wanted})
         document = verbs_verify.verify_target(self.session, options, heard)
         assert bool(document["damaged"]) == bool(code)
         return document, heard.said
@@ -418,7 +418,7 @@ def test_an_archive_without_an_attempt_comes_from_the_catalogue_alone(shop: Shop
         known = catalogue.known(key)
         assert known
         archive = dataclasses.replace(known.archive, data="")
-        catalogue.record(archive, run=known.run, seen=known.seen, receipt=known.receipt, now=NOW)
+        catalogue.record(archive, run=known.run, fingerprint=known.fingerprint, receipt=known.receipt, now=NOW)
     shop.store.calls.clear()
     assert shop.repair([key], []) == Repaired(manifests=[key])
     assert shop.store.objects[key] == before
@@ -434,7 +434,7 @@ def test_what_this_device_has_no_receipt_for_is_not_promised_again(shop: Shop, k
         assert found
         catalogue.forget(key, now=NOW, why="a test")
         if known != "never":
-            catalogue.record(found.archive, run=None, seen="", receipt=None, now=NOW)
+            catalogue.record(found.archive, run=None, fingerprint="", receipt=None, now=NOW)
     assert shop.repair([key], []) == Repaired(failed=[Failure(key, "this device has no receipt for it")])
     assert key not in shop.store.objects
 
@@ -449,7 +449,7 @@ def without_receipt(shop: Shop, key: str, known: str) -> None:
         assert found
         catalogue.forget(key, now=NOW, why="a test")
         if known == "read":
-            catalogue.record(found.archive, run=None, seen="", receipt=None, now=NOW)
+            catalogue.record(found.archive, run=None, fingerprint="", receipt=None, now=NOW)
 
 
 def change_copy(shop: Shop, key: str, how: str) -> tuple[str, bytes]:
@@ -625,11 +625,11 @@ def test_a_second_device_finishes_a_commit_and_knows_the_archive_then(
     second.data = str(tmp_path / "second")
     second.open_store = lambda _url: shop.store
     heard = Heard()
-    document = verbs_verify.verify_target(second, verbs_verify.VerifyOptions(), heard)
+    document = verbs_verify.verify_target(second, verbs_verify.VerifyRequest(), heard)
     assert document["uncommitted"]
     assert document["damaged"] == []
     assert any("verify --repair writes it again" in line for line in heard.said)
-    document = verbs_verify.verify_target(second, verbs_verify.VerifyOptions(repair=True), heard)
+    document = verbs_verify.verify_target(second, verbs_verify.VerifyRequest(repair=True), heard)
     assert (document["repaired"], document["uncommitted"], document["orphans"]) == ([key], [], [])
     with Catalogue(catalogue_path(second.data, shop.store.url)) as catalogue:
         assert [known.archive.manifest for known in catalogue.archives()] == [key], "it alone was taken in"

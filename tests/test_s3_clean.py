@@ -93,7 +93,7 @@ def test_read_data_does_not_take_a_trusted_servers_word_either(
     strict_s3: S3Server, bench_at: Callable[..., S3Bench], capfd: pytest.CaptureFixture[str]
 ) -> None:
     bench = bench_at(strict_s3)
-    bench.clean("delete", wish={"read_data": True})
+    bench.clean("delete", clean_request={"read_data": True})
     assert "every archived byte is read back" in capfd.readouterr().err
 
 

@@ -25,7 +25,7 @@ from archive_tasks.target.pace import Pace
 from archive_tasks.target.patience import Patience
 from archive_tasks.testing.stores import MemoryStore, StoreContract
 from archive_tasks.testing.trees import File, make_tree
-from archive_tasks.upkeep.verify import Ask, verify
+from archive_tasks.upkeep.verify import VerifyOptions, verify
 from tests.conftest import NOW
 from tests.restoring import bring_back, same_trees
 from tests.test_archive import Bench
@@ -130,6 +130,6 @@ def test_a_server_that_repeats_what_it_was_told_is_read_and_found_out(
         Bucket=bucket, Key=f"{prefix}/{key}", Body=other, ChecksumSHA256=base64.b64encode(right).decode()
     )
     patience = Patience(pace=Pace(concurrency=2, memory=64 * MIB), seconds=0)
-    assert [one.item for one in verify(store, Ask(trusted=False), patience=patience, concurrency=2).damaged] == [
-        "item/big"
-    ]
+    assert [
+        one.item for one in verify(store, VerifyOptions(trusted=False), patience=patience, concurrency=2).damaged
+    ] == ["item/big"]

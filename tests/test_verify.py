@@ -15,7 +15,7 @@ from archive_tasks.target.pace import Pace
 from archive_tasks.target.patience import Patience
 from archive_tasks.testing.stores import MemoryStore
 from archive_tasks.testing.trees import File, make_tree
-from archive_tasks.upkeep.verify import Ask, Verified, verify
+from archive_tasks.upkeep.verify import Verified, VerifyOptions, verify
 from tests.conftest import NOW, CommandLine
 from tests.test_archive import Bench
 
@@ -39,7 +39,7 @@ def patience() -> Patience:
 
 
 def look(store: Any, **ask: Any) -> Verified:
-    return verify(store, Ask(**{"trusted": False, **ask}), patience=patience(), concurrency=4)
+    return verify(store, VerifyOptions(**{"trusted": False, **ask}), patience=patience(), concurrency=4)
 
 
 def store_of(bench: Bench) -> FolderStore:
@@ -112,7 +112,11 @@ def test_a_sample_reads_about_its_share(bench: Bench) -> None:
     bench.run(pack_below=0)
     answers = iter([n / 32 for n in range(32)])
     verified = verify(
-        store_of(bench), Ask(trusted=False, read=0.25), patience=patience(), concurrency=1, random=lambda: next(answers)
+        store_of(bench),
+        VerifyOptions(trusted=False, read=0.25),
+        patience=patience(),
+        concurrency=1,
+        random=lambda: next(answers),
     )
     assert verified.unread == 24
 

@@ -17,7 +17,7 @@ from archive_tasks.model import Archive, Receipt
 from archive_tasks.target.pace import Pace
 from archive_tasks.target.patience import Patience
 from archive_tasks.target.refresh import archive_of
-from archive_tasks.target.transfer import Sending
+from archive_tasks.target.transfer import Transfer
 from archive_tasks.target.vault import write_vault
 from archive_tasks.testing.stores import MemoryStore, put
 from tests.conftest import NOW
@@ -44,11 +44,11 @@ class Yard:
         return Patience(pace=Pace(concurrency=4, memory=64 * MIB), seconds=0)
 
     @contextmanager
-    def sending(self, *, trusted: bool = True) -> Iterator[Sending]:
+    def transfer(self, *, trusted: bool = True) -> Iterator[Transfer]:
         pace = Pace(concurrency=2, memory=64 * MIB)
         with ThreadPoolExecutor(2) as workers:
             patience = Patience(pace=pace, seconds=0)
-            yield Sending(store=self.store, pace=pace, patience=patience, workers=workers, trusted=trusted)
+            yield Transfer(store=self.store, pace=pace, patience=patience, workers=workers, trusted=trusted)
 
     def put(self, key: str, data: bytes, *, days: float = 0) -> str:
         """An object that is so many days old."""
@@ -99,8 +99,8 @@ class Yard:
         """Have the catalogue know the archive, whether it is in the target or not."""
         archive, (key, data) = self.archive(prefix, **header), self.manifest(prefix, **header)
         sha256 = hashlib.sha256(data).hexdigest()
-        proven = Receipt(manifest=key, manifest_sha256=sha256, proven_by="checksum", proven_at=NOW, seen="")
-        self.catalogue.record(archive, run=None, seen="", receipt=proven if receipt else None, now=NOW)
+        proven = Receipt(manifest=key, manifest_sha256=sha256, proven_by="checksum", proven_at=NOW, fingerprint="")
+        self.catalogue.record(archive, run=None, fingerprint="", receipt=proven if receipt else None, now=NOW)
         return archive
 
     def calls(self, method: str, below: str = "") -> list[str]:

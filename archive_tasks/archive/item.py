@@ -14,8 +14,8 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from archive_tasks.archive.packer import BATCH_BYTES, BATCH_MEMBERS, Start
-from archive_tasks.archive.sender import ItemSender, Told
+from archive_tasks.archive.packer import BATCH_BYTES, BATCH_MEMBERS, StartPacking
+from archive_tasks.archive.sender import ItemSender, OnStored
 from archive_tasks.catalogue.attempts import (
     Attempt,
     AttemptOf,
@@ -30,7 +30,7 @@ from archive_tasks.catalogue.attempts import (
 )
 from archive_tasks.catalogue.database import Catalogue
 from archive_tasks.catalogue.entries import EntryKeeper
-from archive_tasks.catalogue.rows import Known
+from archive_tasks.catalogue.rows import KnownArchive
 from archive_tasks.disk.ctime_trial import CtimeTrial
 from archive_tasks.errors import (
     IntegrityError,
@@ -63,7 +63,7 @@ from archive_tasks.target.pace import Pace
 from archive_tasks.target.patience import Patience
 from archive_tasks.target.refresh import Fetcher
 from archive_tasks.target.resolve import scope_for, storage_class_for
-from archive_tasks.target.transfer import Sending, uncounted
+from archive_tasks.target.transfer import Transfer, uncounted
 
 RESUMED_FOR = timedelta(days=7)
 """How long an attempt that was cut off is resumed; `prune` leaves its objects alone for longer."""
@@ -93,7 +93,7 @@ class Work:
     source: Source
     run: int
     ctime: CtimeTrial
-    start_packing: Start
+    start_packing: StartPacking
 
     @property
     def store(self) -> Store:
@@ -129,7 +129,7 @@ class Work:
 
 
 def archive_item(
-    item: Item, work: Work, *, patience: Patience, tell: Told
+    item: Item, work: Work, *, patience: Patience, tell: OnStored
 ) -> ItemArchived | ItemAlreadyThere | ItemKept:
     """Archive one item, unless it is there already or has been used since the plan was made.
 
@@ -152,7 +152,7 @@ def _reason_to_keep_after_all(survey: Survey, rules: Rules) -> str | None:
 
 
 class _ItemArchiver:
-    def __init__(self, item: Item, survey: Survey, work: Work, patience: Patience, tell: Told) -> None:
+    def __init__(self, item: Item, survey: Survey, work: Work, patience: Patience, tell: OnStored) -> None:
         self._item = item
         self._survey = survey
         self._work = work
@@ -199,30 +199,32 @@ class _ItemArchiver:
         problem = what_is_missing(known, work.catalogue, work.store, work.listings, self._patience)
         if problem:
             self._replaces, self._again = known.archive.manifest, problem
-        elif (self._seen and known.seen == self._seen) or self._compared(known):
+        elif (self._fingerprint and known.fingerprint == self._fingerprint) or self._compared(known):
             self._tell(self._survey.files, self._survey.bytes)
             return ItemAlreadyThere(archive=known.archive)
         return None
 
     @property
-    def _seen(self) -> str:
+    def _fingerprint(self) -> str:
         """What a later look may be compared with; empty where a write could hide from it, so that contents are read."""
         ctime = self._work.ctime
         shows = ctime.shows_writes(self._survey.newest_ctime_ns, since_ns=ctime.now_ns)
-        return self._survey.seen if shows else ""
+        return self._survey.fingerprint if shows else ""
 
-    def _compared(self, known: Known) -> bool:
+    def _compared(self, known: KnownArchive) -> bool:
         """Has the item the contents of an archive that shows other inodes or ctimes, or was found in the target?
 
         The id follows from names, sizes and times, and contents can change behind these.
         """
         if not self._same_contents(known):
             return False
-        receipt = dataclasses.replace(known.receipt, seen=self._seen) if known.receipt else None
-        self._work.catalogue.record(known.archive, run=known.run, seen=self._seen, receipt=receipt, now=self._work.now)
+        receipt = dataclasses.replace(known.receipt, fingerprint=self._fingerprint) if known.receipt else None
+        self._work.catalogue.record(
+            known.archive, run=known.run, fingerprint=self._fingerprint, receipt=receipt, now=self._work.now
+        )
         return True
 
-    def _same_contents(self, known: Known) -> bool:
+    def _same_contents(self, known: KnownArchive) -> bool:
         try:
             manifest = self._patience.ask(lambda: b"".join(self._work.store.read(known.archive.manifest)))
             if known.receipt and hashlib.sha256(manifest).hexdigest() != known.receipt.manifest_sha256:
@@ -250,7 +252,7 @@ class _ItemArchiver:
     def _finish_commit(self, attempt: Attempt) -> None:
         work = self._work
         if self._patience.ask(lambda: work.store.describe(attempt.manifest)) is None:
-            write_from_copy(attempt.prefix, self._sending(attempt.prefix, {}))
+            write_from_copy(attempt.prefix, self._transfer(attempt.prefix, {}))
         info = self._patience.ask(lambda: work.store.describe(attempt.manifest))
         if info is None:
             raise IntegrityError(f"{attempt.manifest} is not as its copy says")
@@ -262,21 +264,21 @@ class _ItemArchiver:
 
     def _archive(self) -> ItemArchived:
         prefix, stored_before = self._attempt()
-        sending = self._sending(prefix, stored_before)
+        transfer = self._transfer(prefix, stored_before)
         key = self._new_key()
         keeper = EntryKeeper(self._work.catalogue, key)
         writers = [
-            ObjectWriter(uncounted(sending), where, most=LARGEST_MANIFEST, hot=True)
+            ObjectWriter(uncounted(transfer), where, max_size=LARGEST_MANIFEST, hot=True)
             for where in (layout.copy_key(prefix), key)
         ]
         header = self._header(prefix, key)
         try:
-            self._write_lines(header, writers, keeper, sending)
+            self._write_lines(header, writers, keeper, transfer)
             self._patience.ask(self._work.target.check_vault)
             note_number(self._work.catalogue, self._of, header["number"])
             writers[0].finish().result()
             check_attempt(prefix, keeper.objects, self._work.store, self._patience, claims=self._claims)
-            stored = commit(writers[1], sending)
+            stored = commit(writers[1], transfer)
         except BaseException:
             keeper.discard()
             raise
@@ -286,7 +288,7 @@ class _ItemArchiver:
         return self._record(self._archive_value(header, key, stored.size), stored.sha256, keeper)
 
     def _write_lines(
-        self, header: Record, writers: Sequence[ObjectWriter], keeper: EntryKeeper, sending: Sending
+        self, header: Record, writers: Sequence[ObjectWriter], keeper: EntryKeeper, transfer: Transfer
     ) -> None:
         """Send the item, and write its manifest's lines, twice: as the copy and as the manifest."""
 
@@ -296,7 +298,7 @@ class _ItemArchiver:
             keeper.add(block)
 
         writer = ManifestWriter(header, take)
-        for path, record in ItemSender(self._item, self._survey, self._work, sending, self._told).send(header["data"]):
+        for path, record in ItemSender(self._item, self._survey, self._work, transfer, self._told).send(header["data"]):
             check_line(record)
             keeper.note(record)
             writer.add(record, path)
@@ -319,17 +321,17 @@ class _ItemArchiver:
     def _scope(self) -> str:
         return scope_for(self._work.session, self._item.root)
 
-    def _sending(self, prefix: str, stored_before: Mapping[str, int]) -> Sending:
+    def _transfer(self, prefix: str, stored_before: Mapping[str, int]) -> Transfer:
         """What the item's objects are sent with."""
         self._signs = SignsOfLife(prefix, self._work.store, self._work.session.wall)
-        return Sending(
+        return Transfer(
             store=self._work.store,
             pace=self._work.pace,
             patience=self._patience,
             workers=self._work.workers,
             trusted=self._work.target.verdict.trusted,
             storage_class=self._storage_class,
-            there=stored_before,
+            already_stored=stored_before,
             on_sent=lambda size: self._told(0, size),
         )
 
@@ -404,12 +406,12 @@ class _ItemArchiver:
             manifest_sha256=manifest_sha256,
             proven_by="checksum" if self._work.target.verdict.trusted else "read-back",
             proven_at=self._work.session.wall(),
-            seen=self._seen,
+            fingerprint=self._fingerprint,
         )
         self._work.catalogue.record(
             archive,
             run=self._work.run,
-            seen=self._seen,
+            fingerprint=self._fingerprint,
             receipt=receipt,
             now=self._work.now,
             also=keeper.keep,

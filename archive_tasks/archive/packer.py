@@ -8,14 +8,14 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from archive_tasks.archive.segment import Member, Order, Packed, Segment
+from archive_tasks.archive.segment import Member, Packed, PackJob, Segment
 from archive_tasks.formats import layout
 from archive_tasks.formats.frames import end_of_pack
 from archive_tasks.formats.manifest import Record
 from archive_tasks.formats.objects import Stored
 from archive_tasks.items.describe import attribute_fields
 from archive_tasks.target.object_writer import ObjectWriter
-from archive_tasks.target.transfer import Sending
+from archive_tasks.target.transfer import Transfer
 
 BATCH_BYTES = 4 * 1024 * 1024
 BATCH_MEMBERS = 1000
@@ -23,7 +23,7 @@ _BATCHES_AT_ONCE = 3
 _FRAME_OVERHEAD = 4096
 """For the room that a pack may take: what does not compress grows by a few bytes in a hundred thousand."""
 
-Start = Callable[[Order], Callable[[], Segment]]
+StartPacking = Callable[[PackJob], Callable[[], Segment]]
 """Has a segment packed, here or in another process; what it returns waits for it."""
 
 
@@ -37,7 +37,7 @@ class _Batch:
     frames: list[tuple[int, int]] = field(default_factory=list)
 
 
-class Slot(NamedTuple):
+class Placement(NamedTuple):
     """A member's place in the packs, which is known once its batch `is_placed`."""
 
     batch: _Batch
@@ -57,8 +57,8 @@ class Packs:
         pack_size: bytes of a pack, at most.
     """
 
-    def __init__(self, sending: Sending, *, prefix: str, root: str, start: Start, pack_size: int) -> None:
-        self._sending = sending
+    def __init__(self, transfer: Transfer, *, prefix: str, root: str, start: StartPacking, pack_size: int) -> None:
+        self._transfer = transfer
         self._prefix = prefix
         self._root = root
         self._start = start
@@ -69,17 +69,17 @@ class Packs:
         self._number = 0
         self._finished: list[Future[Stored]] = []
 
-    def add(self, member: Member) -> Slot:
+    def add(self, member: Member) -> Placement:
         """Put a member into the next batch."""
         batch = self._open
         batch.members.append(member)
         batch.size += member.identity.size if member.identity else 0
-        slot = Slot(batch, len(batch.members) - 1)
+        slot = Placement(batch, len(batch.members) - 1)
         if batch.size >= BATCH_BYTES or len(batch.members) >= BATCH_MEMBERS:
             self._pack_open()
         return slot
 
-    def placed(self, slot: Slot) -> Record:
+    def placed(self, slot: Placement) -> Record:
         """The manifest's fields of a member; waits until it is packed.
 
         Raises:
@@ -111,7 +111,7 @@ class Packs:
 
     def _pack_open(self) -> None:
         batch, self._open = self._open, _Batch()
-        batch.collect = self._start(Order(self._root, tuple(batch.members)))
+        batch.collect = self._start(PackJob(self._root, tuple(batch.members)))
         batch.members = []
         self._packing.append(batch)
         while len(self._packing) > _BATCHES_AT_ONCE:
@@ -136,7 +136,7 @@ class Packs:
         if self._writer is None:
             self._number += 1
             most = max(self._pack_size, size + _FRAME_OVERHEAD)
-            self._writer = ObjectWriter(self._sending, layout.pack_key(self._prefix, self._number), most=most)
+            self._writer = ObjectWriter(self._transfer, layout.pack_key(self._prefix, self._number), max_size=most)
         return self._writer
 
     def _close_pack(self) -> None:
@@ -146,7 +146,7 @@ class Packs:
             self._writer = None
 
 
-def _fields(slot: Slot) -> Record:
+def _fields(slot: Placement) -> Record:
     packed = slot.batch.packed[slot.number]
     if not packed.sha256:
         return {}

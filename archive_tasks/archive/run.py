@@ -66,7 +66,7 @@ def archive(
         StoreUnusable: the target cannot be used any more. What is committed stays.
         Interrupted: the user stopped the run.
     """
-    return _Run(plan, root, session, target, progress, helpers).carry_out()
+    return _ArchiveRun(plan, root, session, target, progress, helpers).carry_out()
 
 
 @dataclass(slots=True)
@@ -77,7 +77,7 @@ class _Results:
     failed: list[Failure] = field(default_factory=list)
 
 
-class _Run:
+class _ArchiveRun:
     def __init__(
         self, plan: Plan, root: Root, session: Session, target: Target, progress: Progress, helpers: Processes
     ) -> None:

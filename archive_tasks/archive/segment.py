@@ -1,6 +1,6 @@
 """One segment of a pack: its members are read, packed into frames, and each is looked for where it is said to be.
 
-The unit of work is an `Order`: plain values, so that it can be sent to another process, or to a machine that
+The unit of work is an `PackJob`: plain values, so that it can be sent to another process, or to a machine that
 sees the same root.
 """
 
@@ -44,7 +44,7 @@ class Member(NamedTuple):
     attributes: dict[str, bytes] | None = None
 
 
-class Order(NamedTuple):
+class PackJob(NamedTuple):
     """One segment to pack. `root` is absolute."""
 
     root: str
@@ -80,7 +80,7 @@ class Segment(NamedTuple):
     packed: tuple[Packed, ...]
 
 
-def pack_segment(order: Order) -> Segment:
+def pack_segment(order: PackJob) -> Segment:
     """Read the members and pack them.
 
     Raises:

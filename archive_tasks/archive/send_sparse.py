@@ -18,7 +18,7 @@ from archive_tasks.formats import tar
 from archive_tasks.formats.manifest import Record
 from archive_tasks.formats.objects import Stored
 from archive_tasks.target.object_writer import ObjectWriter, begun_anew
-from archive_tasks.target.transfer import Sending
+from archive_tasks.target.transfer import Transfer
 
 _PIECE = 1024 * 1024
 
@@ -40,7 +40,7 @@ class SparseSent(NamedTuple):
 
 
 def send_sparse(
-    source: SourceFile, member: Member, extents: Sequence[Extent], key: str, sending: Sending
+    source: SourceFile, member: Member, extents: Sequence[Extent], key: str, transfer: Transfer
 ) -> SparseSent:
     """Send a file without its holes, which are read, too. It is not closed.
 
@@ -67,16 +67,16 @@ def send_sparse(
     )
     length = sum(size for _, size in extents)
     end = tar.padding(length) + tar.END
-    quiet = dataclasses.replace(sending, on_sent=lambda _size: sending.on_sent(0))  # progress counts what is read
+    quiet = dataclasses.replace(transfer, on_sent=lambda _size: transfer.on_sent(0))  # progress counts what is read
 
     def write(writer: ObjectWriter) -> SparseSent:
         writer.write(header)
-        digest = _read_into(writer, source, extents, sending.on_sent)
+        digest = _read_into(writer, source, extents, transfer.on_sent)
         writer.write(end)
         fields = {"sha256": digest, "offset": len(header), "length": length, "extents": [list(x) for x in extents]}
         return SparseSent(writer.finish(), fields)
 
-    return begun_anew(lambda: ObjectWriter(quiet, key, most=len(header) + length + len(end)), write)
+    return begun_anew(lambda: ObjectWriter(quiet, key, max_size=len(header) + length + len(end)), write)
 
 
 def _read_into(

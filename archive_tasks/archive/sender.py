@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, NamedTuple
 
-from archive_tasks.archive.packer import Packs, Slot, object_line
+from archive_tasks.archive.packer import Packs, Placement, object_line
 from archive_tasks.archive.segment import Member
 from archive_tasks.archive.send_file import send_file
 from archive_tasks.archive.send_sparse import HolesHoldData, SparseSent, send_sparse
@@ -21,7 +21,7 @@ from archive_tasks.formats.objects import Stored
 from archive_tasks.items.describe import attribute_fields, attributes_in, describe_entry, place_of
 from archive_tasks.items.survey import Listed, Survey, list_entries, watched
 from archive_tasks.model import Item
-from archive_tasks.target.transfer import Sending, uncounted
+from archive_tasks.target.transfer import Transfer, uncounted
 
 if TYPE_CHECKING:
     from archive_tasks.archive.item import Work
@@ -33,7 +33,7 @@ _LINES_WAITING = 10_000
 _KINDS = {"folder": tar.FOLDER, "link": tar.SYMLINK, "file": tar.FILE}
 _EMPTY = {"sha256": hashlib.sha256().hexdigest()}
 
-Told = Callable[[int, int], None]
+OnStored = Callable[[int, int], None]
 """(files, bytes) more are in the store."""
 
 
@@ -42,24 +42,24 @@ class _Line(NamedTuple):
 
     path: str
     record: Record
-    sending: Future[Stored] | Slot | None = None
+    transfer: Future[Stored] | Placement | None = None
 
     @property
     def is_ready(self) -> bool:
-        if isinstance(self.sending, Slot):
-            return self.sending.is_placed
-        return self.sending is None or self.sending.done()
+        if isinstance(self.transfer, Placement):
+            return self.transfer.is_placed
+        return self.transfer is None or self.transfer.done()
 
 
 class ItemSender:
     """Sends one item, once."""
 
-    def __init__(self, item: Item, survey: Survey, work: Work, sending: Sending, tell: Told) -> None:
+    def __init__(self, item: Item, survey: Survey, work: Work, transfer: Transfer, tell: OnStored) -> None:
         settings = work.session.settings
         self._item = item
         self._survey = survey
         self._work = work
-        self._sending = sending
+        self._transfer = transfer
         self._tell = tell
         self._pack_below = settings.pack_below if survey.packable and item.kind == "folder" else 0
         self._most_open = min(4 * settings.concurrency, _FILES_OPEN // settings.items_at_once)
@@ -76,7 +76,7 @@ class ItemSender:
             StoreError: the target failed.
         """
         packs = Packs(
-            uncounted(self._sending),
+            uncounted(self._transfer),
             prefix=prefix,
             root=self._item.root,
             start=self._work.start_packing,
@@ -94,13 +94,13 @@ class ItemSender:
             yield from (("", object_line(stored)) for stored in self._sparse)
             yield from (("", record) for record in packs.finish())
         except BaseException:
-            self._sending.given_up.set()
+            self._transfer.cancelled.set()
             packs.abort()
             raise
         finally:
             for line in self._waiting:
-                if isinstance(line.sending, Future):
-                    line.sending.exception()
+                if isinstance(line.transfer, Future):
+                    line.transfer.exception()
 
     def _ready(self, packs: Packs) -> Iterator[tuple[str, Record]]:
         """Lines that are complete, and those that must be waited for before more is begun."""
@@ -109,20 +109,20 @@ class ItemSender:
             yield self._finished(packs)
 
     def _finished(self, packs: Packs) -> tuple[str, Record]:
-        path, record, sending = self._waiting.popleft()
-        if isinstance(sending, Slot):
-            place = packs.placed(sending)
+        path, record, transfer = self._waiting.popleft()
+        if isinstance(transfer, Placement):
+            place = packs.placed(transfer)
             record = record | place
             self._tell(0, record.get("size", 0) if "key" in place else 0)
             if "key" in place and record["size"] == 0:
                 record = _without_place(record)
-        elif sending is not None:
+        elif transfer is not None:
             self._open -= 1
             if "extents" in record:
-                self._sparse.append(sending.result())
-                record = record | {"key": sending.result().key}
+                self._sparse.append(transfer.result())
+                record = record | {"key": transfer.result().key}
             else:
-                record = record | place_of(sending.result())
+                record = record | place_of(transfer.result())
         if record.get("type") in {"file", "link"}:
             self._tell(1, 0)
         return path, record
@@ -153,7 +153,7 @@ class ItemSender:
                 if "sparse" in record and (sent := self._sent_without_holes(listed, record, source, prefix)):
                     source.close()
                     return _Line(path, record | sent.fields, sent.object)
-                return _Line(path, record, send_file(source, layout.file_key(prefix, path), self._sending))
+                return _Line(path, record, send_file(source, layout.file_key(prefix, path), self._transfer))
             source.check()
         except BaseException:
             source.close()
@@ -168,7 +168,7 @@ class ItemSender:
             return None
         key = layout.sparse_key(prefix, listed.entry.path)
         try:
-            return send_sparse(source, _member(listed, record), extents, key, self._sending)
+            return send_sparse(source, _member(listed, record), extents, key, self._transfer)
         except HolesHoldData:
             return None
 

@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 from archive_tasks.catalogue.rows import (
     ARCHIVE_COLUMNS,
     RECEIPT_COLUMNS,
-    Known,
+    KnownArchive,
     Run,
     archive_row,
     known_from,
@@ -218,7 +218,7 @@ class Catalogue:
         self.record(
             known.archive,
             run=known.run,
-            seen=receipt.seen,
+            fingerprint=receipt.fingerprint,
             receipt=receipt,
             now=now,
             also=lambda write: journal(write, now, "proven", archive=known.archive.id, manifest=receipt.manifest),
@@ -255,7 +255,7 @@ class Catalogue:
         archive: Archive,
         *,
         run: int | None,
-        seen: str,
+        fingerprint: str,
         receipt: Receipt | None,
         now: datetime,
         also: Callable[[Write], None] = lambda _write: None,
@@ -266,7 +266,7 @@ class Catalogue:
             also: what is written together with it.
         """
         with self.writing() as write:
-            row, proof = archive_row(archive, run=run, seen=seen), receipt_row(receipt)
+            row, proof = archive_row(archive, run=run, fingerprint=fingerprint), receipt_row(receipt)
             write(_RECORD, (*row, proof_of(*row, *proof)))
             write("delete from receipts where manifest = ?", (archive.manifest,))
             if receipt:
@@ -308,22 +308,22 @@ class Catalogue:
         self.record(
             own,
             run=known.run,
-            seen=known.seen,
+            fingerprint=known.fingerprint,
             receipt=known.receipt,
             now=now,
             also=lambda write: journal(write, now, "taken over", **details),
         )
 
-    def known(self, manifest: str) -> Known | None:
+    def known(self, manifest: str) -> KnownArchive | None:
         return next(iter(self._known("where a.manifest = ?", manifest)), None)
 
-    def archives(self) -> list[Known]:
+    def archives(self) -> list[KnownArchive]:
         """All archives, oldest first."""
         # In the order of the table itself: an index in which a bit flipped leaves archives out without a word.
         found = self._known("order by a.manifest")
         return sorted(found, key=lambda known: (known.archive.created, os.fsencode(known.archive.item)))
 
-    def archives_of(self, source: Source, item: str) -> list[Known]:
+    def archives_of(self, source: Source, item: str) -> list[KnownArchive]:
         """The archives of an item of one source, the newest first."""
         found = [
             known for known in self._known("where a.item = ?", os.fsencode(item)) if known.archive.source == source
@@ -337,7 +337,7 @@ class Catalogue:
 
     # -- below --------------------------------------------------------------------------------------
 
-    def _known(self, condition: str, *values: object) -> list[Known]:
+    def _known(self, condition: str, *values: object) -> list[KnownArchive]:
         return self._understood(
             lambda row: known_from(row, self.target, self.device), self.rows(_KNOWN + condition, *values)
         )

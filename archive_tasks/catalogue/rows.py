@@ -30,7 +30,7 @@ class Run(NamedTuple):
     root: str
 
 
-class Known(NamedTuple):
+class KnownArchive(NamedTuple):
     """An archive in the catalogue, with the run that made it and what is proven about it, if anything is.
 
     `seen` is the digest of what the item's entries were when they were last compared with it.
@@ -38,11 +38,11 @@ class Known(NamedTuple):
 
     archive: Archive
     run: int | None
-    seen: str
+    fingerprint: str
     receipt: Receipt | None
 
 
-def archive_row(archive: Archive, *, run: int | None, seen: str) -> tuple[Any, ...]:
+def archive_row(archive: Archive, *, run: int | None, fingerprint: str) -> tuple[Any, ...]:
     """In the order of ARCHIVE_COLUMNS."""
     return (
         archive.manifest,
@@ -54,7 +54,7 @@ def archive_row(archive: Archive, *, run: int | None, seen: str) -> tuple[Any, .
         archive.files,
         archive.bytes,
         archive.created.isoformat(),
-        seen,
+        fingerprint,
         archive.host,
         archive.storage_class,
         archive.manifest_size,
@@ -82,7 +82,7 @@ def proof_of_block(manifest: str, number: int, lines: bytes) -> bytes:
     return hashlib.blake2b(f"{manifest} {number} ".encode() + lines, digest_size=16).digest()
 
 
-def known_from(row: Sequence[Any], target: str, device: str) -> Known:
+def known_from(row: Sequence[Any], target: str, device: str) -> KnownArchive:
     """An archive from its columns, its receipt's, and its proof.
 
     Args:
@@ -94,7 +94,7 @@ def known_from(row: Sequence[Any], target: str, device: str) -> Known:
     *values, proof = row
     if proof != proof_of(*values):
         raise ValueError("what it says of an archive is not what was written")
-    manifest, archive_id, run, item, root, scope, files, size, created, seen, host, storage_class, *more = values
+    manifest, archive_id, run, item, root, scope, files, size, created, fingerprint, host, storage_class, *more = values
     manifest_size, named, number, replaces, data, sha256, proven_by, proven_at = more
     archive = Archive(
         id=archive_id,
@@ -121,9 +121,9 @@ def known_from(row: Sequence[Any], target: str, device: str) -> Known:
             manifest_sha256=sha256,
             proven_by=proven_by,
             proven_at=datetime.fromisoformat(proven_at),
-            seen=seen,
+            fingerprint=fingerprint,
         )
-    return Known(archive, run, seen, receipt)
+    return KnownArchive(archive, run, fingerprint, receipt)
 
 
 def run_from(row: Sequence[Any]) -> Run:

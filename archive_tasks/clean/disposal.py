@@ -7,10 +7,10 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from archive_tasks.catalogue.rows import Known
+from archive_tasks.catalogue.rows import KnownArchive
 from archive_tasks.clean.gate import Gate
 from archive_tasks.clean.proof import Proof
-from archive_tasks.clean.quarantine import Aside, refusal
+from archive_tasks.clean.quarantine import Quarantine, refusal
 from archive_tasks.clean.slot import Slot, State, state_of
 from archive_tasks.disk.rename import rename_to_free_name
 from archive_tasks.errors import ItemError, NotCleaned, NotProven
@@ -23,7 +23,7 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Leaving:
+class Disposal:
     """Where items go.
 
     Attributes:
@@ -35,14 +35,14 @@ class Leaving:
     """
 
     root: str
-    aside: Aside
+    quarantine: Quarantine
     to: str
     trash: Callable[[str], None]
-    leave_stub: Callable[[State, Known], None]
+    leave_stub: Callable[[State, KnownArchive], None]
     note: Callable[[str, Slot], None]
 
 
-def leave(proof: Proof, gate: Gate, leaving: Leaving) -> None:
+def dispose(proof: Proof, gate: Gate, disposal: Disposal) -> None:
     """Let it go as its state says.
 
     Raises:
@@ -51,67 +51,67 @@ def leave(proof: Proof, gate: Gate, leaving: Leaving) -> None:
     """
     mode = state_of(proof.slot).mode
     if mode == "trash":
-        _to_trash(proof, leaving)
+        _to_trash(proof, disposal)
     elif mode == "move":
-        _move(proof, gate, leaving)
+        _move(proof, gate, disposal)
     else:
-        _purge(proof, gate, leaving)
+        _purge(proof, gate, disposal)
 
 
-def _purge(proof: Proof, gate: Gate, leaving: Leaving) -> None:
+def _purge(proof: Proof, gate: Gate, disposal: Disposal) -> None:
     try:
         gate.purge(proof)
     except NotProven:
-        leaving.aside.put_back(proof.slot)  # nothing of it was touched yet
+        disposal.quarantine.put_back(proof.slot)  # nothing of it was touched yet
         raise
 
 
-def _to_trash(proof: Proof, leaving: Leaving) -> None:
+def _to_trash(proof: Proof, disposal: Disposal) -> None:
     """The trash remembers where things were, so it is given the item at home."""
     slot, state = proof.slot, state_of(proof.slot)
-    leaving.note("to the trash", slot)
-    leaving.aside.put_back(slot)
+    disposal.note("to the trash", slot)
+    disposal.quarantine.put_back(slot)
     try:
-        leaving.trash(os.path.join(leaving.root, state.item))
+        disposal.trash(os.path.join(disposal.root, state.item))
     except OSError as error:
         raise NotCleaned(f"the trash did not take it, so it stays where it was: {refusal(error)}") from error
-    leaving.note("in the trash", slot)
+    disposal.note("in the trash", slot)
 
 
-def _move(proof: Proof, gate: Gate, leaving: Leaving) -> None:
+def _move(proof: Proof, gate: Gate, disposal: Disposal) -> None:
     slot, state = proof.slot, state_of(proof.slot)
-    leaving.note("moving", slot)
+    disposal.note("moving", slot)
     try:
         to_fd = os.open(state.to, _FOLDER)
     except OSError as error:
-        raise _stays(leaving, slot, f"{display(state.to)} cannot be used: {refusal(error)}") from error
+        raise _stays(disposal, slot, f"{display(state.to)} cannot be used: {refusal(error)}") from error
     try:
-        _move_into(to_fd, proof, gate, leaving)
+        _move_into(to_fd, proof, gate, disposal)
     except FileExistsError as error:
-        raise _stays(leaving, slot, f"{display(os.path.join(state.to, state.item))} is there already") from error
+        raise _stays(disposal, slot, f"{display(os.path.join(state.to, state.item))} is there already") from error
     except (OSError, ItemError) as error:
         what = refusal(error) if isinstance(error, OSError) else str(error)
-        raise _stays(leaving, slot, f"it could not be moved to {display(state.to)}: {what}") from error
+        raise _stays(disposal, slot, f"it could not be moved to {display(state.to)}: {what}") from error
     finally:
         os.close(to_fd)
-    leaving.note("moved", slot)
+    disposal.note("moved", slot)
 
 
-def _move_into(to_fd: int, proof: Proof, gate: Gate, leaving: Leaving) -> None:
+def _move_into(to_fd: int, proof: Proof, gate: Gate, disposal: Disposal) -> None:
     slot, state = proof.slot, state_of(proof.slot)
-    with leaving.aside.item_folder(slot) as folder:
+    with disposal.quarantine.item_folder(slot) as folder:
         same_disk = os.fstat(folder).st_dev == os.fstat(to_fd).st_dev
         if same_disk:
             rename_to_free_name(state.item, state.item, from_fd=folder, to_fd=to_fd)
             os.fsync(to_fd)
             os.fsync(folder)
     if same_disk:
-        leaving.aside.close(slot)
+        disposal.quarantine.close(slot)
     else:
-        _copy(to_fd, proof, leaving, gate)
+        _copy(to_fd, proof, disposal, gate)
 
 
-def _copy(to_fd: int, proof: Proof, leaving: Leaving, gate: Gate) -> None:
+def _copy(to_fd: int, proof: Proof, disposal: Disposal, gate: Gate) -> None:
     """To another disk: copied beside, compared with the manifest, renamed; then the first copy is purged."""
     slot, state = proof.slot, state_of(proof.slot)
     place = os.path.join(state.to, f".{slot.name}.partial")
@@ -122,7 +122,7 @@ def _copy(to_fd: int, proof: Proof, leaving: Leaving, gate: Gate) -> None:
         return
     os.mkdir(place, 0o700)
     try:
-        _copy_tree(leaving.aside.path_of(slot), os.path.join(place, state.item))
+        _copy_tree(disposal.quarantine.path_of(slot), os.path.join(place, state.item))
         _check_copy(place, proof, gate)
         os.sync()
         beside_fd = os.open(place, _FOLDER)
@@ -171,11 +171,11 @@ def _forget_copy(place: str) -> None:
         shutil.rmtree(place)
 
 
-def _stays(leaving: Leaving, slot: Slot, why: str) -> NotCleaned:
+def _stays(disposal: Disposal, slot: Slot, why: str) -> NotCleaned:
     """Bring it home, and say so."""
     try:
-        if leaving.aside.holds(slot):
-            leaving.aside.put_back(slot)
+        if disposal.quarantine.holds(slot):
+            disposal.quarantine.put_back(slot)
     except NotCleaned as error:
         return NotCleaned(f"{why}; {error}")
     return NotCleaned(f"{why}; it stays where it was")

@@ -26,7 +26,7 @@ from archive_tasks.target.open import Target
 from archive_tasks.target.packed_entries import packed_problems
 from archive_tasks.target.proof import prove, prove_side_by_side
 from archive_tasks.target.ranges import Fetch
-from archive_tasks.target.transfer import Sending
+from archive_tasks.target.transfer import Transfer
 
 FRESH = timedelta(minutes=15)
 """How old evidence may be when something is removed; what is older is looked at again."""
@@ -58,13 +58,13 @@ class Witness:
     """Asks the target.
 
     Attributes:
-        sending: how; when it is not `trusted`, every byte of every object is read back.
+        transfer: how; when it is not `trusted`, every byte of every object is read back.
         wall: what the clock says.
         monotonic: seconds of a clock that nobody sets.
     """
 
     target: Target
-    sending: Sending
+    transfer: Transfer
     wall: Callable[[], datetime]
     monotonic: Callable[[], float] = time.monotonic
 
@@ -113,10 +113,10 @@ class Witness:
         return self.monotonic(), self.wall().timestamp()
 
     def _manifest(self, key: str) -> bytes:
-        return self.sending.patience.ask(lambda: b"".join(self.target.store.read(key)))
+        return self.transfer.patience.ask(lambda: b"".join(self.target.store.read(key)))
 
     def _size(self, key: str) -> int | None:
-        info = self.sending.patience.ask(lambda: self.target.store.describe(key))
+        info = self.transfer.patience.ask(lambda: self.target.store.describe(key))
         return info.size if info else None
 
     def _check_packed(self, manifest: bytes) -> None:
@@ -126,17 +126,17 @@ class Witness:
 
     def _ranges(self, fetches: Iterator[Fetch]) -> Iterator[tuple[Fetch, bytes]]:
         for one in fetches:
-            yield one, self.sending.patience.ask(functools.partial(self._range, one))
+            yield one, self.transfer.patience.ask(functools.partial(self._range, one))
 
     def _range(self, one: Fetch) -> bytes:
         return b"".join(self.target.store.read(one.key, offset=one.offset, length=one.length))
 
     def _confirm(self, objects: tuple[Stored, ...]) -> None:
         """Small objects side by side; large ones one by one, their parts side by side."""
-        asked = [self.sending.workers.submit(prove, one, self.sending) for one in objects if not one.parts]
+        asked = [self.transfer.workers.submit(prove, one, self.transfer) for one in objects if not one.parts]
         for one in objects:
             if one.parts:
-                prove_side_by_side(one, self.sending)
+                prove_side_by_side(one, self.transfer)
         for answer in asked:
             answer.result()
 

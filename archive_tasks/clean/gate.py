@@ -11,10 +11,10 @@ from __future__ import annotations
 import dataclasses
 import os
 
-from archive_tasks.catalogue.rows import Known
+from archive_tasks.catalogue.rows import KnownArchive
 from archive_tasks.clean.evidence import Evidence, Witness
 from archive_tasks.clean.proof import Comparer, LastLook, Proof, not_in_use
-from archive_tasks.clean.quarantine import FULL, Aside, refusal
+from archive_tasks.clean.quarantine import FULL, Quarantine, refusal
 from archive_tasks.clean.slot import Slot, Stage, State, state_of
 from archive_tasks.disk.ctime_trial import NOT_TRIED, CtimeTrial
 from archive_tasks.disk.leases import leases_break_quietly
@@ -44,24 +44,24 @@ class Gate:
         session: Session,
         rules: Rules,
         witness: Witness,
-        aside: Aside,
+        quarantine: Quarantine,
         *,
         run: str,
         discard_left_out: bool = False,
         ctime: CtimeTrial = NOT_TRIED,
     ) -> None:
         self._session = session
-        self.compare = Comparer(aside, rules, ctime)
+        self.compare = Comparer(quarantine, rules, ctime)
         self._witness = witness
         self._catalogue = witness.target.catalogue
-        self._aside = aside
+        self._quarantine = quarantine
         self._run = run
         self._discard_left_out = discard_left_out
         self._proofs: set[Proof] = set()
 
     # -- an item goes aside -------------------------------------------------------------------------
 
-    def set_aside(self, item: Item, known: Known, *, mode: str, to: str = "") -> Proof:
+    def set_aside(self, item: Item, known: KnownArchive, *, mode: str, to: str = "") -> Proof:
         """Move an item aside that is provably in the target. Whatever is raised, it is where it was.
 
         Raises:
@@ -74,7 +74,7 @@ class Gate:
             raise NotCleaned("; ".join(reasons))
         slot = self._moved(self._state(item, known, mode, to))
         try:
-            proof = self.compare.proof(slot, evidence, seen=known.seen if known.receipt else "")
+            proof = self.compare.proof(slot, evidence, fingerprint=known.fingerprint if known.receipt else "")
             if not known.receipt:
                 self._catalogue.add_receipt(self._receipt(proof), now=self._session.wall())
             slot = self._advanced(slot, "aside")
@@ -90,7 +90,7 @@ class Gate:
             others = f" and {more:,} more" if more else ""
             raise NotCleaned(f"{display(first)}{others} was left out of the archive; --discard-left-out gives it up")
 
-    def _state(self, item: Item, known: Known, mode: str, to: str) -> State:
+    def _state(self, item: Item, known: KnownArchive, mode: str, to: str) -> State:
         return State(
             item=item.name,
             kind="folder" if item.kind == "folder" else "file",
@@ -109,12 +109,12 @@ class Gate:
 
     def _moved(self, state: State) -> Slot:
         try:
-            slot = self._aside.begin(state)
+            slot = self._quarantine.begin(state)
         except OSError as error:
-            raise _refused(f"nothing can be set aside in {display(self._aside.path)}", error) from error
+            raise _refused(f"nothing can be set aside in {display(self._quarantine.path)}", error) from error
         self._note("setting aside", slot)
         try:
-            self._aside.take_in(slot)
+            self._quarantine.take_in(slot)
         except OSError as error:
             why = f"it cannot be moved aside by one rename: {refusal(error)}"
             self._put_back(slot, why)
@@ -123,14 +123,14 @@ class Gate:
 
     def _put_back(self, slot: Slot, why: str) -> None:
         try:
-            self._aside.put_back(slot)
+            self._quarantine.put_back(slot)
         except NotCleaned as error:
             raise NotCleaned(f"{why}; {error}") from error
         self._note("put back", slot, why=why)
 
     def _advanced(self, slot: Slot, stage: Stage) -> Slot:
         try:
-            return self._aside.advance(slot, stage)
+            return self._quarantine.advance(slot, stage)
         except OSError as error:
             raise _refused("its progress cannot be recorded", error) from error
 
@@ -138,9 +138,9 @@ class Gate:
         return Receipt(
             manifest=proof.evidence.key,
             manifest_sha256=proof.evidence.sha256,
-            proven_by="checksum" if self._witness.sending.trusted else "read-back",
+            proven_by="checksum" if self._witness.transfer.trusted else "read-back",
             proven_at=self._session.wall(),
-            seen=proof.seen if proof.lasts else "",
+            fingerprint=proof.fingerprint if proof.lasts else "",
         )
 
     # -- what is proven is purged -------------------------------------------------------------------
@@ -157,9 +157,11 @@ class Gate:
         evidence = self._gathered(state.archive_id, state.manifest, state.item, known)
         if evidence.left_out and not state.discard_left_out:
             raise NotCleaned("its archive is not the one that it was compared with: something is left out of it")
-        return self._good(self.compare.proof(slot, evidence, seen=known.seen if known and known.receipt else ""))
+        return self._good(
+            self.compare.proof(slot, evidence, fingerprint=known.fingerprint if known and known.receipt else "")
+        )
 
-    def _gathered(self, archive_id: str, manifest: str, item: str, known: Known | None) -> Evidence:
+    def _gathered(self, archive_id: str, manifest: str, item: str, known: KnownArchive | None) -> Evidence:
         sha256 = known.receipt.manifest_sha256 if known and known.receipt else ""
         return self._witness.gather(archive_id, manifest, item=item, sha256=sha256)
 
@@ -182,14 +184,14 @@ class Gate:
         slot = self._advanced(proof.slot, "purging")
         self._note("purging", slot)
         try:
-            with self._aside.item_folder(slot) as folder, leases_break_quietly():
+            with self._quarantine.item_folder(slot) as folder, leases_break_quietly():
                 self._remove(proof, folder)
-            self._aside.close(slot)
+            self._quarantine.close(slot)
         except (ItemChanged, ItemUnreadable, OSError) as error:
             what = refusal(error) if isinstance(error, OSError) else str(error)
             raise PartlyPurged(
-                f"not all of it was purged: {what}. What is left is in {display(self._aside.path_of(slot))}; what is "
-                "gone is in its archive"
+                f"not all of it was purged: {what}. What is left is in {display(self._quarantine.path_of(slot))}; "
+                "what is gone is in its archive"
             ) from error
         self._note("purged", slot)
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from archive_tasks.amounts import amount_text
 from archive_tasks.catalogue.database import Catalogue
-from archive_tasks.catalogue.rows import Known
+from archive_tasks.catalogue.rows import KnownArchive
 from archive_tasks.clean.slot import Slot, State, state_of
 from archive_tasks.model import Decision, Failure, Plan, Source
 from archive_tasks.settings import CleanSettings
@@ -29,7 +29,7 @@ class Candidate(NamedTuple):
     """An item whose archive is known; whether the target still holds it, the gate will see."""
 
     decision: Decision
-    known: Known
+    known: KnownArchive
 
     @property
     def item(self) -> str:
@@ -103,7 +103,7 @@ def is_due(state: State, *, grace: int, now: datetime) -> bool:
     return state.stage == "purging" or state.mode != "quarantine" or now - state.since >= timedelta(days=grace)
 
 
-def _candidate(decision: Decision, newest: Known | None) -> Candidate | str:
+def _candidate(decision: Decision, newest: KnownArchive | None) -> Candidate | str:
     """The item's newest archive, if it has as many files and bytes; a sentence where there is none."""
     if newest is None:
         return "it is not archived yet, from this device and folder"

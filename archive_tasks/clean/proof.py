@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from archive_tasks.clean.evidence import Evidence
-from archive_tasks.clean.quarantine import Aside
+from archive_tasks.clean.quarantine import Quarantine
 from archive_tasks.clean.slot import Slot, state_of
 from archive_tasks.disk.ctime_trial import MARGIN_NS, NOT_TRIED, CtimeTrial, counting_ctime
 from archive_tasks.disk.leases import is_open_for_writing, leases_break_quietly
@@ -22,7 +22,7 @@ from archive_tasks.disk.walk import open_quietly, unreadable
 from archive_tasks.errors import ItemChanged, ItemUnreadable, ManifestError, NotCleaned
 from archive_tasks.items.difference import Records, first_difference, holds_the_same
 from archive_tasks.items.rules import Rules
-from archive_tasks.items.survey import CTIME_COUNTS, Listed, as_it_counts, list_entries, mark_of
+from archive_tasks.items.survey import CTIME_COUNTS, Listed, as_it_counts, entry_fingerprint, list_entries
 from archive_tasks.model import Item
 from archive_tasks.names import display
 
@@ -43,13 +43,13 @@ class Proof:
         facts: of each entry, in the order of its listing.
         looked_ns: when the looking began, as the filesystem says it.
         lasts: whatever is written from then on shows in another digest.
-        seen: digest of the entries' marks.
+        fingerprint: digest of the entries' marks.
     """
 
     slot: Slot
     evidence: Evidence
     facts: bytes
-    seen: str
+    fingerprint: str
     looked_ns: int
     lasts: bool
 
@@ -62,11 +62,11 @@ class Comparer:
         ctime: whether the root's filesystem shows every write.
     """
 
-    aside: Aside
+    quarantine: Quarantine
     rules: Rules
     ctime: CtimeTrial = NOT_TRIED
 
-    def proof(self, slot: Slot, evidence: Evidence, *, seen: str) -> Proof:
+    def proof(self, slot: Slot, evidence: Evidence, *, fingerprint: str) -> Proof:
         """Compare what lies in the slot with the manifest. Raises NotCleaned, naming the difference.
 
         What shows the inodes and times that it had when it was archived is not read again, where a ctime shows every
@@ -76,9 +76,9 @@ class Comparer:
         if is_file and counts and state_of(slot).bytes >= _LARGE:
             time.sleep(MARGIN_NS / 10**9)  # then whatever is written to it from now on moves its ctime
         try:
-            with self.aside.item_folder(slot) as folder, leases_break_quietly():
+            with self.quarantine.item_folder(slot) as folder, leases_break_quietly():
                 proof = self._look(slot, evidence, folder, reading=False)
-                if not counts or is_file or proof.seen != seen or not proof.lasts:
+                if not counts or is_file or proof.fingerprint != fingerprint or not proof.lasts:
                     again = self._look(slot, evidence, folder, reading=True)
                     if again.facts != proof.facts:
                         raise ItemChanged("something in it changed while it was read")
@@ -100,7 +100,7 @@ class Comparer:
             nonlocal newest
             for listed in self.listing(slot, evidence, folder):
                 facts.extend(facts_of(listed.entry.stat))
-                marks.extend(mark_of(listed))
+                marks.extend(entry_fingerprint(listed))
                 if listed.entry.kind != "folder":
                     newest = max(newest, counting_ctime(listed.entry.stat))
                 with not_in_use(listed):
@@ -111,14 +111,16 @@ class Comparer:
         difference = first_difference(evidence.manifest, noted(), reading=reading, partial=partial)
         if difference:
             raise ItemChanged(difference)
-        seen = hashlib.sha256(marks).hexdigest()
+        fingerprint = hashlib.sha256(marks).hexdigest()
         lasts = self.ctime.shows_writes(newest, since_ns=looked_ns)
-        return Proof(slot=slot, evidence=evidence, facts=bytes(facts), seen=seen, looked_ns=looked_ns, lasts=lasts)
+        return Proof(
+            slot=slot, evidence=evidence, facts=bytes(facts), fingerprint=fingerprint, looked_ns=looked_ns, lasts=lasts
+        )
 
     def listing(self, slot: Slot, evidence: Evidence, folder: int) -> Iterator[Listed]:
         """What lies in the slot. Left out is what the manifest says, whatever the rules have become."""
         state = state_of(slot)
-        where = os.path.dirname(self.aside.path_of(slot))
+        where = os.path.dirname(self.quarantine.path_of(slot))
         mounts = mounts_below(where)
         if mounts:
             raise ItemUnreadable(f"another filesystem is mounted at {display(min(mounts))}")

@@ -53,7 +53,7 @@ archive_tasks set aside here what it has archived, before it is purged for good.
 """
 
 
-class Aside:
+class Quarantine:
     """The folder of a root, locked for one run.
 
     Args:
@@ -71,7 +71,7 @@ class Aside:
         self._fd = self._lock()
         self._leave_word(_HOLDER, f"process {os.getpid()} on {os.uname().nodename}")
 
-    def __enter__(self) -> Aside:
+    def __enter__(self) -> Quarantine:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from archive_tasks.clean.disposal import Leaving, leave
+from archive_tasks.clean.disposal import Disposal, dispose
 from archive_tasks.clean.gate import Gate
 from archive_tasks.clean.plan import Candidate, Cleaning
 from archive_tasks.clean.slot import Slot, State, state_of
@@ -53,7 +53,7 @@ class Cleaned:
 def clean(
     cleaning: Cleaning,
     gate: Gate,
-    leaving: Leaving,
+    disposal: Disposal,
     *,
     limits: CleanSettings,
     tell: Callable[[str, State | Failure], None] = lambda _what, _of: None,
@@ -66,20 +66,20 @@ def clean(
     Raises:
         StoreUnusable: the target cannot be used any more.
     """
-    return _Run(gate, leaving, limits, tell, Cleaned(kept=list(cleaning.kept))).carry_out(cleaning)
+    return _CleanRun(gate, disposal, limits, tell, Cleaned(kept=list(cleaning.kept))).carry_out(cleaning)
 
 
-class _Run:
+class _CleanRun:
     def __init__(
         self,
         gate: Gate,
-        leaving: Leaving,
+        disposal: Disposal,
         limits: CleanSettings,
         tell: Callable[[str, State | Failure], None],
         cleaned: Cleaned,
     ) -> None:
         self._gate = gate
-        self._leaving = leaving
+        self._disposal = disposal
         self._limits = limits
         self._tell = tell
         self._cleaned = cleaned
@@ -98,10 +98,10 @@ class _Run:
 
     def _free(self, candidate: Candidate) -> None:
         mode = self._limits.mode
-        proof = self._gate.set_aside(candidate.decision.item, candidate.known, mode=mode, to=self._leaving.to)
+        proof = self._gate.set_aside(candidate.decision.item, candidate.known, mode=mode, to=self._disposal.to)
         if mode != "quarantine":
-            leave(proof, self._gate, self._leaving)
-        self._leaving.leave_stub(state_of(proof.slot), candidate.known)
+            dispose(proof, self._gate, self._disposal)
+        self._disposal.leave_stub(state_of(proof.slot), candidate.known)
         self._cleaned.freed.append(state_of(proof.slot))
         self._tell("freed", state_of(proof.slot))
 
@@ -114,7 +114,7 @@ class _Run:
                 raise
             raise NotCleaned(f"{error}; it stays set aside, and undo puts it back") from error
         if state.mode in {"trash", "move"} and state.stage != "purging":
-            leave(proof, self._gate, self._leaving)
+            dispose(proof, self._gate, self._disposal)
         else:
             self._gate.purge(proof)
         self._cleaned.purged.append(state)

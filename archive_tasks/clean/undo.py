@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from archive_tasks.clean.quarantine import Aside
+from archive_tasks.clean.quarantine import Quarantine
 from archive_tasks.clean.slot import Slot, State, state_of
 from archive_tasks.errors import NotCleaned
 from archive_tasks.model import Failure
@@ -30,7 +30,7 @@ def choose(slots: Sequence[Slot], *, item: str, everything: bool) -> list[Slot]:
     return [slot for slot in known if state_of(slot).run == state_of(known[-1]).run]
 
 
-def undo(aside: Aside, slots: Sequence[Slot], *, done: Callable[[Slot], None]) -> Undone:
+def undo(quarantine: Quarantine, slots: Sequence[Slot], *, done: Callable[[Slot], None]) -> Undone:
     """Put each back, the newest first: of two items of one name, the later one was there last.
 
     Args:
@@ -42,9 +42,9 @@ def undo(aside: Aside, slots: Sequence[Slot], *, done: Callable[[Slot], None]) -
         try:
             if state.stage == "purging":
                 raise NotCleaned(
-                    f"a part of it is purged already: restore it; what is left lies in {aside.path_of(slot)}"
+                    f"a part of it is purged already: restore it; what is left is in {quarantine.path_of(slot)}"
                 )
-            aside.put_back(slot)
+            quarantine.put_back(slot)
         except (NotCleaned, OSError) as error:
             undone.failed.append(Failure(state.item, str(error)))
             continue
@@ -53,6 +53,6 @@ def undo(aside: Aside, slots: Sequence[Slot], *, done: Callable[[Slot], None]) -
     return undone
 
 
-def home_of(aside: Aside, state: State) -> str:
+def home_of(quarantine: Quarantine, state: State) -> str:
     """Where an item was."""
-    return os.path.join(os.path.dirname(aside.path), state.item)
+    return os.path.join(os.path.dirname(quarantine.path), state.item)

@@ -65,7 +65,7 @@ def clean(
     judging = {"root": root, "target": target, "days": days, "clock": clock, "hidden": hidden, "exclude": exclude}
     limits = {"mode": mode, "to": to, "grace": grace, "stub": stub}
     limits |= {"max_items": max_items, "max_bytes": max_bytes, "max_share": max_share}
-    wanted = flow.wish(
+    wanted = flow.clean_request(
         free=free,
         read_data=read_data,
         discard_left_out=discard_left_out,

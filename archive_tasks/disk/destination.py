@@ -17,8 +17,8 @@ from typing import NamedTuple
 
 from archive_tasks.disk.attributes import FOLDER_BITS, Owners, reason_of, set_attributes, set_link_attributes
 from archive_tasks.disk.folders import OpenFolders
+from archive_tasks.disk.give_name import NamedPlace, Ways, check_replaceable, give_name
 from archive_tasks.disk.give_name import OnConflict as OnConflict
-from archive_tasks.disk.give_name import Place, Ways, check_replaceable, give_name
 from archive_tasks.disk.give_name import Written as Written
 from archive_tasks.disk.new_file import NewFile as NewFile
 from archive_tasks.disk.relative_path import is_encodable, split_path
@@ -221,16 +221,16 @@ class Destination:
         except OSError as error:
             raise self._handles.failure(path, error) from error
 
-    def _place(self, path: str) -> Place:
+    def _place(self, path: str) -> NamedPlace:
         above, name = split_path(path)
         try:
-            return Place(self._handles.open(above), name, path)
+            return NamedPlace(self._handles.open(above), name, path)
         except FileNotFoundError as error:
             raise self._handles.failure(path, _because("its folder is missing", error)) from error
         except OSError as error:
             raise self._handles.failure(path, error) from error
 
-    def _begin(self, place: Place, size: int, *, sparse: bool) -> NewFile:
+    def _begin(self, place: NamedPlace, size: int, *, sparse: bool) -> NewFile:
         return NewFile(
             place,
             size,
@@ -241,7 +241,7 @@ class Destination:
             sparse=sparse,
         )
 
-    def _check_free(self, place: Place) -> None:
+    def _check_free(self, place: NamedPlace) -> None:
         if self._on_conflict == "both":
             return
         try:

@@ -44,7 +44,7 @@ class Written(NamedTuple):
     lost: tuple[str, ...] = ()
 
 
-class Place(NamedTuple):
+class NamedPlace(NamedTuple):
     """Where an entry goes: `name` in an open folder; `path` is the whole, relative to the destination."""
 
     folder: OpenFolder
@@ -92,7 +92,7 @@ def _find_named_way(folder: OpenFolder) -> Way:
         remove_quietly(folder, second)
 
 
-def give_name(place: Place, attach: Attach, on_conflict: OnConflict) -> str:
+def give_name(place: NamedPlace, attach: Attach, on_conflict: OnConflict) -> str:
     """Let the entry appear under its name, or do as `on_conflict` says when that is taken.
 
     Returns:
@@ -114,7 +114,7 @@ def give_name(place: Place, attach: Attach, on_conflict: OnConflict) -> str:
     return _attach_beside(place, attach)
 
 
-def check_replaceable(place: Place, facts: os.stat_result) -> None:
+def check_replaceable(place: NamedPlace, facts: os.stat_result) -> None:
     """Raises EntryOccupied for what is neither a file nor a symlink: it is never overwritten."""
     if not (stat.S_ISREG(facts.st_mode) or stat.S_ISLNK(facts.st_mode)):
         what = "a folder" if stat.S_ISDIR(facts.st_mode) else "something that is no file"
@@ -136,7 +136,7 @@ def names_beside(name: str) -> Iterator[str]:
         number += 1
 
 
-def _replace(place: Place, attach: Attach) -> None:
+def _replace(place: NamedPlace, attach: Attach) -> None:
     fd = place.folder.fd
     with suppress(FileNotFoundError):
         check_replaceable(place, os.stat(place.name, dir_fd=fd, follow_symlinks=False))
@@ -151,7 +151,7 @@ def _replace(place: Place, attach: Attach) -> None:
         remove_quietly(place.folder, temporary)
 
 
-def _attach_beside(place: Place, attach: Attach) -> str:
+def _attach_beside(place: NamedPlace, attach: Attach) -> str:
     for name in names_beside(place.name):
         try:
             attach(name)

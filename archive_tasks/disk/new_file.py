@@ -10,7 +10,7 @@ from types import TracebackType
 
 from archive_tasks.disk.attributes import FILE_BITS, Owners, set_attributes
 from archive_tasks.disk.folders import OpenFolders, remove_quietly, temporary_name
-from archive_tasks.disk.give_name import OnConflict, Place, Ways, Written, give_name, open_named, open_nameless
+from archive_tasks.disk.give_name import NamedPlace, OnConflict, Ways, Written, give_name, open_named, open_nameless
 from archive_tasks.disk.rename import rename_to_free_name
 from archive_tasks.disk.sparse import Extent, SparseDigest
 from archive_tasks.errors import EntryError
@@ -46,7 +46,7 @@ class NewFile:
 
     def __init__(
         self,
-        place: Place,
+        place: NamedPlace,
         size: int,
         *,
         ways: Ways,

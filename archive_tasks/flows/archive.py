@@ -157,7 +157,7 @@ def _offer_to_clean(c: Any, flags: Mapping[str, Any], outcome: Outcome, root: Ro
     judging = {
         name: value for name, value in flags.items() if name in {"root", "target", "days", "clock", "hidden", "exclude"}
     }
-    wanted = verbs_cleaning.Wish(agreed=frozenset(one.item for one in proven if mode == "quarantine"))
+    wanted = verbs_cleaning.CleanRequest(agreed=frozenset(one.item for one in proven if mode == "quarantine"))
     verbs_cleaning.clean(c, {**judging, "clean.mode": mode, "clean.to": to}, wanted, json_document=False)
 
 

@@ -32,7 +32,7 @@ from archive_tasks.target.refresh import forget_unlisted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CatalogueOptions:
+class CatalogueRequest:
     """What was asked for.
 
     Attributes:
@@ -49,16 +49,16 @@ class CatalogueOptions:
     yes: bool = False
 
 
-def options(*, rebuild: bool, adopt: str | None, moved: str | None, forget: bool, yes: bool) -> CatalogueOptions:
+def options(*, rebuild: bool, adopt: str | None, moved: str | None, forget: bool, yes: bool) -> CatalogueRequest:
     """Raises UsageError for what contradicts itself."""
     if sum((rebuild, adopt is not None, moved is not None, forget)) > 1:
         raise UsageError("catalogue does one thing at a time: --rebuild, --adopt, --moved or --forget")
     if "" in (adopt, moved):
         raise UsageError("--adopt needs the name of a host, and --moved the path that the root had")
-    return CatalogueOptions(rebuild=rebuild, adopt=adopt or "", moved=moved or "", forget=forget, yes=yes)
+    return CatalogueRequest(rebuild=rebuild, adopt=adopt or "", moved=moved or "", forget=forget, yes=yes)
 
 
-def catalogue(c: Any, wanted: CatalogueOptions, flags: Mapping[str, Any], *, json_document: bool) -> Document:
+def catalogue(c: Any, wanted: CatalogueRequest, flags: Mapping[str, Any], *, json_document: bool) -> Document:
     """Bring the catalogue in step with the target, or do to it what was asked for."""
     console = Console(json_document=json_document)
     document = catalogue_of(session_of(c, flags), wanted, console)
@@ -68,13 +68,13 @@ def catalogue(c: Any, wanted: CatalogueOptions, flags: Mapping[str, Any], *, jso
     return document
 
 
-def catalogue_of(session: Session, wanted: CatalogueOptions, console: Console) -> Document:
+def catalogue_of(session: Session, wanted: CatalogueRequest, console: Console) -> Document:
     """All of `catalogue` but the printing of its document."""
     if wanted.forget:
         return _forget(session, console, yes=wanted.yes)
 
-    def tell(aside: str) -> None:
-        console.warn(f"the catalogue was damaged; what was left of it is {display(aside)} now")
+    def tell(quarantine: str) -> None:
+        console.warn(f"the catalogue was damaged; what was left of it is {display(quarantine)} now")
 
     with existing_target(session, target_of(session), on_damaged=tell if wanted.rebuild else None) as (store, opened):
         if wanted.rebuild:
@@ -99,7 +99,7 @@ def catalogue_of(session: Session, wanted: CatalogueOptions, console: Console) -
 
 
 def _take_over(
-    session: Session, store: Store, opened: Catalogue, wanted: CatalogueOptions, console: Console
+    session: Session, store: Store, opened: Catalogue, wanted: CatalogueRequest, console: Console
 ) -> Document:
     """Show which archives it is about, ask, and take them over."""
     root = root_path(session) if wanted.moved else ""
@@ -137,7 +137,7 @@ def _path_of(moved: str) -> str:
     return os.path.normpath(os.path.abspath(os.path.expanduser(moved)))
 
 
-def _nothing_to_take(opened: Catalogue, wanted: CatalogueOptions) -> str:
+def _nothing_to_take(opened: Catalogue, wanted: CatalogueRequest) -> str:
     if wanted.adopt:
         known = sorted({one.archive.host for one in opened.archives() if one.archive.device != opened.device})
         others = f"other hosts are {display(', '.join(known))}" if known else "no other host has archives there"

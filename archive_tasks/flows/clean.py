@@ -13,13 +13,13 @@ from archive_tasks.amounts import count_text, dollars_text
 from archive_tasks.catalogue.database import Catalogue
 from archive_tasks.catalogue.entries import sizes_of_objects
 from archive_tasks.catalogue.root_place import check_place, check_root
-from archive_tasks.catalogue.rows import Known
+from archive_tasks.catalogue.rows import KnownArchive
 from archive_tasks.clean import run as cleaning_up
-from archive_tasks.clean.disposal import Leaving, send_to_trash
+from archive_tasks.clean.disposal import Disposal, send_to_trash
 from archive_tasks.clean.evidence import Witness
 from archive_tasks.clean.gate import Gate
 from archive_tasks.clean.plan import Cleaning, bytes_lacking, plan_cleaning
-from archive_tasks.clean.quarantine import Aside
+from archive_tasks.clean.quarantine import Quarantine
 from archive_tasks.clean.recover import recover
 from archive_tasks.clean.run import Cleaned
 from archive_tasks.clean.slot import Slot, State
@@ -27,7 +27,7 @@ from archive_tasks.clean.stub import stub_text, write_stub
 from archive_tasks.errors import Interrupted, ManifestError, PartlyFailed, SettingsError, UsageError
 from archive_tasks.flows.invocation import program_name, session_of
 from archive_tasks.flows.planning import make_plan
-from archive_tasks.flows.undo import locked_aside, noting, say_unclear
+from archive_tasks.flows.undo import locked_quarantine, noting, say_unclear
 from archive_tasks.flows.using_target import bring_in_step, existing_target, new_pace, new_patience
 from archive_tasks.formats import layout
 from archive_tasks.formats.layout import key_segment
@@ -44,13 +44,13 @@ from archive_tasks.target.lock import one_run_at_a_time
 from archive_tasks.target.open import Target, open_target
 from archive_tasks.target.prices import read_prices
 from archive_tasks.target.resolve import folder_of
-from archive_tasks.target.transfer import Sending
+from archive_tasks.target.transfer import Transfer
 
 _LARGEST_DISK = 1 << 62
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
+class CleanRequest:
     """What was asked for beside the settings.
 
     Attributes:
@@ -67,9 +67,11 @@ class Wish:
     agreed: frozenset[str] = frozenset()
 
 
-def wish(*, free: str | None, read_data: bool, discard_left_out: bool, yes: bool, dry_run: bool) -> Wish:
+def clean_request(
+    *, free: str | None, read_data: bool, discard_left_out: bool, yes: bool, dry_run: bool
+) -> CleanRequest:
     """Raises SettingsError for a size that is none."""
-    return Wish(
+    return CleanRequest(
         free=_size_to_free(free) if free else None,
         read_data=read_data,
         discard_left_out=discard_left_out,
@@ -86,7 +88,7 @@ def _size_to_free(text: str) -> int:
     return size
 
 
-def clean(c: Any, flags: Mapping[str, Any], wanted: Wish, *, json_document: bool) -> Document:
+def clean(c: Any, flags: Mapping[str, Any], wanted: CleanRequest, *, json_document: bool) -> Document:
     """Show what would go, ask, carry it out, say what is true now."""
     console = Console(json_document=json_document)
     session = session_of(c, flags)
@@ -98,7 +100,7 @@ def clean(c: Any, flags: Mapping[str, Any], wanted: Wish, *, json_document: bool
     return document
 
 
-def clean_root(session: Session, wanted: Wish, console: Console) -> Document:
+def clean_root(session: Session, wanted: CleanRequest, console: Console) -> Document:
     """All of `clean` but the printing of its document."""
     root = resolve_root(session)
     check_root(root.path, home=os.path.realpath(os.path.expanduser("~")))
@@ -109,14 +111,14 @@ def clean_root(session: Session, wanted: Wish, console: Console) -> Document:
             warn_of_one_disk(root, console)
         if wanted.dry_run:
             return _dry_run(root, session, catalogue, wanted, console)
-        with one_run_at_a_time(catalogue.path), locked_aside(root.path) as (root_fd, aside):
+        with one_run_at_a_time(catalogue.path), locked_quarantine(root.path) as (root_fd, quarantine):
             target = open_target(store, catalogue, now=session.now, may_create=lambda _store: False)
             note = noting(catalogue, session)
-            unclear = recover(aside, note)
+            unclear = recover(quarantine, note)
             say_unclear(unclear, console)
             plan = make_plan(root, session)
             _learn_of_newer(session, target, plan, console)
-            cleaning = _planned(session, catalogue, plan, aside.slots(), wanted)
+            cleaning = _planned(session, catalogue, plan, quarantine.slots(), wanted)
             is_agreed = (
                 bool(wanted.agreed) and not cleaning.due and {one.item for one in cleaning.candidates} <= wanted.agreed
             )
@@ -127,9 +129,9 @@ def clean_root(session: Session, wanted: Wish, console: Console) -> Document:
                 cleaned = Cleaned(kept=list(cleaning.kept), failed=unclear)
                 return reporting.clean_document(root.path, store.url, session.settings.clean, cleaned)
             if not is_agreed:
-                _ask(plan, cleaning, session.settings.clean, console, where=aside.path, yes=wanted.yes)
-            leaving = _leaving(session, catalogue, aside, root_fd, note, console)
-            cleaned = _carry_out(root, session, target, aside, cleaning, leaving, wanted, console)
+                _ask(plan, cleaning, session.settings.clean, console, where=quarantine.path, yes=wanted.yes)
+            disposal = _disposal(session, catalogue, quarantine, root_fd, note, console)
+            cleaned = _carry_out(root, session, target, quarantine, cleaning, disposal, wanted, console)
     console.say(reporting.clean_summary(cleaned, session.settings.clean), style="bold")
     if cleaned.stopped:
         console.warn(f"{cleaned.stopped}; {count_text(cleaned.untried, 'item was', 'items were')} not tried")
@@ -187,7 +189,7 @@ def _learn_of_newer(session: Session, target: Target, plan: Plan, console: Conso
     bring_in_step(session, target.store, target.catalogue, patience, console, wanted=is_of_these)
 
 
-def _planned(session: Session, catalogue: Catalogue, plan: Plan, slots: list[Slot], wanted: Wish) -> Cleaning:
+def _planned(session: Session, catalogue: Catalogue, plan: Plan, slots: list[Slot], wanted: CleanRequest) -> Cleaning:
     return plan_cleaning(
         plan,
         catalogue,
@@ -199,10 +201,10 @@ def _planned(session: Session, catalogue: Catalogue, plan: Plan, slots: list[Slo
     )
 
 
-def _dry_run(root: Root, session: Session, catalogue: Catalogue, wanted: Wish, console: Console) -> Document:
+def _dry_run(root: Root, session: Session, catalogue: Catalogue, wanted: CleanRequest, console: Console) -> Document:
     root_fd = os.open(root.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        slots = Aside.glance(root_fd)
+        slots = Quarantine.glance(root_fd)
     finally:
         os.close(root_fd)
     plan = make_plan(root, session)
@@ -238,10 +240,10 @@ def _carry_out(
     root: Root,
     session: Session,
     target: Target,
-    aside: Aside,
+    quarantine: Quarantine,
     cleaning: Cleaning,
-    leaving: Leaving,
-    wanted: Wish,
+    disposal: Disposal,
+    wanted: CleanRequest,
     console: Console,
 ) -> Cleaned:
     trusted = target.verdict.trusted and not wanted.read_data
@@ -249,7 +251,7 @@ def _carry_out(
         console.say("every archived byte is read back from the target and compared first", style="dim")
     pace = new_pace(session)
     with ThreadPoolExecutor(session.settings.concurrency, thread_name_prefix="confirm") as workers:
-        sending = Sending(
+        transfer = Transfer(
             store=target.store,
             pace=pace,
             patience=new_patience(session, pace, console),
@@ -260,14 +262,14 @@ def _carry_out(
             gate = Gate(
                 session,
                 root.rules,
-                Witness(target=target, sending=sending, wall=session.wall),
-                aside,
+                Witness(target=target, transfer=transfer, wall=session.wall),
+                quarantine,
                 run=f"{session.now.isoformat()} {os.getpid()}",
                 discard_left_out=wanted.discard_left_out,
-                ctime=aside.try_ctime(),
+                ctime=quarantine.try_ctime(),
             )
             return cleaning_up.clean(
-                cleaning, gate, leaving, limits=session.settings.clean, tell=telling(session.settings.clean, console)
+                cleaning, gate, disposal, limits=session.settings.clean, tell=telling(session.settings.clean, console)
             )
         except KeyboardInterrupt:
             pace.stop()
@@ -277,15 +279,15 @@ def _carry_out(
             ) from None
 
 
-def _leaving(
+def _disposal(
     session: Session,
     catalogue: Catalogue,
-    aside: Aside,
+    quarantine: Quarantine,
     root_fd: int,
     note: Callable[[str, Slot], None],
     console: Console,
-) -> Leaving:
-    def leave_stub(state: State, known: Known) -> None:
+) -> Disposal:
+    def leave_stub(state: State, known: KnownArchive) -> None:
         if not session.settings.clean.stub:
             return
         cost = _cost(session, catalogue, known)
@@ -295,9 +297,9 @@ def _leaving(
         except OSError as error:
             console.warn(f"no note could be left for {display(state.item)}: {error.strerror}")
 
-    return Leaving(
-        root=os.path.dirname(aside.path),
-        aside=aside,
+    return Disposal(
+        root=os.path.dirname(quarantine.path),
+        quarantine=quarantine,
         to=os.path.realpath(os.path.expanduser(session.settings.clean.to)) if session.settings.clean.to else "",
         trash=send_to_trash,
         leave_stub=leave_stub,
@@ -305,7 +307,7 @@ def _leaving(
     )
 
 
-def _cost(session: Session, catalogue: Catalogue, known: Known) -> str:
+def _cost(session: Session, catalogue: Catalogue, known: KnownArchive) -> str:
     """What fetching an archive back takes, by the table of prices and what was sent of it."""
     if not known.archive.target.startswith("s3://"):
         return "nothing"

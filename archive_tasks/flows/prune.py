@@ -26,7 +26,7 @@ _LONGEST_GRACE = 100_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PruneOptions:
+class PruneRequest:
     """What was asked for.
 
     Attributes:
@@ -44,7 +44,7 @@ class PruneOptions:
 
 def options(
     *, orphans: bool, grace: str | None, max_share: str | None, yes: bool, dry_run: bool, all_devices: bool = False
-) -> PruneOptions:
+) -> PruneRequest:
     """Raises UsageError for what cannot be meant."""
     if not orphans:
         raise UsageError("prune removes objects of runs that did not finish: say --orphans")
@@ -56,7 +56,7 @@ def options(
     share = _number(max_share, "--max-share", "percent") if max_share is not None else MAX_SHARE
     if not 0 <= share <= 100:
         raise UsageError(f"--max-share is {share}, but must be a percentage from 0 to 100")
-    return PruneOptions(grace=days, max_share=share, all_devices=all_devices, yes=yes, dry_run=dry_run)
+    return PruneRequest(grace=days, max_share=share, all_devices=all_devices, yes=yes, dry_run=dry_run)
 
 
 def _number(text: str, flag: str, unit: str) -> int:
@@ -66,7 +66,7 @@ def _number(text: str, flag: str, unit: str) -> int:
         raise UsageError(f"{flag} is {text!r}, but must be a number of {unit}") from None
 
 
-def prune(c: Any, flags: Mapping[str, Any], wanted: PruneOptions, *, json_document: bool) -> Document:
+def prune(c: Any, flags: Mapping[str, Any], wanted: PruneRequest, *, json_document: bool) -> Document:
     """Remove what no manifest refers to."""
     console = Console(json_document=json_document)
     document = prune_target(session_of(c, flags), wanted, console)
@@ -74,7 +74,7 @@ def prune(c: Any, flags: Mapping[str, Any], wanted: PruneOptions, *, json_docume
     return document
 
 
-def prune_target(session: Session, wanted: PruneOptions, console: Console) -> Document:
+def prune_target(session: Session, wanted: PruneRequest, console: Console) -> Document:
     """All of `prune` but the printing of its document."""
     with existing_target(session, target_of(session)) as (store, catalogue), one_run_at_a_time(catalogue.path):
         if store.dates_can_be_set:

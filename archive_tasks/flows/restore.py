@@ -355,7 +355,7 @@ class _Restoring:
                 RestoreStarted(target=self._store.url, items=len(selections), files=plan.files, bytes=plan.bytes)
             )
             pace = new_pace(self._session)
-            means = restoring.Means(
+            means = restoring.RestoreContext(
                 store=self._store,
                 catalogue=self._catalogue,
                 pace=pace,

@@ -10,7 +10,7 @@ from typing import Any
 from archive_tasks.amounts import count_text
 from archive_tasks.catalogue.database import Catalogue, catalogue_path
 from archive_tasks.clean import undo as undoing
-from archive_tasks.clean.quarantine import Aside
+from archive_tasks.clean.quarantine import Quarantine
 from archive_tasks.clean.recover import recover
 from archive_tasks.clean.slot import Slot, state_of
 from archive_tasks.clean.stub import remove_stub
@@ -45,18 +45,18 @@ def undo(c: Any, item: str | None, flags: Mapping[str, Any], *, everything: bool
 
 def undo_root(root: str, session: Session, item: str | None, console: Console, *, everything: bool) -> undoing.Undone:
     """All of `undo` but the printing of its document."""
-    with locked_aside(root) as (root_fd, aside):
-        unclear = _recover(aside, session, console)
-        slots = undoing.choose(aside.slots(), item=(item or "").rstrip("/"), everything=everything)
+    with locked_quarantine(root) as (root_fd, quarantine):
+        unclear = _recover(quarantine, session, console)
+        slots = undoing.choose(quarantine.slots(), item=(item or "").rstrip("/"), everything=everything)
 
         def done(slot: Slot) -> None:
             state = state_of(slot)
             _note_in_its_catalogue(session, slot)
-            note_restored(session.data, undoing.home_of(aside, state), now_ns=nanoseconds(session.now))
+            note_restored(session.data, undoing.home_of(quarantine, state), now_ns=nanoseconds(session.now))
             remove_stub(root_fd, state.item)
             console.say(f"back: {display(state.item)}")
 
-        undone = undoing.undo(aside, slots, done=done)
+        undone = undoing.undo(quarantine, slots, done=done)
     say_undone(undone, root, item, console)
     undone.failed += unclear
     return undone
@@ -67,15 +67,15 @@ def finish_what_died(root: str, session: Session, console: Console) -> None:
     if not os.path.isdir(os.path.join(root, SET_ASIDE)):
         return
     try:
-        with locked_aside(root) as (_, aside):
-            _recover(aside, session, console)
+        with locked_quarantine(root) as (_, quarantine):
+            _recover(quarantine, session, console)
     except (RootLocked, OSError):
         return
 
 
-def _recover(aside: Aside, session: Session, console: Console) -> list[Failure]:
+def _recover(quarantine: Quarantine, session: Session, console: Console) -> list[Failure]:
     """Finish what died. Returns slots that need a person, which were said."""
-    unclear = recover(aside, lambda _what, slot: _note_in_its_catalogue(session, slot))
+    unclear = recover(quarantine, lambda _what, slot: _note_in_its_catalogue(session, slot))
     say_unclear(unclear, console)
     return unclear
 
@@ -87,12 +87,12 @@ def say_unclear(unclear: Sequence[Failure], console: Console) -> None:
 
 
 @contextmanager
-def locked_aside(root: str) -> Iterator[tuple[int, Aside]]:
+def locked_quarantine(root: str) -> Iterator[tuple[int, Quarantine]]:
     """Handle of the root, and what is set aside under it, for one run alone. Raises RootLocked, UsageError, OSError."""
     root_fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        with Aside(root, root_fd) as aside:
-            yield root_fd, aside
+        with Quarantine(root, root_fd) as quarantine:
+            yield root_fd, quarantine
     finally:
         os.close(root_fd)
 

@@ -48,9 +48,9 @@ def existing_target(
     _check_there(session, store, path)
     if on_damaged is not None:
         with one_run_at_a_time(path):
-            aside = set_aside_if_damaged(path)
-        if aside:
-            on_damaged(aside)
+            quarantine = set_aside_if_damaged(path)
+        if quarantine:
+            on_damaged(quarantine)
     with open_catalogue(session, url) as catalogue:
         yield store, catalogue
 

@@ -14,7 +14,7 @@ from typing import Any
 from archive_tasks.amounts import count_text
 from archive_tasks.catalogue.database import Catalogue, catalogue_path
 from archive_tasks.catalogue.entries import kept_records
-from archive_tasks.catalogue.rows import Known
+from archive_tasks.catalogue.rows import KnownArchive
 from archive_tasks.errors import Damaged, ObjectMissing, ObjectUnreadable, UsageError
 from archive_tasks.flows.invocation import session_of
 from archive_tasks.flows.using_target import existing_target, new_pace, new_patience, open_catalogue, target_of
@@ -29,14 +29,14 @@ from archive_tasks.store import Store
 from archive_tasks.target.lock import one_run_at_a_time
 from archive_tasks.target.open import current_verdict
 from archive_tasks.target.refresh import sync
-from archive_tasks.target.transfer import Sending
+from archive_tasks.target.transfer import Transfer
 from archive_tasks.target.vault import vault_bytes, write_vault
 from archive_tasks.upkeep import verify as verifying
 from archive_tasks.upkeep.repair import Repaired, repair
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class VerifyOptions:
+class VerifyRequest:
     """What was asked for.
 
     Attributes:
@@ -52,14 +52,14 @@ class VerifyOptions:
     repair: bool = False
 
 
-def options(*, item: str | None, read_data: bool, sample: str | None, quick: bool, repair: bool) -> VerifyOptions:
+def options(*, item: str | None, read_data: bool, sample: str | None, quick: bool, repair: bool) -> VerifyRequest:
     """Raises UsageError for what contradicts itself, and for an empty name."""
     if item is not None and not item.rstrip("/"):
         raise UsageError("--item needs the name of an item")
     if quick + read_data + (sample is not None) > 1:
         raise UsageError("verify reads everything (--read-data), a part (--sample), or nothing (--quick): choose one")
     share = 1.0 if read_data else _share(sample) if sample is not None else 0.0
-    return VerifyOptions(item=(item or "").rstrip("/"), share=share, quick=quick, repair=repair)
+    return VerifyRequest(item=(item or "").rstrip("/"), share=share, quick=quick, repair=repair)
 
 
 def _share(sample: str) -> float:
@@ -72,7 +72,7 @@ def _share(sample: str) -> float:
     return share
 
 
-def verify(c: Any, wanted: VerifyOptions, flags: Mapping[str, Any], *, json_document: bool) -> Document:
+def verify(c: Any, wanted: VerifyRequest, flags: Mapping[str, Any], *, json_document: bool) -> Document:
     """Compare the target with its manifests."""
     console = Console(json_document=json_document)
     document = verify_target(session_of(c, flags), wanted, console)
@@ -86,13 +86,13 @@ def verify(c: Any, wanted: VerifyOptions, flags: Mapping[str, Any], *, json_docu
     return document
 
 
-def verify_target(session: Session, wanted: VerifyOptions, console: Console) -> Document:
+def verify_target(session: Session, wanted: VerifyRequest, console: Console) -> Document:
     """All of `verify` but the printing of its document."""
     if wanted.repair:
         _repair_vault(session, console)
     with existing_target(session, target_of(session)) as (store, catalogue):
         verdict = current_verdict(store, catalogue, now=session.now, on_answer=lambda _probe, _answer: None)
-        ask = verifying.Ask(trusted=verdict.trusted, read=wanted.share, quick=wanted.quick)
+        ask = verifying.VerifyOptions(trusted=verdict.trusted, read=wanted.share, quick=wanted.quick)
         _say_how(ask, console)
         verified = _look(session, store, catalogue, ask, wanted, console)
         repaired = Repaired()
@@ -121,8 +121,8 @@ def _look(
     session: Session,
     store: Store,
     catalogue: Catalogue,
-    ask: verifying.Ask,
-    wanted: VerifyOptions,
+    ask: verifying.VerifyOptions,
+    wanted: VerifyRequest,
     console: Console,
 ) -> verifying.Verified:
     verified = verifying.verify(
@@ -164,7 +164,7 @@ def promises(catalogue: Catalogue) -> dict[str, verifying.Promise]:
     }
 
 
-def _say_how(ask: verifying.Ask, console: Console) -> None:
+def _say_how(ask: verifying.VerifyOptions, console: Console) -> None:
     if not ask.quick and not ask.trusted and not ask.read:
         console.say(
             "this target does not check what it is sent, so every object is read "
@@ -190,12 +190,12 @@ def _repair(
     *,
     trusted: bool,
 ) -> Repaired:
-    with one_run_at_a_time(catalogue.path), sending_to(session, store, console, trusted=trusted) as sending:
-        repaired = repair(verified.missing, verified.uncommitted, catalogue, sending, copies=verified.copies)
+    with one_run_at_a_time(catalogue.path), transfer_to(session, store, console, trusted=trusted) as transfer:
+        repaired = repair(verified.missing, verified.uncommitted, catalogue, transfer, copies=verified.copies)
         synced = sync(
             store,
             catalogue,
-            patience=sending.patience,
+            patience=transfer.patience,
             now=session.now,
             concurrency=session.settings.concurrency,
             wanted=frozenset(repaired.manifests).__contains__,
@@ -230,7 +230,7 @@ def _repair_vault(session: Session, console: Console) -> None:
         console.say("written again: vault.json", style="green")
 
 
-def _is_there(store: Store, known: Known) -> bool:
+def _is_there(store: Store, known: KnownArchive) -> bool:
     try:
         data = b"".join(store.read(known.archive.manifest)) if known.receipt else b""
     except (ObjectMissing, ObjectUnreadable):
@@ -239,11 +239,11 @@ def _is_there(store: Store, known: Known) -> bool:
 
 
 @contextmanager
-def sending_to(session: Session, store: Store, console: Console, *, trusted: bool) -> Iterator[Sending]:
+def transfer_to(session: Session, store: Store, console: Console, *, trusted: bool) -> Iterator[Transfer]:
     """What objects that are no item's are sent with."""
     pace = new_pace(session)
     with ThreadPoolExecutor(session.settings.concurrency, thread_name_prefix="send") as workers:
-        yield Sending(
+        yield Transfer(
             store=store,
             pace=pace,
             patience=new_patience(session, pace, console),

@@ -61,7 +61,7 @@ class Survey:
     marks: bytearray = field(default_factory=bytearray)
 
     @property
-    def seen(self) -> str:
+    def fingerprint(self) -> str:
         """Digest of the marks, for the catalogue."""
         return hashlib.sha256(self.marks).hexdigest()
 
@@ -128,7 +128,7 @@ def survey_item(item: Item, rules: Rules, root_fd: int, *, pack_below: int) -> S
         if listed.why is None:
             identity.update(_identity(listed.entry))
             _add(survey, listed, rules, pack_below)
-        survey.marks += mark_of(listed)
+        survey.marks += entry_fingerprint(listed)
     survey.id = identity.hexdigest()[:32]
     return survey
 
@@ -145,7 +145,7 @@ def watched(listing: Iterator[Listed], survey: Survey) -> Iterator[Listed]:
     for listed in listing:
         expected = survey.marks[position : position + MARK_BYTES]
         position += MARK_BYTES
-        if mark_of(listed) != expected:
+        if entry_fingerprint(listed) != expected:
             raise ItemChanged(f"{display(listed.entry.path)} changed, appeared, or follows something that vanished")
         yield listed
     if position != len(survey.marks):
@@ -176,14 +176,14 @@ def _identity(entry: Entry) -> bytes:
     return f"{kind}{what} {path}\0".encode(errors="surrogateescape")  # a third of what os.fsencode costs
 
 
-def mark_of(listed: Listed) -> bytes:
+def entry_fingerprint(listed: Listed) -> bytes:
     """Sixteen bytes that no two states of an entry share. The device is not in them: many a filesystem gets another
     number at each mount, and a ctime to the nanosecond with an inode tells two disks apart as well.
     """
     path, kind, facts = listed.entry
     if listed.why is not None:
         return hashlib.blake2b(f"{kind} {listed.why} ".encode() + os.fsencode(path), digest_size=MARK_BYTES).digest()
-    seen = f"{kind} {facts.st_ino} {facts.st_mode} "
+    fingerprint = f"{kind} {facts.st_ino} {facts.st_mode} "
     if kind != "folder":
-        seen += f"{facts.st_size} {facts.st_mtime_ns} {facts.st_ctime_ns if CTIME_COUNTS else 0} "
-    return hashlib.blake2b((seen + path).encode(errors="surrogateescape"), digest_size=MARK_BYTES).digest()
+        fingerprint += f"{facts.st_size} {facts.st_mtime_ns} {facts.st_ctime_ns if CTIME_COUNTS else 0} "
+    return hashlib.blake2b((fingerprint + path).encode(errors="surrogateescape"), digest_size=MARK_BYTES).digest()

@@ -49,7 +49,7 @@ class Restored:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Means:
+class RestoreContext:
     """What a restore works with."""
 
     store: Store
@@ -71,7 +71,7 @@ class RestoreRun:
     """
 
     def __init__(
-        self, means: Means, fetchers: ThreadPoolExecutor, *, on_conflict: Conflict, frozen: frozenset[str]
+        self, means: RestoreContext, fetchers: ThreadPoolExecutor, *, on_conflict: Conflict, frozen: frozenset[str]
     ) -> None:
         self.means = means
         self.fetchers = fetchers

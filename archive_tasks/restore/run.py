@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from archive_tasks.errors import Interrupted
 from archive_tasks.restore.context import Conflict as Conflict
-from archive_tasks.restore.context import Means as Means
+from archive_tasks.restore.context import RestoreContext as RestoreContext
 from archive_tasks.restore.context import Restored as Restored
 from archive_tasks.restore.context import RestoreRun
 from archive_tasks.restore.item import ItemRestorer
@@ -22,7 +22,7 @@ from archive_tasks.restore.select import wanted_entries as wanted_entries
 
 def restore(
     selections: Sequence[Selection],
-    means: Means,
+    means: RestoreContext,
     *,
     on_conflict: Conflict,
     frozen: frozenset[str] = frozenset(),

@@ -19,7 +19,7 @@ from archive_tasks.show.document import Document
 
 if TYPE_CHECKING:
     from archive_tasks.catalogue.database import Catalogue
-    from archive_tasks.catalogue.rows import Known, Run
+    from archive_tasks.catalogue.rows import KnownArchive, Run
 
 
 _GONE = ("set aside", "purged", "moved", "in the trash")
@@ -63,7 +63,7 @@ def report_document(catalogues: Iterable[Catalogue]) -> Document:
     return {"runs": runs, "archives": archives, **total}
 
 
-def _local_copy(known: Known, copies: Mapping[str, Document]) -> Document:
+def _local_copy(known: KnownArchive, copies: Mapping[str, Document]) -> Document:
     """Older versions journalled what they did by the archive's id."""
     archive = known.archive
     by_id = None if archive.number else copies.get(archive.id)
@@ -90,7 +90,7 @@ def _run_document(run: Run, target: str) -> Document:
     }
 
 
-def _known_document(known: Known) -> Document:
+def _known_document(known: KnownArchive) -> Document:
     archive, receipt = known.archive, known.receipt
     return archive_document(archive) | {
         "root": archive.root,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from archive_tasks.amounts import count_text, size_text
-from archive_tasks.catalogue.rows import Known
+from archive_tasks.catalogue.rows import KnownArchive
 from archive_tasks.names import display
 from archive_tasks.show.console import MOST_SHOWN, Console
 from archive_tasks.show.document import Document
@@ -67,7 +67,7 @@ def verify_lines(verified: verifying.Verified) -> list[str]:
     return lines
 
 
-def catalogue_document(target: str, archives: Sequence[Known], synced: Synced, *, gone: int = 0) -> Document:
+def catalogue_document(target: str, archives: Sequence[KnownArchive], synced: Synced, *, gone: int = 0) -> Document:
     """The document of `catalogue`."""
     return {
         "target": target,

@@ -9,7 +9,7 @@ from archive_tasks.catalogue.attempts import used_number
 from archive_tasks.catalogue.database import Catalogue
 from archive_tasks.catalogue.entries import sizes_of_objects
 from archive_tasks.catalogue.object_sizes import number_below
-from archive_tasks.catalogue.rows import Known
+from archive_tasks.catalogue.rows import KnownArchive
 from archive_tasks.errors import ManifestError
 from archive_tasks.formats import layout
 from archive_tasks.model import Source
@@ -60,7 +60,7 @@ def listed_below(store: Store, prefix: str, patience: Patience) -> dict[str, Obj
     return {info.key: info for info in patience.ask(lambda: list(store.list(prefix)))}
 
 
-def scopes_to_list_whole(catalogue: Catalogue, archives: Iterable[Known]) -> frozenset[str]:
+def scopes_to_list_whole(catalogue: Catalogue, archives: Iterable[KnownArchive]) -> frozenset[str]:
     """Scopes in which one listing of everything takes fewer requests than one for each item.
 
     Args:
@@ -76,7 +76,7 @@ def scopes_to_list_whole(catalogue: Catalogue, archives: Iterable[Known]) -> fro
     )
 
 
-def newest_of(catalogue: Catalogue, source: Source, item: str) -> Known | None:
+def newest_of(catalogue: Catalogue, source: Source, item: str) -> KnownArchive | None:
     """The newest archive of a source's item, the one that a restore gives; None where there is none.
 
     Two may bear one number: of runs at once, or where a run that died at its commit is finished after a later one.
@@ -89,7 +89,7 @@ def newest_of(catalogue: Catalogue, source: Source, item: str) -> Known | None:
 
 
 def what_is_missing(
-    known: Known, catalogue: Catalogue, store: Store, listings: Listings, patience: Patience
+    known: KnownArchive, catalogue: Catalogue, store: Store, listings: Listings, patience: Patience
 ) -> str | None:
     """What of an archive the target does not show, as a part of a sentence; None where all of it is listed.
 

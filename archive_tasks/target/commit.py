@@ -18,12 +18,12 @@ from archive_tasks.target.already_there import first_missing, listed_below
 from archive_tasks.target.last_look import check_gaps, check_not_pruned, put_sign
 from archive_tasks.target.object_writer import ObjectWriter
 from archive_tasks.target.patience import Patience
-from archive_tasks.target.transfer import Sending, uncounted
+from archive_tasks.target.transfer import Transfer, uncounted
 
 LARGEST_MANIFEST = 64 * 1024**3
 
 
-def write_from_copy(prefix: str, sending: Sending, *, sha256: str = "") -> Stored:
+def write_from_copy(prefix: str, transfer: Transfer, *, sha256: str = "") -> Stored:
     """Commit an attempt whose copy of the manifest was written.
 
     Args:
@@ -36,22 +36,22 @@ def write_from_copy(prefix: str, sending: Sending, *, sha256: str = "") -> Store
         ObjectMissing: there is no copy.
     """
     copy = layout.copy_key(prefix)
-    found, key, sizes = _read(copy, prefix, sending)
+    found, key, sizes = _read(copy, prefix, transfer)
     if sha256 and found != sha256:
         raise IntegrityError(f"{display(copy)} is another manifest than was written")
-    _check_not_pruned(prefix, sending)
-    listed = listed_below(sending.store, prefix, sending.patience)
+    _check_not_pruned(prefix, transfer)
+    listed = listed_below(transfer.store, prefix, transfer.patience)
     unlisted = [name for name, size in sizes.items() if name not in listed or listed[name].size != size]
-    if missing := first_missing(sizes, unlisted, sending.store, sending.patience):
+    if missing := first_missing(sizes, unlisted, transfer.store, transfer.patience):
         raise IntegrityError(f"{display(missing)}, which it refers to, is not in the target")
     if not sha256:  # what was never committed may have met a prune that knows no mark
         check_gaps(info.modified for info in listed.values())
-    _make_way(key, found, sending, is_known=bool(sha256))
-    return write_manifest(key, iter([_whole(copy, sending)]), sending, sha256=found)
+    _make_way(key, found, transfer, is_known=bool(sha256))
+    return write_manifest(key, iter([_whole(copy, transfer)]), transfer, sha256=found)
 
 
 def write_from_catalogue(
-    key: str, prefix: str, frames: Callable[[], Iterator[bytes]], sending: Sending, *, sha256: str
+    key: str, prefix: str, frames: Callable[[], Iterator[bytes]], transfer: Transfer, *, sha256: str
 ) -> Stored:
     """Write a manifest again as this device keeps it; its copy before it, as a commit does, so that `prune` sees one.
 
@@ -66,20 +66,20 @@ def write_from_catalogue(
     """
     attempts = [prefix] if prefix else sorted(_attempts_in(b"".join(frames())))
     if prefix:
-        write_copy(prefix, frames(), sending, sha256=sha256)
+        write_copy(prefix, frames(), transfer, sha256=sha256)
     for attempt in attempts:
         if not prefix:
-            _give_a_sign(attempt, sending)
-        _check_not_pruned(attempt, sending)
-    _make_way(key, sha256, sending, is_known=True)
-    return write_manifest(key, frames(), sending, sha256=sha256)
+            _give_a_sign(attempt, transfer)
+        _check_not_pruned(attempt, transfer)
+    _make_way(key, sha256, transfer, is_known=True)
+    return write_manifest(key, frames(), transfer, sha256=sha256)
 
 
-def write_copy(prefix: str, frames: Iterator[bytes], sending: Sending, *, sha256: str) -> None:
+def write_copy(prefix: str, frames: Iterator[bytes], transfer: Transfer, *, sha256: str) -> None:
     """Write the copy of a manifest beside its data, unless it is there as it should be. Raises IntegrityError."""
     copy = layout.copy_key(prefix)
     try:
-        if hashlib.sha256(_whole(copy, sending)).hexdigest() == sha256:
+        if hashlib.sha256(_whole(copy, transfer)).hexdigest() == sha256:
             return
         is_there = True
     except ObjectUnreadable:
@@ -87,8 +87,8 @@ def write_copy(prefix: str, frames: Iterator[bytes], sending: Sending, *, sha256
     except ObjectMissing:
         is_there = False
     if is_there:
-        sending.patience.ask(lambda: sending.store.delete(copy))
-    write_manifest(copy, frames, sending, sha256=sha256)
+        transfer.patience.ask(lambda: transfer.store.delete(copy))
+    write_manifest(copy, frames, transfer, sha256=sha256)
 
 
 def manifest_problem(key: str, store: Store, patience: Patience) -> str:
@@ -101,12 +101,12 @@ def manifest_problem(key: str, store: Store, patience: Patience) -> str:
     return ""
 
 
-def _check_not_pruned(prefix: str, sending: Sending) -> None:
+def _check_not_pruned(prefix: str, transfer: Transfer) -> None:
     mark = display(layout.pruned_key(prefix))
     check_not_pruned(
         prefix,
-        sending.store,
-        sending.patience,
+        transfer.store,
+        transfer.patience,
         what_next=f"wait for prune to end, on every device; if it was cut off, remove {mark} and try again",
     )
 
@@ -118,12 +118,12 @@ def _attempts_in(manifest: bytes) -> set[str]:
     return {layout.attempt_of(key) for key in sizes}
 
 
-def _give_a_sign(prefix: str, sending: Sending) -> None:
+def _give_a_sign(prefix: str, transfer: Transfer) -> None:
     key = layout.alive_key(prefix, int(time.time()))
-    sending.patience.ask(lambda: put_sign(key, sending.store))
+    transfer.patience.ask(lambda: put_sign(key, transfer.store))
 
 
-def _make_way(key: str, sha256: str, sending: Sending, *, is_known: bool) -> None:
+def _make_way(key: str, sha256: str, transfer: Transfer, *, is_known: bool) -> None:
     """Remove what is under the manifest's key, where the copy is proven to be right and this is not.
 
     A kill in between leaves the copy, from which the manifest is written again.
@@ -131,7 +131,7 @@ def _make_way(key: str, sha256: str, sending: Sending, *, is_known: bool) -> Non
     Raises:
         ObjectExists: a manifest is there that can be read, and nobody knows which of the two is right.
     """
-    store, patience = sending.store, sending.patience
+    store, patience = transfer.store, transfer.patience
     try:
         there = patience.ask(lambda: b"".join(store.read(key)))
         if hashlib.sha256(there).hexdigest() == sha256:
@@ -148,7 +148,7 @@ def _make_way(key: str, sha256: str, sending: Sending, *, is_known: bool) -> Non
     patience.ask(lambda: store.delete(key))
 
 
-def write_manifest(key: str, data: Iterator[bytes], sending: Sending, *, sha256: str) -> Stored:
+def write_manifest(key: str, data: Iterator[bytes], transfer: Transfer, *, sha256: str) -> Stored:
     """Write a manifest and read it back.
 
     Args:
@@ -158,7 +158,7 @@ def write_manifest(key: str, data: Iterator[bytes], sending: Sending, *, sha256:
         IntegrityError: the bytes are others, or the target returns others.
         ObjectExists: another one is there.
     """
-    writer = ObjectWriter(uncounted(sending), key, most=LARGEST_MANIFEST, hot=True)
+    writer = ObjectWriter(uncounted(transfer), key, max_size=LARGEST_MANIFEST, hot=True)
     digest = hashlib.sha256()
     try:
         for piece in data:
@@ -166,24 +166,24 @@ def write_manifest(key: str, data: Iterator[bytes], sending: Sending, *, sha256:
             writer.write(piece)
         if digest.hexdigest() != sha256:
             raise IntegrityError(f"{display(key)} cannot be written again: its bytes are not read the same way twice")
-        return commit(writer, sending)
+        return commit(writer, transfer)
     finally:
         writer.abort()
 
 
-def commit(manifest: ObjectWriter, sending: Sending) -> Stored:
+def commit(manifest: ObjectWriter, transfer: Transfer) -> Stored:
     """Have the manifest written, and read it back whatever the target's checksums say. Raises IntegrityError."""
     stored = manifest.finish().result()  # where checksums are no proof, this has read it back
-    if sending.trusted:
-        returned = sending.patience.ask(lambda: _sha256(sending.store.read(stored.key)))
+    if transfer.trusted:
+        returned = transfer.patience.ask(lambda: _sha256(transfer.store.read(stored.key)))
         if returned != stored.sha256:
             raise IntegrityError(f"the target returns another manifest than was written as {stored.key}")
     return stored
 
 
-def _read(copy: str, prefix: str, sending: Sending) -> tuple[str, str, dict[str, int]]:
+def _read(copy: str, prefix: str, transfer: Transfer) -> tuple[str, str, dict[str, int]]:
     """SHA-256 of a copy, the key of its manifest, and the objects that it refers to."""
-    data = _whole(copy, sending)
+    data = _whole(copy, transfer)
     sizes: dict[str, int] = {}
     records = read_manifest(data)
     header = next(records)
@@ -194,8 +194,8 @@ def _read(copy: str, prefix: str, sending: Sending) -> tuple[str, str, dict[str,
     return hashlib.sha256(data).hexdigest(), key_of(header), sizes
 
 
-def _whole(copy: str, sending: Sending) -> bytes:
-    return sending.patience.ask(lambda: b"".join(sending.store.read(copy)))
+def _whole(copy: str, transfer: Transfer) -> bytes:
+    return transfer.patience.ask(lambda: b"".join(transfer.store.read(copy)))
 
 
 def key_of(header: Record) -> str:

@@ -13,7 +13,7 @@ from archive_tasks.formats.objects import Stored
 from archive_tasks.names import display
 from archive_tasks.store import Upload
 from archive_tasks.target.proof import prove, prove_side_by_side
-from archive_tasks.target.transfer import Sending
+from archive_tasks.target.transfer import Transfer
 
 T = TypeVar("T")
 _STARTS = 3
@@ -26,21 +26,21 @@ class ObjectWriter:
     store must hold just these.
 
     Args:
-        most: bytes that the object will have at most.
+        max_size: bytes that the object will have at most.
         hot: True for what must be read at once, whatever class the item's other objects have.
     """
 
-    def __init__(self, sending: Sending, key: str, *, most: int, hot: bool = False) -> None:
+    def __init__(self, transfer: Transfer, key: str, *, max_size: int, hot: bool = False) -> None:
         self.key = key
         self.size = 0
-        self._sending = sending
-        self._class = "" if hot else sending.storage_class
-        self._most = most
-        self._there = sending.there.get(key)
+        self._transfer = transfer
+        self._class = "" if hot else transfer.storage_class
+        self._max_size = max_size
+        self._already_stored = transfer.already_stored.get(key)
         self._whole = hashlib.sha256()
         self._waiting: deque[bytes] = deque()
         self._filled = 0
-        self._part_size = sending.store.part_size(most)
+        self._part_size = transfer.store.part_size(max_size)
         self._upload: Upload | None = None
         self._parts: list[str] = []
         self._sent: deque[Future[str]] = deque()
@@ -57,19 +57,19 @@ class ObjectWriter:
 
     def finish(self) -> Future[Stored]:
         """Have the rest sent, and the object completed and proven. One that was sent in parts is, when this returns."""
-        if self.size <= min(self._part_size, self._sending.store.largest_put) and not self._parts and not self._sent:
+        if self.size <= min(self._part_size, self._transfer.store.largest_put) and not self._parts and not self._sent:
             return self._finish_whole(self._taken(self._filled))
         self._send_part(self._taken(self._filled))
         self._parts += [one.result() for one in self._sent]
         self._sent.clear()
         stored = self._stored(tuple(self._parts))
-        if self._there is not None:
+        if self._already_stored is not None:
             self._compare(stored)
         else:
             upload = self._begun()
-            self._sending.patience.ask(lambda: upload.complete(self.size))
+            self._transfer.patience.ask(lambda: upload.complete(self.size))
             self._upload = None
-        prove_side_by_side(stored, self._sending)
+        prove_side_by_side(stored, self._transfer)
         return _settled(stored)
 
     def abort(self) -> None:
@@ -79,26 +79,26 @@ class ObjectWriter:
         if self._upload is not None:
             self._upload.abort()
             self._upload = None
-            self._sending.on_sent(-sum(self._landed))
+            self._transfer.on_sent(-sum(self._landed))
 
     def _finish_whole(self, data: bytes) -> Future[Stored]:
-        self._sending.pace.take(len(data))
-        return self._sending.workers.submit(self._put, data, self._stored())
+        self._transfer.pace.take(len(data))
+        return self._transfer.workers.submit(self._put, data, self._stored())
 
     def _put(self, data: bytes, stored: Stored) -> Stored:
-        sending = self._sending
+        transfer = self._transfer
         try:
-            sending.check_wanted()
-            if self._there != stored.size:
+            transfer.check_wanted()
+            if self._already_stored != stored.size:
                 digest = bytes.fromhex(stored.sha256)
-                sending.patience.ask(
-                    lambda: sending.store.put(self.key, data, sha256=digest, storage_class=self._class),
-                    sending=len(data),
+                transfer.patience.ask(
+                    lambda: transfer.store.put(self.key, data, sha256=digest, storage_class=self._class),
+                    transfer=len(data),
                 )
-            prove(stored, sending)
+            prove(stored, transfer)
         finally:
-            sending.pace.give_back(len(data))
-        sending.on_sent(stored.size)
+            transfer.pace.give_back(len(data))
+        transfer.on_sent(stored.size)
         return stored
 
     def _stored(self, parts: tuple[str, ...] = ()) -> Stored:
@@ -106,42 +106,44 @@ class ObjectWriter:
         return Stored(key=self.key, size=self.size, sha256=self._whole.hexdigest(), part_size=size, parts=parts)
 
     def _compare(self, stored: Stored) -> None:
-        if self._there != stored.size:
+        if self._already_stored != stored.size:
             raise IntegrityError(f"an earlier attempt left other bytes as {display(self.key)}")
-        self._sending.on_sent(stored.size)
+        self._transfer.on_sent(stored.size)
 
     def _send_part(self, data: bytes) -> None:
         """Hand a part over; memory for it is taken here, so that no worker waits for memory."""
-        self._sending.check_wanted()
-        if self._there is not None:
+        self._transfer.check_wanted()
+        if self._already_stored is not None:
             self._parts.append(hashlib.sha256(data).hexdigest())
             return
         upload = self._begun()
         number = len(self._parts) + len(self._sent) + 1
         size = len(data)
-        self._sending.pace.take(size)
+        self._transfer.pace.take(size)
         try:
-            future = self._sending.workers.submit(self._put_part, upload, number, data)
+            future = self._transfer.workers.submit(self._put_part, upload, number, data)
         except BaseException:
-            self._sending.pace.give_back(size)
+            self._transfer.pace.give_back(size)
             raise
-        future.add_done_callback(lambda _: self._sending.pace.give_back(size))  # must not hold the part itself
+        future.add_done_callback(lambda _: self._transfer.pace.give_back(size))  # must not hold the part itself
         self._sent.append(future)
         while self._sent and self._sent[0].done():
             self._parts.append(self._sent.popleft().result())
 
     def _begun(self) -> Upload:
         if self._upload is None:
-            store, most = self._sending.store, self._most
-            self._upload = self._sending.patience.ask(lambda: store.upload(self.key, most, storage_class=self._class))
+            store, max_size = self._transfer.store, self._max_size
+            self._upload = self._transfer.patience.ask(
+                lambda: store.upload(self.key, max_size, storage_class=self._class)
+            )
         return self._upload
 
     def _put_part(self, upload: Upload, number: int, data: bytes) -> str:
-        self._sending.check_wanted()
+        self._transfer.check_wanted()
         digest = hashlib.sha256(data).digest()
-        self._sending.patience.ask(lambda: upload.put_part(number, data, sha256=digest), sending=len(data))
+        self._transfer.patience.ask(lambda: upload.put_part(number, data, sha256=digest), transfer=len(data))
         self._landed.append(len(data))
-        self._sending.on_sent(len(data))
+        self._transfer.on_sent(len(data))
         return digest.hex()
 
     def _taken(self, size: int) -> bytes:

@@ -140,13 +140,13 @@ class Pace:
         self._memory.close()
 
     @contextmanager
-    def request(self, sending: int = 0) -> Iterator[None]:
+    def request(self, transfer: int = 0) -> Iterator[None]:
         """Around one request; waits for the bandwidth to send `sending` bytes, then for its turn.
 
         In that order, so that what waits for bandwidth keeps no turn from requests that send nothing.
         """
-        if sending and self._bandwidth:
-            self.sleep(self._wait_to_send(sending))
+        if transfer and self._bandwidth:
+            self.sleep(self._wait_to_send(transfer))
         self._slots.enter(1)
         try:
             yield

@@ -50,7 +50,7 @@ class Patience:
         self._random = random
         self._succeeded_at = float("-inf")
 
-    def ask(self, operation: Callable[[], T], *, sending: int = 0) -> T:
+    def ask(self, operation: Callable[[], T], *, transfer: int = 0) -> T:
         """Make a request until it is answered.
 
         Raises:
@@ -63,7 +63,7 @@ class Patience:
         tries, doubted = 0, False
         while True:
             try:
-                with self._pace.request(sending):
+                with self._pace.request(transfer):
                     since += self._monotonic() - queued
                     answer = operation()
             except StoreBusy as error:

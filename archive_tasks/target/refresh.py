@@ -18,7 +18,7 @@ from typing import Any
 
 from archive_tasks.catalogue.database import Catalogue
 from archive_tasks.catalogue.entries import EntryKeeper, is_indexed, keep_lines
-from archive_tasks.catalogue.rows import Known
+from archive_tasks.catalogue.rows import KnownArchive
 from archive_tasks.errors import ManifestError, ObjectMissing, ObjectUnreadable
 from archive_tasks.formats import layout
 from archive_tasks.formats.manifest import Record, name_in, read_lines
@@ -140,7 +140,7 @@ class Fetcher:
         self._catalogue.record(
             _with_own_knowledge(archive, known),
             run=known.run if known else None,
-            seen=known.seen if known else "",
+            fingerprint=known.fingerprint if known else "",
             receipt=known.receipt if known else None,
             now=self._now,
             also=keeper.keep,
@@ -204,7 +204,7 @@ def _amount(value: object) -> int:
     return value
 
 
-def _with_own_knowledge(archive: Archive, known: Known | None) -> Archive:
+def _with_own_knowledge(archive: Archive, known: KnownArchive | None) -> Archive:
     """What the target does not tell: the class that it was written to, and that another device took it over."""
     if known is None:
         return archive

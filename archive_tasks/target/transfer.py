@@ -15,15 +15,15 @@ from archive_tasks.target.patience import Patience
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sending:
+class Transfer:
     """What everything that one item sends has in common.
 
     Attributes:
         trusted: True when the store's own checksums are proof; otherwise what was written is read back.
-        there: sizes of objects that an earlier attempt left, by key; they are proven and not sent again.
+        already_stored: sizes of objects that an earlier attempt left, by key; they are proven and not sent again.
         on_sent: told of each number of bytes that is in the store.
         storage_class: of the objects, in the store's words.
-        given_up: set when what is still queued for this item shall end at once.
+        cancelled: set when what is still queued for this item shall end at once.
     """
 
     store: Store
@@ -32,16 +32,16 @@ class Sending:
     workers: Executor
     trusted: bool
     storage_class: str = ""
-    there: Mapping[str, int] = field(default_factory=dict)
+    already_stored: Mapping[str, int] = field(default_factory=dict)
     on_sent: Callable[[int], None] = lambda _size: None
-    given_up: threading.Event = field(default_factory=threading.Event)
+    cancelled: threading.Event = field(default_factory=threading.Event)
 
     def check_wanted(self) -> None:
         """Raises Interrupted when the item was given up or the run was stopped."""
-        if self.given_up.is_set() or self.pace.stopped:
+        if self.cancelled.is_set() or self.pace.stopped:
             raise Interrupted("stopped")
 
 
-def uncounted(sending: Sending) -> Sending:
+def uncounted(transfer: Transfer) -> Transfer:
     """The same for objects that are no file of the user's: progress counts his bytes."""
-    return dataclasses.replace(sending, on_sent=lambda _size: None)
+    return dataclasses.replace(transfer, on_sent=lambda _size: None)

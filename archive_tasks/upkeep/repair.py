@@ -14,7 +14,7 @@ from archive_tasks.formats import layout
 from archive_tasks.formats.manifest import read_manifest
 from archive_tasks.model import Failure
 from archive_tasks.target.commit import manifest_problem, write_copy, write_from_catalogue, write_from_copy
-from archive_tasks.target.transfer import Sending
+from archive_tasks.target.transfer import Transfer
 
 
 @dataclass(slots=True)
@@ -29,7 +29,7 @@ def repair(
     missing: Sequence[str],
     uncommitted: Sequence[str],
     catalogue: Catalogue,
-    sending: Sending,
+    transfer: Transfer,
     *,
     copies: Sequence[str] = (),
 ) -> Repaired:
@@ -45,28 +45,28 @@ def repair(
     """
     repaired = Repaired()
     for key in missing:
-        _try(repaired, key, _of_receipt(key, catalogue, sending))
+        _try(repaired, key, _of_receipt(key, catalogue, transfer))
     done = {known.archive.data for known in catalogue.archives() if known.archive.manifest in repaired.manifests}
     for attempt in uncommitted:
         if attempt not in done:
-            _try(repaired, attempt, _of_attempt(attempt, sending))
+            _try(repaired, attempt, _of_attempt(attempt, transfer))
     for key in copies:
-        _try(repaired, key, (functools.partial(_copy_again, key, catalogue, sending),))
+        _try(repaired, key, (functools.partial(_copy_again, key, catalogue, transfer),))
     return repaired
 
 
-def _copy_again(key: str, catalogue: Catalogue, sending: Sending) -> str:
+def _copy_again(key: str, catalogue: Catalogue, transfer: Transfer) -> str:
     """The key of the copy. Raises IntegrityError where nobody here knows which of the two is right."""
-    data = sending.patience.ask(lambda: b"".join(sending.store.read(key)))
+    data = transfer.patience.ask(lambda: b"".join(transfer.store.read(key)))
     sha256, prefix = hashlib.sha256(data).hexdigest(), str(next(read_manifest(data)).get("data"))
     known = catalogue.known(key)
     is_right = bool(known and known.receipt and known.receipt.manifest_sha256 == sha256)
-    if not is_right and not manifest_problem(layout.copy_key(prefix), sending.store, sending.patience):
+    if not is_right and not manifest_problem(layout.copy_key(prefix), transfer.store, transfer.patience):
         raise IntegrityError(
             "its copy says otherwise, and this device has no receipt that tells which of them is right: run verify "
             "--repair on the device that made it"
         )
-    write_copy(prefix, iter([data]), sending, sha256=sha256)
+    write_copy(prefix, iter([data]), transfer, sha256=sha256)
     return layout.copy_key(prefix)
 
 
@@ -83,7 +83,7 @@ def _try(repaired: Repaired, what: str, ways: Sequence[Callable[[], str]]) -> No
     repaired.failed.append(Failure(what, reason))
 
 
-def _of_receipt(key: str, catalogue: Catalogue, sending: Sending) -> Sequence[Callable[[], str]]:
+def _of_receipt(key: str, catalogue: Catalogue, transfer: Transfer) -> Sequence[Callable[[], str]]:
     known = catalogue.known(key)
     if known is None or known.receipt is None:
         return ()
@@ -92,12 +92,12 @@ def _of_receipt(key: str, catalogue: Catalogue, sending: Sending) -> Sequence[Ca
     def from_catalogue() -> str:
         frames = functools.partial(kept_frames, catalogue, key)
         prefix = archive.data if layout.commit_in(key) else ""
-        return write_from_catalogue(key, prefix, frames, sending, sha256=sha256).key
+        return write_from_catalogue(key, prefix, frames, transfer, sha256=sha256).key
 
     if not archive.data:
         return (from_catalogue,)
-    return (lambda: write_from_copy(archive.data, sending, sha256=sha256).key, from_catalogue)
+    return (lambda: write_from_copy(archive.data, transfer, sha256=sha256).key, from_catalogue)
 
 
-def _of_attempt(attempt: str, sending: Sending) -> Sequence[Callable[[], str]]:
-    return (lambda: write_from_copy(attempt, sending).key,)
+def _of_attempt(attempt: str, transfer: Transfer) -> Sequence[Callable[[], str]]:
+    return (lambda: write_from_copy(attempt, transfer).key,)

@@ -72,7 +72,7 @@ class Verified:
     orphans: dict[str, tuple[int, int]] = field(default_factory=dict)
 
 
-class Ask(NamedTuple):
+class VerifyOptions(NamedTuple):
     """How far to go.
 
     Attributes:
@@ -108,7 +108,7 @@ class _Looked(NamedTuple):
 
 def verify(
     store: Store,
-    ask: Ask,
+    ask: VerifyOptions,
     *,
     patience: Patience,
     concurrency: int,
@@ -241,7 +241,7 @@ class _Verifier:
     def __init__(
         self,
         store: Store,
-        ask: Ask,
+        ask: VerifyOptions,
         patience: Patience,
         pool: Executor,
         verified: Verified,

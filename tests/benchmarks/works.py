@@ -41,12 +41,12 @@ class Contest:
 
 def archive_job(contest: Contest, ours: Ours, name: str) -> Job:
     """Ours to the server, into a new bucket each round."""
-    return _sending(contest, name, lambda bucket: start_archive(contest, ours, bucket))
+    return _transfer(contest, name, lambda bucket: start_archive(contest, ours, bucket))
 
 
 def send_job(contest: Contest, peer: Peer) -> Job:
     """A peer's to the server, into a new bucket each round."""
-    return _sending(contest, peer.name, lambda bucket: start_send(contest, peer, bucket), rounds=peer.rounds)
+    return _transfer(contest, peer.name, lambda bucket: start_send(contest, peer, bucket), rounds=peer.rounds)
 
 
 def start_archive(contest: Contest, ours: Ours, bucket: str) -> Turn:
@@ -60,7 +60,7 @@ def start_send(contest: Contest, peer: Peer, bucket: str) -> Turn:
     return contest.peer_turn(peer, peer.send(contest.tree, bucket))
 
 
-def _sending(contest: Contest, name: str, start: Callable[[str], Turn], *, rounds: int = 0) -> Job:
+def _transfer(contest: Contest, name: str, start: Callable[[str], Turn], *, rounds: int = 0) -> Job:
     def begin(number: int) -> Turn:
         turn = start(contest.ground.make_bucket(name, number))
         contest.ground.settle()

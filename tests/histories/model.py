@@ -298,10 +298,10 @@ class Model:
     def _find_what_is_away(self, step: Step) -> None:
         if not self.away:
             return
-        aside = {one.number: read_aside(self.world.on_disk(one)) for one in self.places}
+        quarantine = {one.number: read_aside(self.world.on_disk(one)) for one in self.places}
         archives = list(self.stranger.archives(self.store.objects).values())
         for away in self.away:
-            lying = [tree for item, tree in aside[away.place.number] if item == away.item]
+            lying = [tree for item, tree in quarantine[away.place.number] if item == away.item]
             lying += self._moved(away)
             missing = {
                 path: file

@@ -21,7 +21,7 @@ from unittest import mock
 import archive_tasks
 from archive_tasks.archive import run as archive
 from archive_tasks.clean import proof as compare
-from archive_tasks.clean import quarantine as aside
+from archive_tasks.clean import quarantine as quarantine
 from archive_tasks.disk import leases
 from archive_tasks.disk.ctime_trial import CtimeTrial
 from archive_tasks.items import survey as entries
@@ -170,7 +170,7 @@ def patched() -> Iterator[None]:
         mock.patch.object(secrets, "token_hex", lambda size=16: _random_bytes(size).hex()),
         mock.patch.object(os, "urandom", _random_bytes),
         mock.patch.object(archive, "try_ctime", _try_ctime),
-        mock.patch.object(aside, "try_ctime", _try_ctime),
+        mock.patch.object(quarantine, "try_ctime", _try_ctime),
         mock.patch.object(CtimeTrial, "time_ns", _time_ns),
         mock.patch.object(entries, "as_it_counts", _as_it_counts),
         mock.patch.object(compare, "as_it_counts", _as_it_counts),

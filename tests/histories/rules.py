@@ -68,10 +68,10 @@ RULES = (
         _COPY,
         _HEAD,
     ),
-    _rule("A now is the store's", ("commands/prune", "one.is_old(now=found.now", "one.is_old(now=session.now")),
+    _rule("A now is the store's", ("flows/prune", "one.is_old(now=found.now", "one.is_old(now=session.now")),
     _rule(
         "A grace is longer than an attempt may stand still",
-        ("commands/prune", "GRACE_DAYS = 14", "GRACE_DAYS = 3"),
+        ("flows/prune", "GRACE_DAYS = 14", "GRACE_DAYS = 3"),
         ("upkeep/prune", "LEAST_GRACE = timedelta(days=8)", "LEAST_GRACE = timedelta(days=1)"),
     ),
     _rule("A a mark and a gap keep a commit from what prune takes", _MARK_MET, _GAP),
@@ -109,7 +109,11 @@ RULES = (
     ),
     _rule(
         "B already: the contents are compared",
-        ("archive/item", "elif (self._seen and known.seen == self._seen) or self._compared(known):", "else:"),
+        (
+            "archive/item",
+            "elif (self._fingerprint and known.fingerprint == self._fingerprint) or self._compared(known):",
+            "else:",
+        ),
     ),
     _rule(
         "B verify: a receipt without its manifest is damage",
@@ -161,8 +165,8 @@ RULES = (
             'return Source(self._session.device, "", self._plan.root)',
             "return Source('', '', self._plan.root)",
         ),
-        ("clean/run", 'source = Source(device, "", plan.root)', "source = Source('', '', plan.root)"),
-        ("commands/archive", 'source = Source(device, "", plan.root)', "source = Source('', '', plan.root)"),
+        ("clean/plan", 'source = Source(device, "", plan.root)', "source = Source('', '', plan.root)"),
+        ("flows/archive", 'source = Source(device, "", plan.root)', "source = Source('', '', plan.root)"),
     ),
     _rule(
         "C a source is told by its root",
@@ -176,8 +180,8 @@ RULES = (
             'return Source(self._session.device, "", self._plan.root)',
             "return Source(self._session.device, '', '')",
         ),
-        ("clean/run", 'source = Source(device, "", plan.root)', "source = Source(device, '', '')"),
-        ("commands/archive", 'source = Source(device, "", plan.root)', "source = Source(device, '', '')"),
+        ("clean/plan", 'source = Source(device, "", plan.root)', "source = Source(device, '', '')"),
+        ("flows/archive", 'source = Source(device, "", plan.root)', "source = Source(device, '', '')"),
     ),
     _rule(
         "C the highest number is the newest, no clock",
@@ -185,7 +189,7 @@ RULES = (
     ),
     _rule(
         "C clean looks for newer archives first",
-        ("commands/clean", "            _learn_of_newer(session, target, plan, console)\n", ""),
+        ("flows/clean", "            _learn_of_newer(session, target, plan, console)\n", ""),
     ),
     _rule(
         "C restore takes this device's own",

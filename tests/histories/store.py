@@ -98,9 +98,11 @@ class SimStore(MemoryStore):
         attempt = layout.attempt_of_ours(key)
         if attempt is None or key in {layout.pruned_key(attempt), layout.copy_key(attempt)}:
             return  # no prune takes an attempt with a copy; one that is not as it should be is written again
-        # A copy that comes after the mark is of a run that meets it, and gives the attempt up.
-        signs = {layout.pruned_key(attempt), layout.copy_key(attempt)}
-        dates = [info.modified for name, info in self._facts.items() if name.startswith(attempt) and name not in signs]
+        # What comes after the mark is of a run that meets it, and gives the attempt up.
+        names = [name for name in self._facts if name.startswith(attempt)]
+        mark = layout.pruned_key(attempt)
+        before = names[: names.index(mark)] if mark in names else names
+        dates = [self._facts[name].modified for name in before if name != layout.copy_key(attempt)]
         newest = max((date for date in dates if date), default=None)
         if newest is None:
             return

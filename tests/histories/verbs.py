@@ -17,12 +17,12 @@ from archive_tasks.catalogue.database import Catalogue, catalogue_path
 from archive_tasks.errors import ArchiveTasksError
 from archive_tasks.flows import archive as verbs_writing
 from archive_tasks.flows import clean as verbs_cleaning
-from archive_tasks.flows.catalogue import CatalogueOptions, catalogue_of
+from archive_tasks.flows.catalogue import CatalogueRequest, catalogue_of
 from archive_tasks.flows.planning import make_plan
-from archive_tasks.flows.prune import PruneOptions, prune_target
+from archive_tasks.flows.prune import PruneRequest, prune_target
 from archive_tasks.flows.restore import RestoreOptions, restore_named
 from archive_tasks.flows.undo import finish_what_died, undo_root
-from archive_tasks.flows.verify import VerifyOptions, verify_target
+from archive_tasks.flows.verify import VerifyRequest, verify_target
 from archive_tasks.items.root import resolve_root, root_path
 from archive_tasks.plugins import make_plugin_manager
 from archive_tasks.restore.select import EVERYTHING
@@ -124,7 +124,7 @@ def clean(device: Device, place: Place, mode: str, *, grace: int = 7) -> Ran:
     to = _elsewhere(device, "moved", place) if mode == "move" else ""
 
     def do(session: Session, console: Console, ran: Ran) -> None:
-        document = verbs_cleaning.clean_root(session, verbs_cleaning.Wish(yes=True), console)
+        document = verbs_cleaning.clean_root(session, verbs_cleaning.CleanRequest(yes=True), console)
         ran.freed = [one["item"] for one in document["freed"]]
         ran.kept = [one["item"] for one in document["kept"]]
         ran.failed = [one["item"] for one in document["failed"]]
@@ -146,20 +146,20 @@ def undo(device: Device, place: Place, item: str | None = None) -> Ran:
 
 def prune(device: Device, place: Place, *, all_devices: bool = True) -> Ran:
     def do(session: Session, console: Console, _ran: Ran) -> None:
-        prune_target(session, PruneOptions(yes=True, max_share=100, all_devices=all_devices), console)
+        prune_target(session, PruneRequest(yes=True, max_share=100, all_devices=all_devices), console)
 
     return _run("prune", device, place, do)
 
 
 def verify(device: Device, place: Place, *, read_data: bool = False) -> Ran:
-    return _verified("verify", device, place, VerifyOptions(share=1.0 if read_data else 0.0))
+    return _verified("verify", device, place, VerifyRequest(share=1.0 if read_data else 0.0))
 
 
 def repair(device: Device, place: Place) -> Ran:
-    return _verified("repair", device, place, VerifyOptions(repair=True))
+    return _verified("repair", device, place, VerifyRequest(repair=True))
 
 
-def _verified(verb: str, device: Device, place: Place, wanted: VerifyOptions) -> Ran:
+def _verified(verb: str, device: Device, place: Place, wanted: VerifyRequest) -> Ran:
     def do(session: Session, console: Console, ran: Ran) -> None:
         document = verify_target(session, wanted, console)
         ran.failed = [f"{one['path']}: {one['problem']}" for one in document["damaged"]]
@@ -184,7 +184,7 @@ def adopt(device: Device, place: Place, host: str) -> Ran:
     """Take over the archives of another device of a host name."""
 
     def do(session: Session, console: Console, _ran: Ran) -> None:
-        catalogue_of(session, CatalogueOptions(adopt=host, yes=True), console)
+        catalogue_of(session, CatalogueRequest(adopt=host, yes=True), console)
 
     return _run("adopt", device, place, do)
 
@@ -193,7 +193,7 @@ def moved(device: Device, place: Place, old: str) -> Ran:
     """Take over the archives of a root that bore another name."""
 
     def do(session: Session, console: Console, _ran: Ran) -> None:
-        catalogue_of(session, CatalogueOptions(moved=old, yes=True), console)
+        catalogue_of(session, CatalogueRequest(moved=old, yes=True), console)
 
     return _run("moved", device, place, do)
 
@@ -202,7 +202,7 @@ def forget(device: Device, place: Place) -> Ran:
     """Forget the target, on purpose."""
 
     def do(session: Session, console: Console, _ran: Ran) -> None:
-        catalogue_of(session, CatalogueOptions(forget=True, yes=True), console)
+        catalogue_of(session, CatalogueRequest(forget=True, yes=True), console)
 
     return _run("forget", device, place, do)
 
