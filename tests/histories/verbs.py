@@ -15,8 +15,8 @@ from archive_tasks import hookimpl
 from archive_tasks.catalogue import root_place
 from archive_tasks.catalogue.database import Catalogue, catalogue_path
 from archive_tasks.errors import ArchiveTasksError
-from archive_tasks.flows import archive as verbs_writing
-from archive_tasks.flows import clean as verbs_cleaning
+from archive_tasks.flows import archive as archiving
+from archive_tasks.flows import clean as cleaning
 from archive_tasks.flows.catalogue import CatalogueRequest, catalogue_of
 from archive_tasks.flows.planning import make_plan
 from archive_tasks.flows.prune import PruneRequest, prune_target
@@ -106,11 +106,12 @@ def archive(device: Device, place: Place) -> Ran:
     def do(session: Session, console: Console, ran: Ran) -> None:
         store = session.open_store(URL)
         finish_what_died(root_path(session), session, console)
-        plan = make_plan(resolve_root(session), session)
+        root = resolve_root(session)
+        plan = make_plan(root, session)
         ran.kept = [one.item.name for one in plan.to_keep]
         if not plan.to_archive:
             return
-        outcome = verbs_writing._carry_out(session, plan, store, console, yes=True, create=bool(_shared[0].foreign))
+        outcome = archiving._carry_out(root, session, plan, store, console, yes=True, create=bool(_shared[0].foreign))
         ran.claims = [(one.item, one.manifest, "archived") for one in outcome.archives]
         ran.claims += [(one.item, one.manifest, "already") for one in outcome.already]
         ran.failed = [one.item for one in outcome.failed]
@@ -124,7 +125,7 @@ def clean(device: Device, place: Place, mode: str, *, grace: int = 7) -> Ran:
     to = _elsewhere(device, "moved", place) if mode == "move" else ""
 
     def do(session: Session, console: Console, ran: Ran) -> None:
-        document = verbs_cleaning.clean_root(session, verbs_cleaning.CleanRequest(yes=True), console)
+        document = cleaning.clean_root(session, cleaning.CleanRequest(yes=True), console)
         ran.freed = [one["item"] for one in document["freed"]]
         ran.kept = [one["item"] for one in document["kept"]]
         ran.failed = [one["item"] for one in document["failed"]]
@@ -329,7 +330,7 @@ def harnessed() -> Iterator[None]:
     allowed = root_place._SYSTEM_ALL.replace(" dev ", " ")
     patches = [
         mock.patch.object(root_place, "_SYSTEM_ALL", allowed),
-        mock.patch.object(verbs_cleaning, "send_to_trash", _to_trash),
+        mock.patch.object(cleaning, "send_to_trash", _to_trash),
         mock.patch("archive_tasks.catalogue.device.machine_digest", _machine),
     ]
     for one in patches:
