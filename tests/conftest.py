@@ -18,12 +18,12 @@ import pytest
 from archive_tasks.plugins import make_plugin_manager
 from archive_tasks.session import Session
 from archive_tasks.settings import make_settings
-from tests.moment import NOW
+from tests.support.moment import NOW
 
 hypothesis.settings.register_profile("shared machine", deadline=None)
 hypothesis.settings.load_profile("shared machine")
 
-pytest_plugins = ["tests.s3_fixtures", "tests.evidence_fixtures"]
+pytest_plugins = ["tests.support.s3_fixtures", "tests.support.evidence_fixtures"]
 
 
 @pytest.fixture(autouse=True)

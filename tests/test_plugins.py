@@ -15,6 +15,7 @@ from archive_tasks import hookimpl
 from archive_tasks.errors import PluginError
 from archive_tasks.plugins import DEFAULT_PLUGINS, answers, list_plugins, make_plugin_manager, origin_of
 from tests.conftest import CommandLine
+from tests.support.checkout import ROOT
 
 SOUND = """
 from archive_tasks import hookimpl
@@ -78,7 +79,7 @@ def test_a_missing_folder_holds_no_plugins(tmp_path: Path) -> None:
 
 
 def test_the_plugins_of_this_repository_load_as_they_are() -> None:
-    manager = make_plugin_manager(str(Path(__file__).parent.parent / "plugins"))
+    manager = make_plugin_manager(str(ROOT / "plugins"))
     drop_ins = [plugin for plugin in list_plugins(manager) if plugin.name not in BUILT_IN]
     assert {(plugin.name, plugin.version, plugin.hooks) for plugin in drop_ins} == {
         ("cold_by_age", "1.0", ("choose_storage_class",)),

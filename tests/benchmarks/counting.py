@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from tests.fault_proxy import fault_proxy
+from tests.support.fault_proxy import fault_proxy
 
 WRITING = ("PUT", "POST")
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import archive_tasks
 from tests.benchmarks.measure import Turn, compile_ours, run
-from tests.servers import S3Server, rclone_server
+from tests.support.servers import S3Server, rclone_server
 
 _BELIEVED = Path(__file__).with_name("believed.py")
 

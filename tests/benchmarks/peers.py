@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.servers import S3Server
+from tests.support.servers import S3Server
 
 Command = list[str]
 

@@ -16,8 +16,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from tests.movers import FILES, archive_and_free, at_once, make_folder, sums_at_home, sums_in_target
-from tests.servers import S3Server, rclone_server
+from tests.support.movers import FILES, archive_and_free, at_once, make_folder, sums_at_home, sums_in_target
+from tests.support.servers import S3Server, rclone_server
 
 ROUNDS = 12
 

@@ -6,7 +6,7 @@ Run by hand. Each rule is taken out in a copy of the package, so the files here 
 how many histories it took, the seed and what was broken. Exit code 1 when one is not missed by any history.
 
 That old evidence is looked at again is not among them: nothing is lost from the store here between two steps of one
-`clean`. (tests/test_evidence.py holds it)
+`clean`. (tests/clean/test_evidence.py holds it)
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
-ROOT = Path(__file__).parents[2]
+from tests.support.checkout import ROOT
 
 
 class Edit(NamedTuple):

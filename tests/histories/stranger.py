@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tests.foreign import contents_of, exact, manifest_lines, zstd
+from tests.support.foreign import contents_of, exact, manifest_lines, zstd
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ from archive_tasks.show.console import Console
 from tests.histories.store import URL, DeviceStore, SimStore
 from tests.histories.turns import Died, current_actor
 from tests.histories.world import Device, Place
-from tests.restoring import Silent
+from tests.support.restoring import Silent
 
 _OFF = (*("bundles", "git_unsaved", "machine_locks", "open_files", "placeholders", "program_locks", "sqlite_journals"),)
 """Guards that look at what is not in these histories, and at this machine's folders and processes."""

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from tests.histories.turns import quietly
-from tests.moment import NOW
+from tests.support.moment import NOW
 
 SET_ASIDE = ".archive-set-aside"
 _SECOND = 10**9

@@ -1,5 +1,5 @@
 /*
- * Archive, commit, clean, purge, undo, repair and prune by several devices on one target. tests/test_models.py has SPIN
+ * Archive, commit, clean, purge, undo, repair and prune by several devices on one target. tests/project/test_models.py has SPIN
  * check it, scene by scene. Each rule has a switch that leaves out just this rule (NO_GAP_RULE, PURGE_BY_MEMORY and so
  * on); then SPIN must find a history in which bytes are lost, or something wrong is claimed or restored.
  *
@@ -157,7 +157,7 @@ proctype Clock() {
 proctype Watch() {
     do
     :: !(must_keep(0) && must_keep(1) && must_restore(0) && must_restore(1)) -> assert(false)
-    /* What must be seen, for else nothing follows from what holds; tests/test_models.py says in which scene. */
+    /* What must be seen, for else nothing follows from what holds; tests/project/test_models.py says in which scene. */
 #ifdef SIGHTS
     :: atomic { (attempt[0].committed && attempt[0].date[COPY] - attempt[0].begun >= GRACE) -> printf("a long upload") }
     :: atomic { (attempt[0].committed && attempt[0].in_parts[1] && its_days(1) >= WEEK) -> printf("long in parts") }
