@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-import humanize
+_UNITS = ("kB", "MB", "GB", "TB", "PB", "EB", "ZB")
 
 
 def size_text(size: int | None) -> str:
-    """Bytes for people, in units of 1,000; nothing when unknown."""
-    return (
-        "" if size is None else humanize.naturalsize(size, format="%.1f").replace(" Bytes", " B").replace(" Byte", " B")
-    )
+    """Bytes for people, in units of 1,000: `999 B`, `1.5 MB`; nothing when unknown."""
+    if size is None:
+        return ""
+    if size < 1000:
+        return f"{size} B"
+    # 999,960 bytes are 1.0 MB, and not 1000.0 kB.
+    power, unit = next((n, unit) for n, unit in enumerate(_UNITS, start=1) if size < 999.95 * 1000**n or unit == "ZB")
+    return f"{size / 1000**power:.1f} {unit}"
 
 
 def amount_text(files: int, size: int | None) -> str:

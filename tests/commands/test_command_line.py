@@ -438,7 +438,7 @@ def test_the_console_script_is_the_same_collection(cli: CommandLine, tree: Path)
 def test_loading_the_collection_loads_neither_boto3_nor_rich(cli: CommandLine) -> None:
     code = (
         "import sys; from archive_tasks import ns; assert ns.task_names; "
-        "print([name for name in ('boto3', 'botocore', 'rich', 'pluggy_x', 'sqlite3', 'humanize') if name in sys.modules])"
+        "print([name for name in ('boto3', 'botocore', 'rich', 'pluggy_x', 'sqlite3', 'send2trash') if name in sys.modules])"
     )
     ran = subprocess.run([sys.executable, "-c", code], env=cli.env(), capture_output=True, text=True, check=True)
     assert ran.stdout == "[]\n"
