@@ -21,7 +21,7 @@ from archive_tasks.disk.leases import leases_break_quietly
 from archive_tasks.disk.walk import FolderHandles
 from archive_tasks.errors import ItemChanged, ItemError, ItemUnreadable, NotCleaned, PartlyPurged
 from archive_tasks.items.guards import reasons_to_keep
-from archive_tasks.items.rules import Rules
+from archive_tasks.items.rules import Rules, rules_that_look_now
 from archive_tasks.items.survey import Listed
 from archive_tasks.model import Item, Receipt
 from archive_tasks.names import display
@@ -51,6 +51,7 @@ class Gate:
         ctime: CtimeTrial = NOT_TRIED,
     ) -> None:
         self._session = session
+        self._rules = rules
         self.compare = Comparer(quarantine, rules, ctime)
         self._witness = witness
         self._catalogue = witness.target.catalogue
@@ -70,7 +71,7 @@ class Gate:
         """
         evidence = self._gathered(known.archive.id, known.archive.manifest, item.name, known)
         self._check_left_out(evidence)
-        if reasons := reasons_to_keep(self._session, item):
+        if reasons := reasons_to_keep(self._session, item, rules_that_look_now(self._session, self._rules)):
             raise NotCleaned("; ".join(reasons))
         slot = self._moved(self._state(item, known, mode, to))
         try:

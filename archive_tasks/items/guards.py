@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 
 from archive_tasks.disk.walk import Folder, FolderWalk, open_quietly, unreadable
 from archive_tasks.errors import ItemUnreadable
-from archive_tasks.items.rules import Rules, make_rules
+from archive_tasks.items.rules import Rules
 from archive_tasks.model import Guard, Item, Listing
 from archive_tasks.names import display
 from archive_tasks.plugins import answers
@@ -26,12 +26,12 @@ _OPEN_ROOT = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _log = logging.getLogger("archive_tasks")
 
 
-def reasons_to_keep(session: Session, item: Item, rules: Rules | None = None) -> list[str]:
+def reasons_to_keep(session: Session, item: Item, rules: Rules) -> list[str]:
     """Every plugin's reasons; a plugin that fails is a reason by itself.
 
     Args:
-        rules: those of the item's root, whose guards may go by what they saw some seconds ago. Without them the
-            guards are made anew and look now, as they must before anything is removed.
+        rules: those of the item's root. Their guards may go by what they saw some seconds ago, so before anything is
+            removed `rules_that_look_now` come first.
     """
     reasons: list[str] = []
     for plugin, ask in answers(session.manager, "reasons_to_keep", item=item, settings=session.settings):
@@ -41,7 +41,7 @@ def reasons_to_keep(session: Session, item: Item, rules: Rules | None = None) ->
         except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a guard raises keeps the item
             _log.debug("reasons_to_keep of %s failed", plugin, exc_info=True)
             reasons.append(display(f"the plugin {plugin} could not judge it: {type(error).__name__}: {error}"))
-    return reasons + ask_guards(item, rules or make_rules(session, item.root))
+    return reasons + ask_guards(item, rules)
 
 
 def ask_guards(item: Item, rules: Rules) -> list[str]:

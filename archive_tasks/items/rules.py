@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -78,6 +79,11 @@ def make_rules(session: Session, root: str) -> Rules:
         guards=tuple(make_guards(session, root)),
         functions=(clock, *excluders, *folder_excluders, *noise),
     )
+
+
+def rules_that_look_now(session: Session, rules: Rules) -> Rules:
+    """The same rules with guards that have seen nothing yet, and with what is mounted now. Raises PluginError."""
+    return dataclasses.replace(rules, guards=tuple(make_guards(session, rules.root)), mounts=mounts_below(rules.root))
 
 
 def make_guards(session: Session, root: str) -> Iterator[tuple[str, Guard]]:

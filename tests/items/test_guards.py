@@ -12,6 +12,7 @@ import pytest
 from archive_tasks import hookimpl
 from archive_tasks.errors import PluginError
 from archive_tasks.items.guards import MOST_REASONS, reasons_to_keep
+from archive_tasks.items.rules import make_rules
 from archive_tasks.model import Guard, Item, Listing
 from archive_tasks.testing.trees import File, Link, make_tree, read_tree
 from tests.conftest import NOW
@@ -110,7 +111,9 @@ def test_an_excluder_that_fails_while_the_guards_look_keeps_the_item(root: Path,
     make_tree(root, {"item": {"deep": {"a": OLD}}}, now=NOW)
     session = make_session(root, plugins=[Broken()])
     item = Item(name="item", root=str(root), kind="folder")
-    assert reasons_to_keep(session, item) == ["an excluder failed: ZeroDivisionError: division by zero"]
+    assert reasons_to_keep(session, item, make_rules(session, item.root)) == [
+        "an excluder failed: ZeroDivisionError: division by zero"
+    ]
 
 
 def test_an_answer_that_is_no_guard_stops_the_run(root: Path, make_session: Any) -> None:
@@ -132,7 +135,8 @@ def test_a_scan_makes_a_guard_once_and_each_question_before_removing_makes_it_an
     assert len(scan(session).to_archive) == 2
     assert guard.made == 1
     for name in ("a", "b"):
-        assert reasons_to_keep(session, Item(name=name, root=str(root), kind="file")) == []
+        item = Item(name=name, root=str(root), kind="file")
+        assert reasons_to_keep(session, item, make_rules(session, item.root)) == []
     assert guard.made == 3
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from archive_tasks.items.guards import reasons_to_keep
+from archive_tasks.items.rules import make_rules
 from archive_tasks.model import Item
 from archive_tasks.plugins import DEFAULT_PLUGINS, list_plugins, make_plugin_manager
 from archive_tasks.session import Session
@@ -31,4 +32,5 @@ def one_guard(root: Path, guard: str, **settings: Any) -> Session:
 def reasons(root: Path, name: str, guard: str, **settings: Any) -> list[str]:
     """What the guard says of the item `name`, looking now."""
     kind = "folder" if os.path.isdir(root / name) else "file"
-    return reasons_to_keep(one_guard(root, guard, **settings), Item(name=name, root=str(root), kind=kind))
+    session = one_guard(root, guard, **settings)
+    return reasons_to_keep(session, Item(name=name, root=str(root), kind=kind), make_rules(session, str(root)))

@@ -14,7 +14,7 @@ import pytest
 from archive_tasks.default_plugins.guards import open_files
 from archive_tasks.default_plugins.guards.system_look import Recent
 from archive_tasks.items.guards import reasons_to_keep
-from archive_tasks.items.rules import make_rules
+from archive_tasks.items.rules import make_rules, rules_that_look_now
 from archive_tasks.testing.trees import File, make_tree
 from tests.conftest import NOW
 from tests.support.guards import one_guard, reasons
@@ -164,7 +164,7 @@ def test_a_scan_looks_once_and_a_question_before_removing_looks_again(
     assert reasons_to_keep(session, item, rules) == []
     hold(f"file = open({str(root / 'item' / 'a.txt')!r})")
     assert reasons_to_keep(session, item, rules) == []
-    assert len(reasons_to_keep(session, item)) == 1
+    assert len(reasons_to_keep(session, item, rules_that_look_now(session, rules))) == 1
 
 
 def test_what_was_seen_is_looked_at_again_when_it_is_old() -> None:
