@@ -9,31 +9,6 @@ from archive_tasks.errors import UsageError
 from archive_tasks.formats.layout import short_hash
 from archive_tasks.names import display
 
-_SYSTEM = (
-    "Applications Library System Users Volumes bin boot dev etc home lib lib32 lib64 media mnt opt private proc root "
-    "run sbin snap srv sys tmp usr var"
-)
-"""Folders of the system, or that hold everybody's, directly under `/`. What is in them may be somebody's own."""
-_SYSTEM_ALL = "System bin boot dev etc lib lib32 lib64 proc sbin sys usr"
-"""But nothing in these is."""
-
-
-def check_root(root: str, *, home: str) -> None:
-    """Refuse to clean what is no folder of things of the user's.
-
-    Args:
-        root: without links.
-        home: the user's home, without links.
-
-    Raises:
-        UsageError: it is `/`, a home, a folder of the system, or what holds the home.
-    """
-    top, _, below = root.removeprefix("/").partition("/")
-    if not top or top in (_SYSTEM_ALL if below else _SYSTEM).split():
-        raise UsageError(f"{display(root)} belongs to the system, and is not cleaned: give a folder of your own")
-    if root == home or home.startswith(f"{root}/"):
-        raise UsageError(f"{display(root)} is (or holds) your home, and is not cleaned as a whole: give a folder in it")
-
 
 def place_of_root(root: str) -> str:
     """What tells the folder from another at the same path: its filesystem's id and its inode.

@@ -8,7 +8,7 @@ import secrets
 
 from archive_tasks.amounts import amount_text
 from archive_tasks.clean.slot import State
-from archive_tasks.items.own_files import _FIRST_LINE, _SIGNED, ENDING, _digest, is_stub, stub_name
+from archive_tasks.items.own_files import ENDING, FIRST_LINE, is_stub, signed, stub_name
 from archive_tasks.model import Archive
 from archive_tasks.names import display, typed
 
@@ -18,7 +18,7 @@ _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 def stub_text(state: State, archive: Archive, *, cost: str, program: str = "invoke") -> str:
     """What the file says. `cost` is what fetching it takes, `program` what a command begins with."""
     lines = (
-        _FIRST_LINE.rstrip(),
+        FIRST_LINE.rstrip(),
         "",
         f"  item      {display(state.item)} ({amount_text(archive.files, archive.bytes)})",
         f"  archived  {archive.created:%Y-%m-%d}, and its local copy cleaned on {state.since:%Y-%m-%d}",
@@ -33,8 +33,7 @@ def stub_text(state: State, archive: Archive, *, cost: str, program: str = "invo
         f"  {_plain_command(archive)}",
         "",
     )
-    text = "\n".join(lines)
-    return f"{text}{_SIGNED}{_digest(text)}\n"
+    return signed("\n".join(lines))
 
 
 def write_stub(root_fd: int, item: str, text: str) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 from archive_tasks.amounts import count_text, dollars_text
 from archive_tasks.catalogue.database import Catalogue
 from archive_tasks.catalogue.entries import sizes_of_objects
-from archive_tasks.catalogue.root_place import check_place, check_root
+from archive_tasks.catalogue.root_place import check_place
 from archive_tasks.catalogue.rows import KnownArchive
 from archive_tasks.clean import run as cleaning_up
 from archive_tasks.clean.disposal import Disposal, send_to_trash
@@ -31,7 +31,7 @@ from archive_tasks.flows.undo import locked_quarantine, noting, say_unclear
 from archive_tasks.flows.using_target import bring_in_step, existing_target, new_pace, new_patience
 from archive_tasks.formats import layout
 from archive_tasks.formats.layout import key_segment
-from archive_tasks.items.root import Root, resolve_root
+from archive_tasks.items.root import Root, check_root, resolve_root
 from archive_tasks.model import Plan
 from archive_tasks.names import display, typed
 from archive_tasks.session import Session

@@ -203,11 +203,7 @@ A name that is not valid UTF-8 has its exact bytes in "path_bytes" (base64).
 
 
 _UNSAFE_IN_KEY = re.compile(r"[^A-Za-z0-9._-]")
-
-
 _LONGEST_SEGMENT = 120
-
-
 _KEY_HASH_DIGITS = 32
 
 

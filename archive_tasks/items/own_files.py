@@ -6,17 +6,9 @@ import hashlib
 import os
 
 SET_ASIDE = ".archive-set-aside"
-
-
 ENDING = ".archived.txt"
-
-
-_FIRST_LINE = "archive_tasks: this was archived\n"
-
-
+FIRST_LINE = "archive_tasks: this was archived\n"
 _SIGNED = "sha256 of the lines above: "
-
-
 _LARGEST = 64 * 1024
 
 
@@ -24,7 +16,12 @@ def is_stub(root_fd: int, name: str) -> bool:
     """Is it a stub of ours, just as it was written?"""
     text = _read(root_fd, name) if name.endswith(ENDING) else ""
     above, signed, digest = text.rpartition(_SIGNED)
-    return bool(signed) and above.startswith(_FIRST_LINE) and digest.strip() == _digest(above)
+    return bool(signed) and above.startswith(FIRST_LINE) and digest.strip() == _digest(above)
+
+
+def signed(text: str) -> str:
+    """The text of a stub with the line that tells whether anybody wrote into it."""
+    return f"{text}{_SIGNED}{_digest(text)}\n"
 
 
 def stub_name(item: str) -> str:

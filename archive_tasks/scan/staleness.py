@@ -65,6 +65,6 @@ def _days(number: int) -> str:
 def as_day(nanoseconds: int) -> str:
     """The UTC day of an instant, for messages; far-off years are said as such."""
     try:
-        return f"{datetime.fromtimestamp(nanoseconds / 10**9, UTC):%Y-%m-%d}"
+        return f"{datetime.fromtimestamp(nanoseconds // 10**9, UTC):%Y-%m-%d}"
     except (ValueError, OverflowError, OSError):
         return "a year that no calendar knows"

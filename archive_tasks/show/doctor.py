@@ -10,8 +10,6 @@ from archive_tasks.store import Answer, Probe, Verdict
 from archive_tasks.target.doctor import VALID_FOR
 
 _CREATE_ONLY = ("refuses-overwrite", "one-winner")
-
-
 _REMOVAL = "can-delete"
 
 

@@ -12,7 +12,6 @@ from typing import Any
 from unittest import mock
 
 from archive_tasks import hookimpl
-from archive_tasks.catalogue import root_place
 from archive_tasks.catalogue.database import Catalogue, catalogue_path
 from archive_tasks.errors import ArchiveTasksError
 from archive_tasks.flows import archive as archiving
@@ -23,7 +22,8 @@ from archive_tasks.flows.prune import PruneRequest, prune_target
 from archive_tasks.flows.restore import RestoreOptions, restore_named
 from archive_tasks.flows.undo import finish_what_died, undo_root
 from archive_tasks.flows.verify import VerifyRequest, verify_target
-from archive_tasks.items.root import resolve_root, root_path
+from archive_tasks.items import root as root_place
+from archive_tasks.items.root import _SYSTEM_ALL, resolve_root, root_path
 from archive_tasks.plugins import make_plugin_manager
 from archive_tasks.restore.select import EVERYTHING
 from archive_tasks.session import Session
@@ -327,7 +327,7 @@ def moved_of(device_disk: Path, place: Place) -> Path:
 def harnessed() -> Iterator[None]:
     """The product, with the world's trash, and with folders in memory (/dev/shm) that may be cleaned."""
     _manager()
-    allowed = root_place._SYSTEM_ALL.replace(" dev ", " ")
+    allowed = _SYSTEM_ALL.replace(" dev ", " ")
     patches = [
         mock.patch.object(root_place, "_SYSTEM_ALL", allowed),
         mock.patch.object(cleaning, "send_to_trash", _to_trash),
