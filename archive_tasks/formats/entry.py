@@ -15,9 +15,11 @@ from archive_tasks.names import display
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _KEY = re.compile(r"data(/[A-Za-z0-9._~-]+)+")
+# Because SQLite keeps no whole number beyond 63 bits: a forged one once ended in a traceback.
 _LARGEST = 1 << 62
 _FARTHEST = (1 << 63) * 10**9
 """Nanoseconds of the farthest time that a filesystem can hold: stat counts seconds in 64 bits. (inode(7))"""
+# One less than 32 bits hold, because chown(2) takes the last of them, -1, for "leave the owner as it is".
 _LARGEST_OWNER = (1 << 32) - 2
 
 

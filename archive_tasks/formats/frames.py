@@ -50,6 +50,8 @@ def unpack_frame(data: bytes, needed: int) -> bytes:
     Raises:
         ValueError: the frame is damaged or holds less.
     """
+    # No window above 128 MiB, and no more than is needed, because a forged frame may unpack to anything: 256 MiB of
+    # zeros are 8 kB of zstd.
     unpacker = zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: 27})
     parts: list[bytes] = []
     room = needed

@@ -224,6 +224,7 @@ def _unpacked(chunks: Iterable[bytes]) -> Iterator[bytes]:
     for chunk in chunks:
         left = chunk
         while left:
+            # the window and each piece have a limit, because a forged manifest of 8 kB may unpack to 256 MiB
             unpacker = unpacker or zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: 27})
             piece = unpacker.decompress(left, max_length=_CHUNK)
             while piece or not (unpacker.eof or unpacker.needs_input):

@@ -20,6 +20,7 @@ from archive_tasks.target.object_writer import ObjectWriter
 from archive_tasks.target.patience import Patience
 from archive_tasks.target.transfer import Transfer, uncounted
 
+# What every manifest is announced as, because its parts get their size before its own is known. It may end smaller.
 LARGEST_MANIFEST = 64 * 1024**3
 
 

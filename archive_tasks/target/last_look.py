@@ -25,6 +25,7 @@ from archive_tasks.target.patience import Patience
 
 LONGEST_GAP = timedelta(days=7)
 """Between two objects of an attempt that is committed. Half of the grace that `prune` leaves."""
+# Far more often than the longest gap asks for, because one that fails is given only a day later.
 _SIGN_EVERY = timedelta(days=1)
 
 

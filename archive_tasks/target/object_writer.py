@@ -79,6 +79,7 @@ class ObjectWriter:
         if self._upload is not None:
             self._upload.abort()
             self._upload = None
+            # taken back, because what an upload that begins again sends once more would be counted twice
             self._transfer.on_sent(-sum(self._landed))
 
     def _finish_whole(self, data: bytes) -> Future[Stored]:

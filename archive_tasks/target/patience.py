@@ -16,6 +16,8 @@ from archive_tasks.target.pace import Pace
 
 T = TypeVar("T")
 
+# Seconds. Waits double up to a minute, because an outage of two minutes is then waited out with at most a request a
+# second, and whoever waits goes on within a minute of its end.
 FIRST_WAIT = 0.5
 LONGEST_WAIT = 60.0
 _SHORTEST_WAIT = 0.01
@@ -73,6 +75,7 @@ class Patience:
                 since = max(since, self._succeeded_at)
                 self._wait(error, tries, since)
             except IntegrityError:
+                # once more, because a bit may flip on the way; the same a second time is no accident of the network
                 if doubted:
                     raise
                 doubted = True

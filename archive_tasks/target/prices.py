@@ -14,7 +14,7 @@ from archive_tasks.names import display
 GIB = 1024**3
 """S3 counts a GB as 2^30 bytes."""
 _OURS = os.path.join(os.path.dirname(__file__), "prices.toml")
-_DAYS_A_MONTH = 30.4
+_DAYS_A_MONTH = 30.4  # 365 / 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

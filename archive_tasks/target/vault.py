@@ -92,6 +92,7 @@ def write_vault(store: Store, vault: str = "") -> str:
     Args:
         vault: the id that it had; empty gives a new one.
     """
+    # The README first, because a run that is killed between the two leaves what still counts as an empty place then.
     _put_where_missing(store, layout.README_KEY, layout.README.encode())
     vault = vault or secrets.token_hex(16)
     document = {"archive_tasks": "vault", "format": _FORMAT, "id": vault}
