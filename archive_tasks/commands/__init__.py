@@ -1,1 +1,1 @@
-"""The tasks: one file each, with what the task does on one page."""
+"""The tasks: one file each, with its flags. What a task does is in `flows`."""

@@ -1,4 +1,4 @@
-"""What the tasks that write to a target do: archive, doctor, setup."""
+"""What `archive` does: show the plan, ask, carry it out, say what is true now."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the tasks that only look do: scan, report, plugins. They load no more than looking needs."""
+"""What `scan` does: judge the root and show the plan. It loads no more than looking needs: no SQLite, no boto3."""
 
 from __future__ import annotations
 

@@ -13,7 +13,8 @@ from archive_tasks.model import Item
 from archive_tasks.names import display
 
 _FILE, _LINK = stat.S_IFREG, stat.S_IFLNK
-BEFORE_ALL_TIME = -(1 << 80)
+BEFORE_ALL_TIME = -(1 << 100)
+"""In nanoseconds. A filesystem may give any 64-bit number of seconds."""
 
 
 @dataclass(slots=True)
@@ -65,7 +66,7 @@ def _tally_folder(tally: Tally, folder: Folder, rules: Rules, *, to_the_end: boo
     """Add up one folder's own entries and have its subfolders walked.
 
     The loop runs once a file, so what most files need (a stat, two comparisons, two sums) stands here in the
-    open; `_count` is for those that could decide something. Measured on 100,000 stale files, calling it for
+    open; `_weigh` is for those that could decide something. Measured on 100,000 stale files, calling it for
     each of them costs a third more.
     """
     below = folder.path + "/"

@@ -8,7 +8,7 @@ import pytest
 
 from archive_tasks.model import Item, Limits, nanoseconds
 from archive_tasks.scan.staleness import as_day, decide, keep
-from archive_tasks.scan.tally import Tally
+from archive_tasks.scan.tally import BEFORE_ALL_TIME, Tally
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 DAY = 86_400 * 10**9
@@ -89,3 +89,7 @@ def test_days_beyond_any_calendar_are_said_as_such() -> None:
     assert as_day(-1) == "1969-12-31"
     for impossible in (1 << 80, -(1 << 80)):
         assert not as_day(impossible)[0].isdigit()
+
+
+def test_no_time_that_a_filesystem_can_give_is_before_all_time() -> None:
+    assert -(1 << 63) * 10**9 > BEFORE_ALL_TIME

@@ -579,7 +579,7 @@ def test_a_share_that_is_none_is_wrong_use(nas: FolderPlace, make_host: MakeHost
 
 DATED = """
 from archive_tasks import hookimpl
-from archive_tasks.default_plugins.folder import FolderStore
+from archive_tasks.default_plugins.stores.folder.store import FolderStore
 
 class Dated:
     dates_can_be_set = True

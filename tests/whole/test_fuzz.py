@@ -251,8 +251,8 @@ def test_no_file_is_written_from_bytes_that_are_not_its_own(data: bytes, size: i
 BOMBS = """
 import resource, sys
 from archive_tasks.errors import ManifestError
-from archive_tasks.manifest import read_manifest
-from archive_tasks.pack import unpack_frame
+from archive_tasks.formats.manifest import read_manifest
+from archive_tasks.formats.frames import unpack_frame
 try:
     from compression import zstd
 except ImportError:

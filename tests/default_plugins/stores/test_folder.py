@@ -457,7 +457,7 @@ def test_folders_that_others_empty_meanwhile_are_made_again(store: FolderStore) 
 RACER = """
 import hashlib, sys, time
 from concurrent.futures import ThreadPoolExecutor
-from archive_tasks.default_plugins.folder import FolderStore
+from archive_tasks.default_plugins.stores.folder.store import FolderStore
 from archive_tasks.settings import make_settings
 
 url, me, begin = sys.argv[1], sys.argv[2], float(sys.argv[3])
