@@ -42,7 +42,7 @@ def _send_whole(source: SourceFile, key: str, transfer: Transfer) -> Stored:
             if transfer.already_stored.get(key) != stored.size:
                 transfer.patience.ask(
                     lambda: store.put(key, data, sha256=digest, storage_class=transfer.storage_class),
-                    transfer=len(data),
+                    sends=len(data),
                 )
             prove(stored, transfer)
     finally:

@@ -94,7 +94,7 @@ class ObjectWriter:
                 digest = bytes.fromhex(stored.sha256)
                 transfer.patience.ask(
                     lambda: transfer.store.put(self.key, data, sha256=digest, storage_class=self._class),
-                    transfer=len(data),
+                    sends=len(data),
                 )
             prove(stored, transfer)
         finally:
@@ -142,7 +142,7 @@ class ObjectWriter:
     def _put_part(self, upload: Upload, number: int, data: bytes) -> str:
         self._transfer.check_wanted()
         digest = hashlib.sha256(data).digest()
-        self._transfer.patience.ask(lambda: upload.put_part(number, data, sha256=digest), transfer=len(data))
+        self._transfer.patience.ask(lambda: upload.put_part(number, data, sha256=digest), sends=len(data))
         self._landed.append(len(data))
         self._transfer.on_sent(len(data))
         return digest.hex()

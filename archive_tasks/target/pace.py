@@ -141,13 +141,13 @@ class Pace:
         self._memory.close()
 
     @contextmanager
-    def request(self, transfer: int = 0) -> Iterator[None]:
-        """Around one request; waits for the bandwidth to send `sending` bytes, then for its turn.
+    def request(self, sends: int = 0) -> Iterator[None]:
+        """Around one request; waits for the bandwidth to send `sends` bytes, then for its turn.
 
         In that order, so that what waits for bandwidth keeps no turn from requests that send nothing.
         """
-        if transfer and self._bandwidth:
-            self.sleep(self._wait_to_send(transfer))
+        if sends and self._bandwidth:
+            self.sleep(self._wait_to_send(sends))
         self._slots.enter(1)
         try:
             yield

@@ -52,8 +52,8 @@ class Patience:
         self._random = random
         self._succeeded_at = float("-inf")
 
-    def ask(self, operation: Callable[[], T], *, transfer: int = 0) -> T:
-        """Make a request until it is answered.
+    def ask(self, operation: Callable[[], T], *, sends: int = 0) -> T:
+        """Make a request until it is answered. It `sends` so many bytes.
 
         Raises:
             StoreBusy: it was not, for too long; or the upload must be begun anew (`start_over`), at once.
@@ -65,7 +65,7 @@ class Patience:
         tries, doubted = 0, False
         while True:
             try:
-                with self._pace.request(transfer):
+                with self._pace.request(sends):
                     since += self._monotonic() - queued
                     answer = operation()
             except StoreBusy as error:
