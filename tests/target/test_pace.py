@@ -415,13 +415,13 @@ def test_one_threads_success_renews_the_patience_of_the_others(fake: FakeTime) -
 
 def test_waiting_for_our_own_bandwidth_does_not_use_up_the_patience(fake: FakeTime) -> None:
     patience = patience_in(fake, pace=pace_in(fake, bandwidth=1), seconds=10)
-    assert patience.ask(Target(*[StoreBusy("503")] * 3), transfer=1000) == "ok"
+    assert patience.ask(Target(*[StoreBusy("503")] * 3), sends=1000) == "ok"
     assert fake.now == pytest.approx(1000 + 3 * 1000)  # the fourth begins when the line has carried three
 
 
 def test_each_try_is_charged_to_the_bandwidth(fake: FakeTime) -> None:
     pace = pace_in(fake, bandwidth=10)
-    patience_in(fake, pace=pace, jitter=lambda: 0.0).ask(Target(StoreBusy("reset"), StoreBusy("reset")), transfer=50)
+    patience_in(fake, pace=pace, jitter=lambda: 0.0).ask(Target(StoreBusy("reset"), StoreBusy("reset")), sends=50)
     assert sum(fake.slept) == pytest.approx(10)
 
 
