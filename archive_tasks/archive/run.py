@@ -16,7 +16,8 @@ from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
-from archive_tasks.archive.item import Work, archive_item
+from archive_tasks.archive.context import Work
+from archive_tasks.archive.item import archive_item
 from archive_tasks.archive.segment import pack_segment
 from archive_tasks.catalogue.root_place import remember_place
 from archive_tasks.disk.ctime_trial import try_ctime
