@@ -246,7 +246,7 @@ RULES = (
         "clean: a slot's state is written before each step",
         (
             "clean/quarantine",
-            "            try:\n                self._write(slot_fd, _STATE, dumped(state))\n",
+            "            try:\n                write_whole(slot_fd, _STATE, dumped(state))\n",
             "            try:\n                pass\n",
         ),
     ),
