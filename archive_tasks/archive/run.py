@@ -21,6 +21,7 @@ from archive_tasks.archive.item import archive_item
 from archive_tasks.archive.segment import pack_segment
 from archive_tasks.catalogue.root_place import remember_place
 from archive_tasks.disk.ctime_trial import try_ctime
+from archive_tasks.disk.open_flags import FOLDER_THROUGH_LINKS
 from archive_tasks.errors import ArchiveTasksError, CatalogueError, Interrupted, StoreBusy, StoreUnusable, UsageError
 from archive_tasks.events import (
     Event,
@@ -109,7 +110,7 @@ class _ArchiveRun:
         run = self._target.catalogue.begin_run(root=self._plan.root, now=self._session.now)
         remember_place(self._target.catalogue, self._plan.root)
         listings = self._listings(chosen)
-        root_fd = os.open(self._plan.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        root_fd = os.open(self._plan.root, FOLDER_THROUGH_LINKS)
         try:
             with ThreadPoolExecutor(self._settings.concurrency, thread_name_prefix="send") as workers:
                 ctime = try_ctime(root_fd)

@@ -10,12 +10,11 @@ from __future__ import annotations
 import os
 
 from archive_tasks.clean.proof import Comparer, LastLook, Proof, not_in_use
+from archive_tasks.disk.open_flags import FOLDER
 from archive_tasks.disk.walk import FolderHandles
 from archive_tasks.errors import ItemUnreadable
 from archive_tasks.items.survey import Listed
 from archive_tasks.names import display
-
-_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def purge_entries(proof: Proof, compare: Comparer, folder: int) -> None:
@@ -56,7 +55,7 @@ def _remove_folders(paths: list[str], folder: int) -> None:
 
 def _remove_left_out(name: str, dir_fd: int) -> None:
     """Remove a folder that the user gave up, with all that is in it. Raises OSError; ItemUnreadable at a mount."""
-    handle = os.open(name, _FOLDER, dir_fd=dir_fd)
+    handle = os.open(name, FOLDER, dir_fd=dir_fd)
     try:
         if os.fstat(handle).st_dev != os.fstat(dir_fd).st_dev:
             raise ItemUnreadable(f"another filesystem is mounted at {display(name)}")

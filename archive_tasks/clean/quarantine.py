@@ -29,13 +29,13 @@ from archive_tasks.clean.root_lock import HOLDER, forget_holder, lock_root
 from archive_tasks.clean.slot import Slot, Stage, State, dumped, parsed, state_of
 from archive_tasks.clean.small_files import leave_word, read_text, write_over, write_whole
 from archive_tasks.disk.ctime_trial import CtimeTrial, try_ctime
+from archive_tasks.disk.open_flags import FOLDER
 from archive_tasks.disk.rename import rename_to_free_name
 from archive_tasks.errors import NotCleaned
 from archive_tasks.formats.layout import key_segment
 from archive_tasks.items.own_files import SET_ASIDE
 from archive_tasks.names import display
 
-_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _STATE = "state.json"
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 """What the system says of a full disk."""
@@ -85,7 +85,7 @@ class Quarantine:
     def glance(cls, root_fd: int) -> list[Slot]:
         """The slots of a root, without a lock and without making anything."""
         try:
-            fd = os.open(SET_ASIDE, _FOLDER, dir_fd=root_fd)
+            fd = os.open(SET_ASIDE, FOLDER, dir_fd=root_fd)
         except OSError:
             return []
         try:
@@ -199,7 +199,7 @@ class Quarantine:
     def item_folder(self, slot: Slot) -> Iterator[int]:
         """Handle of the folder that the item lies in."""
         with self._opened(slot.name) as slot_fd:
-            item_fd = os.open(_ITEM, _FOLDER, dir_fd=slot_fd)
+            item_fd = os.open(_ITEM, FOLDER, dir_fd=slot_fd)
             try:
                 yield item_fd
             finally:
@@ -222,7 +222,7 @@ def _slot(name: str, folder: int) -> Slot:
 
 @contextmanager
 def _opened(name: str, folder: int) -> Iterator[int]:
-    fd = os.open(name, _FOLDER, dir_fd=folder)
+    fd = os.open(name, FOLDER, dir_fd=folder)
     try:
         yield fd
     finally:

@@ -11,13 +11,13 @@ from datetime import UTC, datetime
 
 from archive_tasks.clean.small_files import leave_word, read_text
 from archive_tasks.disk.attributes import user_name
+from archive_tasks.disk.open_flags import FOLDER
 from archive_tasks.errors import RootLocked, UsageError
 from archive_tasks.items.own_files import SET_ASIDE
 from archive_tasks.names import display
 
 HOLDER = "holder"
 """The file that says which run has the lock."""
-_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def lock_root(root: str, root_fd: int) -> int:
@@ -66,7 +66,7 @@ def _locked(root: str, root_fd: int) -> int:
 def _open_own(root: str, root_fd: int) -> int:
     path = os.path.join(root, SET_ASIDE)
     try:
-        fd = os.open(SET_ASIDE, _FOLDER, dir_fd=root_fd)
+        fd = os.open(SET_ASIDE, FOLDER, dir_fd=root_fd)
     except OSError as error:
         if error.errno in {errno.ENOTDIR, errno.ELOOP}:
             raise UsageError(f"{display(path)} is no folder: move it away, it is where items are set aside") from None
