@@ -14,12 +14,13 @@ import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
 
-from archive_tasks.archive.item import Work, archive_item
+from archive_tasks.archive.context import Work
+from archive_tasks.archive.item import archive_item
 from archive_tasks.archive.segment import pack_segment
 from archive_tasks.catalogue.root_place import remember_place
 from archive_tasks.disk.ctime_trial import try_ctime
+from archive_tasks.disk.open_flags import FOLDER_THROUGH_LINKS
 from archive_tasks.errors import ArchiveTasksError, CatalogueError, Interrupted, StoreBusy, StoreUnusable, UsageError
 from archive_tasks.events import (
     Event,
@@ -69,12 +70,37 @@ def archive(
     return _ArchiveRun(plan, root, session, target, progress, helpers).carry_out()
 
 
-@dataclass(slots=True)
 class _Results:
-    archives: list[Archive] = field(default_factory=list)
-    already: list[Archive] = field(default_factory=list)
-    kept: list[Failure] = field(default_factory=list)
-    failed: list[Failure] = field(default_factory=list)
+    """What became of each item. Safe to use from several threads."""
+
+    def __init__(self, kept: list[Failure]) -> None:
+        self._lock = threading.Lock()
+        self._archives: list[Archive] = []
+        self._already: list[Archive] = []
+        self._kept = kept
+        self._failed: list[Failure] = []
+
+    def note(self, item: Item, event: ItemArchived | ItemAlreadyThere | ItemKept) -> None:
+        with self._lock:
+            if isinstance(event, ItemArchived):
+                self._archives.append(event.archive)
+            elif isinstance(event, ItemAlreadyThere):
+                self._already.append(event.archive)
+            else:
+                self._kept.append(Failure(item.name, event.reason))
+
+    def fail(self, item: Item, reason: str) -> None:
+        with self._lock:
+            self._failed.append(Failure(item.name, reason))
+
+    def outcome(self, target: str) -> Outcome:
+        return Outcome(
+            target=target,
+            archives=tuple(sorted(self._archives, key=lambda one: one.item)),
+            already=tuple(sorted(self._already, key=lambda one: one.item)),
+            kept=tuple(sorted(self._kept)),
+            failed=tuple(sorted(self._failed)),
+        )
 
 
 class _ArchiveRun:
@@ -88,7 +114,7 @@ class _ArchiveRun:
         self._progress = progress
         self._settings = root.settings
         self._rules = root.rules
-        self._results = _Results(kept=[Failure(one.item.name, one.reason) for one in plan.to_keep])
+        self._results = _Results([Failure(one.item.name, one.reason) for one in plan.to_keep])
         self._lock = threading.Lock()
         self._told_at = float("-inf")
         self._pace = Pace(
@@ -97,42 +123,41 @@ class _ArchiveRun:
 
     def carry_out(self) -> Outcome:
         chosen = self._plan.to_archive
-        self._tell(
-            RunStarted(
-                target=self._target.store.url,
-                items=len(chosen),
-                files=sum(one.files or 0 for one in chosen),
-                bytes=sum(one.bytes or 0 for one in chosen),
-            )
-        )
+        self._tell(_started(chosen, self._target.store.url))
         run = self._target.catalogue.begin_run(root=self._plan.root, now=self._session.now)
         remember_place(self._target.catalogue, self._plan.root)
-        listings = self._listings(chosen)
-        root_fd = os.open(self._plan.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            with ThreadPoolExecutor(self._settings.concurrency, thread_name_prefix="send") as workers:
-                ctime = try_ctime(root_fd)
-                work = Work(
-                    session=self._session,
-                    target=self._target,
-                    rules=dataclasses.replace(self._rules, inodes_count=ctime.inodes_stay),
-                    pace=self._pace,
-                    workers=workers,
-                    root_fd=root_fd,
-                    listings=listings,
-                    source=self._source,
-                    run=run,
-                    ctime=ctime,
-                    start_packing=functools.partial(self._helpers.start, pack_segment),
-                )
-                self._work_through(list(chosen), work)
-        finally:
-            os.close(root_fd)
-        outcome = self._outcome()
+        self._archive_all(chosen, run, self._listings(chosen))
+        outcome = self._results.outcome(self._target.store.url)
         counts = {name: len(getattr(outcome, name)) for name in ("archives", "already", "kept", "failed")}
         self._target.catalogue.end_run(run, now=self._session.wall(), outcome=counts)
         self._tell(RunFinished(outcome=outcome))
         return outcome
+
+    def _archive_all(self, chosen: Sequence[Decision], run: int, listings: Listings) -> None:
+        """Open the root, and start what sends."""
+        root_fd = os.open(self._plan.root, FOLDER_THROUGH_LINKS)
+        try:
+            with ThreadPoolExecutor(self._settings.concurrency, thread_name_prefix="send") as workers:
+                self._work_through(chosen, self._work(run, listings, root_fd, workers))
+        finally:
+            os.close(root_fd)
+
+    def _work(self, run: int, listings: Listings, root_fd: int, workers: ThreadPoolExecutor) -> Work:
+        """What the items share, the filesystem's ctime tried."""
+        ctime = try_ctime(root_fd)
+        return Work(
+            session=self._session,
+            target=self._target,
+            rules=dataclasses.replace(self._rules, inodes_count=ctime.inodes_stay),
+            pace=self._pace,
+            workers=workers,
+            root_fd=root_fd,
+            listings=listings,
+            source=self._source,
+            run=run,
+            ctime=ctime,
+            start_packing=functools.partial(self._helpers.start, pack_segment),
+        )
 
     @property
     def _source(self) -> Source:
@@ -161,7 +186,7 @@ class _ArchiveRun:
         whole = scopes_to_list_whole(catalogue, (known for known in newest if known))
         return Listings(store, manifests=synced.listed, whole=whole)
 
-    def _work_through(self, decisions: list[Decision], work: Work) -> None:
+    def _work_through(self, decisions: Sequence[Decision], work: Work) -> None:
         """Run the items' threads; the first error that concerns the whole run stops them all."""
         items = ThreadPoolExecutor(self._settings.items_at_once, thread_name_prefix="item")
         running = {items.submit(self._work_on, decision, work) for decision in decisions}
@@ -226,30 +251,22 @@ class _ArchiveRun:
             raise StoreUnusable(f"the target has not answered for {self._pace.silent_for / 60:.0f} minutes: {error}")
 
     def _note(self, item: Item, event: ItemArchived | ItemAlreadyThere | ItemKept) -> None:
-        with self._lock:
-            if isinstance(event, ItemArchived):
-                self._results.archives.append(event.archive)
-            elif isinstance(event, ItemAlreadyThere):
-                self._results.already.append(event.archive)
-            else:
-                self._results.kept.append(Failure(item.name, event.reason))
+        self._results.note(item, event)
         self._tell(event)
 
     def _fail(self, item: Item, reason: str) -> None:
-        with self._lock:
-            self._results.failed.append(Failure(item.name, reason))
+        self._results.fail(item, reason)
         self._tell(ItemFailed(item=item.name, reason=reason))
-
-    def _outcome(self) -> Outcome:
-        results = self._results
-        return Outcome(
-            target=self._target.store.url,
-            archives=tuple(sorted(results.archives, key=lambda one: one.item)),
-            already=tuple(sorted(results.already, key=lambda one: one.item)),
-            kept=tuple(sorted(results.kept)),
-            failed=tuple(sorted(results.failed)),
-        )
 
     def _tell(self, event: Event) -> None:
         self._progress.event(event)
         self._session.notify(event)
+
+
+def _started(chosen: Sequence[Decision], target: str) -> RunStarted:
+    return RunStarted(
+        target=target,
+        items=len(chosen),
+        files=sum(one.files or 0 for one in chosen),
+        bytes=sum(one.bytes or 0 for one in chosen),
+    )

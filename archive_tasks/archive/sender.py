@@ -6,8 +6,9 @@ import hashlib
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
+from archive_tasks.archive.context import Work
 from archive_tasks.archive.packer import Packs, Placement, object_line
 from archive_tasks.archive.segment import Member
 from archive_tasks.archive.send_file import send_file
@@ -22,9 +23,6 @@ from archive_tasks.items.describe import attribute_fields, attributes_in, descri
 from archive_tasks.items.survey import Listed, Survey, list_entries, watched
 from archive_tasks.model import Item
 from archive_tasks.target.transfer import Transfer, uncounted
-
-if TYPE_CHECKING:
-    from archive_tasks.archive.item import Work
 
 _FILES_OPEN = 512
 """Of all items together, at most: memory bounds large files, this the handles of others (often 1,024 a process)."""

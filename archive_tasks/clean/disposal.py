@@ -12,14 +12,13 @@ from archive_tasks.clean.gate import Gate
 from archive_tasks.clean.proof import Proof
 from archive_tasks.clean.quarantine import Quarantine, refusal
 from archive_tasks.clean.slot import Slot, State, state_of
+from archive_tasks.disk.open_flags import FOLDER, FOLDER_THROUGH_LINKS
 from archive_tasks.disk.rename import rename_to_free_name
 from archive_tasks.errors import ItemError, NotCleaned, NotProven
 from archive_tasks.items.difference import first_difference
 from archive_tasks.items.survey import list_entries
 from archive_tasks.model import Item
 from archive_tasks.names import display
-
-_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +81,7 @@ def _move(proof: Proof, gate: Gate, disposal: Disposal) -> None:
     slot, state = proof.slot, state_of(proof.slot)
     disposal.note("moving", slot)
     try:
-        to_fd = os.open(state.to, _FOLDER)
+        to_fd = os.open(state.to, FOLDER_THROUGH_LINKS)
     except OSError as error:
         raise _stays(disposal, slot, f"{display(state.to)} cannot be used: {refusal(error)}") from error
     try:
@@ -125,7 +124,7 @@ def _copy(to_fd: int, proof: Proof, disposal: Disposal, gate: Gate) -> None:
         _copy_tree(disposal.quarantine.path_of(slot), os.path.join(place, state.item))
         _check_copy(place, proof, gate)
         os.sync()
-        beside_fd = os.open(place, _FOLDER)
+        beside_fd = os.open(place, FOLDER)
         try:
             rename_to_free_name(state.item, state.item, from_fd=beside_fd, to_fd=to_fd)
         finally:
@@ -154,7 +153,7 @@ def _copy_tree(source: str, copy: str) -> None:
 def _check_copy(place: str, proof: Proof, gate: Gate) -> None:
     """Raises NotCleaned when the copy is not what was archived."""
     state = state_of(proof.slot)
-    folder = os.open(place, _FOLDER)
+    folder = os.open(place, FOLDER_THROUGH_LINKS)  # `place` can be where `move` moves things
     try:
         item = Item(name=state.item, root=place, kind=state.kind)
         rules = gate.compare.rules_for(place, proof.evidence)

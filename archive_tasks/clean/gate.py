@@ -1,4 +1,4 @@
-"""The gate: the only module that removes anything of the user's.
+"""The gate: sets items aside, proves them, and lets only what is proven be purged.
 
 For each item, in this order: the target is asked for evidence (manifest read back, every object confirmed); the guards
 are asked again; the item is moved aside by one rename; there it is compared with the manifest, and with what was seen
@@ -9,25 +9,22 @@ Any difference puts the item back. Each step is in the slot's state and in the j
 from __future__ import annotations
 
 import dataclasses
-import os
+from datetime import datetime
 
 from archive_tasks.catalogue.rows import KnownArchive
 from archive_tasks.clean.evidence import Evidence, Witness
-from archive_tasks.clean.proof import Comparer, LastLook, Proof, not_in_use
+from archive_tasks.clean.proof import Comparer, Proof
+from archive_tasks.clean.purge import purge_entries
 from archive_tasks.clean.quarantine import FULL, Quarantine, refusal
 from archive_tasks.clean.slot import Slot, Stage, State, state_of
 from archive_tasks.disk.ctime_trial import NOT_TRIED, CtimeTrial
 from archive_tasks.disk.leases import leases_break_quietly
-from archive_tasks.disk.walk import FolderHandles
 from archive_tasks.errors import ItemChanged, ItemError, ItemUnreadable, NotCleaned, PartlyPurged
 from archive_tasks.items.guards import reasons_to_keep
 from archive_tasks.items.rules import Rules, rules_that_look_now
-from archive_tasks.items.survey import Listed
 from archive_tasks.model import Item, Receipt
 from archive_tasks.names import display
 from archive_tasks.session import Session
-
-_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Gate:
@@ -70,26 +67,23 @@ class Gate:
             NotProven: it stays at home: the target does not hold it.
         """
         evidence = self._gathered(known.archive.id, known.archive.manifest, item.name, known)
-        self._check_left_out(evidence)
+        if not self._discard_left_out:
+            _check_nothing_left_out(evidence)
         if reasons := reasons_to_keep(self._session, item, rules_that_look_now(self._session, self._rules)):
             raise NotCleaned("; ".join(reasons))
         slot = self._moved(self._state(item, known, mode, to))
         try:
             proof = self.compare.proof(slot, evidence, fingerprint=known.fingerprint if known.receipt else "")
             if not known.receipt:
-                self._catalogue.add_receipt(self._receipt(proof), now=self._session.wall())
+                self._catalogue.add_receipt(
+                    _receipt_of(proof, self._witness, self._session.wall()), now=self._session.wall()
+                )
             slot = self._advanced(slot, "aside")
         except BaseException as error:
             self._put_back(slot, str(error))
             raise
         self._note("set aside", slot)
         return self._good(dataclasses.replace(proof, slot=slot))
-
-    def _check_left_out(self, evidence: Evidence) -> None:
-        if evidence.left_out and not self._discard_left_out:
-            first, more = next(iter(evidence.left_out)), len(evidence.left_out) - 1
-            others = f" and {more:,} more" if more else ""
-            raise NotCleaned(f"{display(first)}{others} was left out of the archive; --discard-left-out gives it up")
 
     def _state(self, item: Item, known: KnownArchive, mode: str, to: str) -> State:
         return State(
@@ -135,15 +129,6 @@ class Gate:
         except OSError as error:
             raise _refused("its progress cannot be recorded", error) from error
 
-    def _receipt(self, proof: Proof) -> Receipt:
-        return Receipt(
-            manifest=proof.evidence.key,
-            manifest_sha256=proof.evidence.sha256,
-            proven_by="checksum" if self._witness.transfer.trusted else "read-back",
-            proven_at=self._session.wall(),
-            fingerprint=proof.fingerprint if proof.lasts else "",
-        )
-
     # -- what is proven is purged -------------------------------------------------------------------
 
     def prove_again(self, slot: Slot) -> Proof:
@@ -186,7 +171,7 @@ class Gate:
         self._note("purging", slot)
         try:
             with self._quarantine.item_folder(slot) as folder, leases_break_quietly():
-                self._remove(proof, folder)
+                purge_entries(proof, self.compare, folder)
             self._quarantine.close(slot)
         except (ItemChanged, ItemUnreadable, OSError) as error:
             what = refusal(error) if isinstance(error, OSError) else str(error)
@@ -196,18 +181,6 @@ class Gate:
             ) from error
         self._note("purged", slot)
 
-    def _remove(self, proof: Proof, folder: int) -> None:
-        folders: list[str] = []
-        last_look = self.compare.last_look(proof)
-        for listed in self.compare.listing(proof.slot, proof.evidence, folder):
-            if listed.entry.kind != "folder":
-                _remove_leaf(listed, last_look)
-                continue
-            last_look.check(listed, listed.entry.stat)
-            _remove_left_out(listed.name, listed.dir_fd) if listed.why else folders.append(listed.entry.path)
-        last_look.end()
-        _remove_folders(folders, folder)
-
     def _note(self, what: str, slot: Slot, **more: str) -> None:
         state = state_of(slot)
         details = {"item": state.item, "archive": state.archive_id, "manifest": state.manifest}
@@ -215,39 +188,25 @@ class Gate:
         self._catalogue.note(what, now=self._session.wall(), **details, **more)
 
 
+def _check_nothing_left_out(evidence: Evidence) -> None:
+    if evidence.left_out:
+        first, more = next(iter(evidence.left_out)), len(evidence.left_out) - 1
+        others = f" and {more:,} more" if more else ""
+        raise NotCleaned(f"{display(first)}{others} was left out of the archive; --discard-left-out gives it up")
+
+
+def _receipt_of(proof: Proof, witness: Witness, now: datetime) -> Receipt:
+    return Receipt(
+        manifest=proof.evidence.key,
+        manifest_sha256=proof.evidence.sha256,
+        proven_by="checksum" if witness.transfer.trusted else "read-back",
+        proven_at=now,
+        fingerprint=proof.fingerprint if proof.lasts else "",
+    )
+
+
 def _refused(what: str, error: OSError) -> ItemError:
     """A full disk is no reason of the item's own: that it stays is a failure, which the exit code tells."""
     if error.errno not in FULL:
         return NotCleaned(f"{what}: {refusal(error)}")
     return ItemUnreadable(f"{what}: the disk is full. Free some space there by hand, 1 MB will do, and run it again")
-
-
-def _remove_leaf(listed: Listed, last_look: LastLook) -> None:
-    """Remove a file or a link. The last look is taken under the lease, right before."""
-    with not_in_use(listed):
-        facts = os.stat(listed.name, dir_fd=listed.dir_fd, follow_symlinks=False)
-        last_look.check(listed, facts)
-        os.unlink(listed.name, dir_fd=listed.dir_fd)
-
-
-def _remove_folders(paths: list[str], folder: int) -> None:
-    """Those within others first. Raises OSError for one that is not empty: something new is in it."""
-    with FolderHandles(folder) as handles:
-        for path in reversed(paths):
-            parent, _, name = path.rpartition("/")
-            os.rmdir(name, dir_fd=handles.handle(parent))
-
-
-def _remove_left_out(name: str, dir_fd: int) -> None:
-    """Remove a folder that the user gave up, with all that is in it. Raises OSError; ItemUnreadable at a mount."""
-    handle = os.open(name, _FOLDER, dir_fd=dir_fd)
-    try:
-        if os.fstat(handle).st_dev != os.fstat(dir_fd).st_dev:
-            raise ItemUnreadable(f"another filesystem is mounted at {display(name)}")
-        with os.scandir(handle) as entries:
-            below = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
-        for inner, is_folder in below:
-            _remove_left_out(inner, handle) if is_folder else os.unlink(inner, dir_fd=handle)
-    finally:
-        os.close(handle)
-    os.rmdir(name, dir_fd=dir_fd)

@@ -18,6 +18,7 @@ from archive_tasks.clean.slot import Slot, state_of
 from archive_tasks.disk.ctime_trial import MARGIN_NS, NOT_TRIED, CtimeTrial, counting_ctime
 from archive_tasks.disk.leases import is_open_for_writing, leases_break_quietly
 from archive_tasks.disk.mounts import mounts_below
+from archive_tasks.disk.open_flags import FILE_TO_READ
 from archive_tasks.disk.walk import open_quietly, unreadable
 from archive_tasks.errors import ItemChanged, ItemUnreadable, ManifestError, NotCleaned
 from archive_tasks.items.difference import Records, first_difference, holds_the_same
@@ -32,7 +33,6 @@ _LASTING = slice(1, 5)
 """Mode, size and mtime: what nobody changes without meaning it."""
 _LARGE = 64 * 1024 * 1024
 """Bytes of a file that is not read twice, where a moment's waiting saves it."""
-_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -191,7 +191,7 @@ def not_in_use(listed: Listed) -> Iterator[None]:
         yield
         return
     try:
-        handle = open_quietly(listed.name, _FILE, dir_fd=listed.dir_fd)
+        handle = open_quietly(listed.name, FILE_TO_READ, dir_fd=listed.dir_fd)
     except OSError as error:
         raise unreadable(listed.entry.path, error) from error
     try:

@@ -17,36 +17,33 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import errno
-import fcntl
 import os
 import re
 import secrets
 import stat
-import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 
+from archive_tasks.clean.root_lock import HOLDER, forget_holder, lock_root
 from archive_tasks.clean.slot import Slot, Stage, State, dumped, parsed, state_of
-from archive_tasks.disk.attributes import user_name
+from archive_tasks.clean.small_files import leave_word, read_text, write_over, write_whole
 from archive_tasks.disk.ctime_trial import CtimeTrial, try_ctime
+from archive_tasks.disk.open_flags import FOLDER
 from archive_tasks.disk.rename import rename_to_free_name
-from archive_tasks.errors import NotCleaned, RootLocked, UsageError
+from archive_tasks.errors import NotCleaned
 from archive_tasks.formats.layout import key_segment
 from archive_tasks.items.own_files import SET_ASIDE
 from archive_tasks.names import display
 
-_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
 _STATE = "state.json"
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 """What the system says of a full disk."""
 _SLOT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}~.+~[0-9a-f]{8}", re.S)
 """What a slot is called."""
 _ITEM = "item"
-_HOLDER = "holder"
 _README = "README.txt"
-_OWN_FILES = frozenset(name + ending for name in (_HOLDER, _README) for ending in ("", ".new"))
+_OWN_FILES = frozenset(name + ending for name in (HOLDER, _README) for ending in ("", ".new"))
 _README_TEXT = """\
 archive_tasks set aside here what it has archived, before it is purged for good.
 `invoke undo` puts things back where they were. By hand: move <slot>/item/<name> to where you want it.
@@ -68,16 +65,14 @@ class Quarantine:
     def __init__(self, root: str, root_fd: int) -> None:
         self.path = os.path.join(root, SET_ASIDE)
         self._root_fd = root_fd
-        self._fd = self._lock()
-        self._leave_word(_HOLDER, f"process {os.getpid()} on {os.uname().nodename}")
+        self._fd = lock_root(root, root_fd)
 
     def __enter__(self) -> Quarantine:
         return self
 
     def __exit__(self, *_: object) -> None:
         """Leave nothing behind where nothing is set aside."""
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(_HOLDER, dir_fd=self._fd)
+        forget_holder(self._fd)
         left = set(os.listdir(self._fd))
         if left <= _OWN_FILES:
             for name in left:
@@ -90,7 +85,7 @@ class Quarantine:
     def glance(cls, root_fd: int) -> list[Slot]:
         """The slots of a root, without a lock and without making anything."""
         try:
-            fd = os.open(SET_ASIDE, _FOLDER, dir_fd=root_fd)
+            fd = os.open(SET_ASIDE, FOLDER, dir_fd=root_fd)
         except OSError:
             return []
         try:
@@ -110,12 +105,12 @@ class Quarantine:
 
     def begin(self, state: State) -> Slot:
         """Make a slot for an item that is still at home."""
-        self._leave_word(_README, _README_TEXT)
+        leave_word(self._fd, _README, _README_TEXT)
         name = f"{state.since:%Y-%m-%d}~{key_segment(state.item)}~{secrets.token_hex(4)}"
         os.mkdir(name, 0o700, dir_fd=self._fd)
         with self._opened(name) as slot_fd:
             os.mkdir(_ITEM, 0o700, dir_fd=slot_fd)
-            self._write(slot_fd, _STATE, dumped(state))
+            write_whole(slot_fd, _STATE, dumped(state))
         os.fsync(self._fd)
         return Slot(name, state)
 
@@ -124,11 +119,11 @@ class Quarantine:
         state = dataclasses.replace(state_of(slot), stage=stage, since=since or state_of(slot).since)
         with self._opened(slot.name) as slot_fd:
             try:
-                self._write(slot_fd, _STATE, dumped(state))
+                write_whole(slot_fd, _STATE, dumped(state))
             except OSError as error:
                 if error.errno not in FULL:
                     raise
-                _write_over(slot_fd, _STATE, dumped(state))
+                write_over(slot_fd, _STATE, dumped(state))
         return Slot(slot.name, state)
 
     def take_in(self, slot: Slot) -> None:
@@ -204,102 +199,14 @@ class Quarantine:
     def item_folder(self, slot: Slot) -> Iterator[int]:
         """Handle of the folder that the item lies in."""
         with self._opened(slot.name) as slot_fd:
-            item_fd = os.open(_ITEM, _FOLDER, dir_fd=slot_fd)
+            item_fd = os.open(_ITEM, FOLDER, dir_fd=slot_fd)
             try:
                 yield item_fd
             finally:
                 os.close(item_fd)
 
-    # -- below --------------------------------------------------------------------------------------
-
-    def _lock(self) -> int:
-        """The kernel lets go of the lock when a process dies, however it dies."""
-        while True:
-            with contextlib.suppress(FileExistsError):
-                os.mkdir(SET_ASIDE, 0o700, dir_fd=self._root_fd)
-            fd = self._open_own()
-            try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                holder = _holder(fd)
-                os.close(fd)
-                raise RootLocked(
-                    f"another run is cleaning {display(os.path.dirname(self.path))} ({holder}); wait for it to end"
-                ) from None
-            except OSError as error:
-                if error.errno not in {errno.EBADF, errno.ENOLCK, errno.ENOTSUP}:
-                    os.close(fd)
-                    raise
-            if os.fstat(fd).st_nlink:  # else the run before us has just tidied it away
-                return fd
-            os.close(fd)
-
-    def _open_own(self) -> int:
-        try:
-            fd = os.open(SET_ASIDE, _FOLDER, dir_fd=self._root_fd)
-        except OSError as error:
-            if error.errno in {errno.ENOTDIR, errno.ELOOP}:
-                raise UsageError(
-                    f"{display(self.path)} is no folder: move it away, it is where items are set aside"
-                ) from None
-            if error.errno == errno.EACCES:
-                raise self._of_another() from None
-            raise
-        if os.fstat(fd).st_uid != os.geteuid():
-            os.close(fd)
-            raise self._of_another()
-        return fd
-
-    def _of_another(self) -> UsageError:
-        owner = os.stat(SET_ASIDE, dir_fd=self._root_fd, follow_symlinks=False).st_uid
-        return UsageError(
-            f"{display(self.path)} belongs to another user ({display(user_name(owner)) or owner}), who set something "
-            "aside there: clean and undo are theirs in this root, until it is purged or put back"
-        )
-
     def _opened(self, name: str) -> AbstractContextManager[int]:
         return _opened(name, self._fd)
-
-    def _leave_word(self, name: str, text: str) -> None:
-        """For people: what a full disk has no room for is left out."""
-        with contextlib.suppress(OSError):
-            self._write(self._fd, name, text)
-
-    def _write(self, fd: int, name: str, text: str) -> None:
-        """Whole and on the disk, or not at all."""
-        with os.fdopen(os.open(f"{name}.new", _NEW_FILE, 0o600, dir_fd=fd), "w", encoding="ascii") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.rename(f"{name}.new", name, src_dir_fd=fd, dst_dir_fd=fd)
-        os.fsync(fd)
-
-
-def _write_over(folder: int, name: str, text: str) -> None:
-    """Into the block that the file has already: on a full disk nothing could be purged otherwise, which frees it.
-
-    A crash in between leaves a state that nobody can read, and its item aside, for a person to look at.
-    """
-    fd = os.open(name, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
-    try:
-        data = text.encode("ascii")
-        os.pwrite(fd, data, 0)
-        os.ftruncate(fd, len(data))
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-
-
-def _holder(folder: int) -> str:
-    """Who holds the lock, and since when: it writes that down right after it took it."""
-    for _ in range(10):
-        with contextlib.suppress(OSError):
-            began = os.stat(_HOLDER, dir_fd=folder, follow_symlinks=False).st_mtime
-            break
-        time.sleep(0.05)
-    else:
-        return "it does not say which"
-    return f"{display(_read(folder, _HOLDER))} since {datetime.fromtimestamp(began, UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def _slots(folder: int) -> list[Slot]:
@@ -310,12 +217,12 @@ def _slots(folder: int) -> list[Slot]:
 
 def _slot(name: str, folder: int) -> Slot:
     with _opened(name, folder) as slot_fd:
-        return Slot(name, parsed(_read(slot_fd, _STATE)))
+        return Slot(name, parsed(read_text(slot_fd, _STATE)))
 
 
 @contextmanager
 def _opened(name: str, folder: int) -> Iterator[int]:
-    fd = os.open(name, _FOLDER, dir_fd=folder)
+    fd = os.open(name, FOLDER, dir_fd=folder)
     try:
         yield fd
     finally:
@@ -325,11 +232,3 @@ def _opened(name: str, folder: int) -> Iterator[int]:
 def refusal(error: OSError) -> str:
     """What an OSError says, as a part of a sentence."""
     return f"the system refused: {(error.strerror or str(error)).lower()}"
-
-
-def _read(fd: int, name: str) -> str:
-    try:
-        with os.fdopen(os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=fd), encoding="ascii") as file:
-            return file.read(1 << 20)
-    except (OSError, UnicodeDecodeError):
-        return ""

@@ -1,9 +1,9 @@
-"""Plan -> local copies freed: which items may go, in which order, how many; then one by one through the gate."""
+"""Plan -> local copies freed: one item after the other through the gate, until too many of them fail."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from archive_tasks.clean.disposal import Disposal, dispose
@@ -39,15 +39,6 @@ class Cleaned:
     failed: list[Failure] = field(default_factory=list)
     stopped: str = ""
     untried: int = 0
-
-
-# -- first: what earlier runs left ------------------------------------------------------------------------
-
-
-# -- then: what may go ----------------------------------------------------------------------------------
-
-
-# -- and go ---------------------------------------------------------------------------------------------
 
 
 def clean(
@@ -89,12 +80,14 @@ class _CleanRun:
             self._try(state_of(slot).item, lambda slot=slot: self._finish(slot))  # type: ignore[misc]
         for number, candidate in enumerate(cleaning.candidates):
             if self._fails_too_often(number):
-                rest = cleaning.candidates[number:]
-                self._cleaned.untried = len(rest)
-                self._cleaned.kept += [Failure(one.item, "not tried: the run stopped before it") for one in rest]
+                self._leave_untried(cleaning.candidates[number:])
                 break
             self._try(candidate.item, lambda one=candidate: self._free(one))  # type: ignore[misc]
         return self._cleaned
+
+    def _leave_untried(self, rest: Sequence[Candidate]) -> None:
+        self._cleaned.untried = len(rest)
+        self._cleaned.kept += [Failure(one.item, "not tried: the run stopped before it") for one in rest]
 
     def _free(self, candidate: Candidate) -> None:
         mode = self._limits.mode

@@ -8,11 +8,10 @@ import secrets
 
 from archive_tasks.amounts import amount_text
 from archive_tasks.clean.slot import State
+from archive_tasks.disk.open_flags import FOLDER_THROUGH_LINKS, NEW_FILE
 from archive_tasks.items.own_files import ENDING, FIRST_LINE, is_stub, signed, stub_name
 from archive_tasks.model import Archive
 from archive_tasks.names import display, typed
-
-_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 
 
 def stub_text(state: State, archive: Archive, *, cost: str, program: str = "invoke") -> str:
@@ -39,7 +38,7 @@ def stub_text(state: State, archive: Archive, *, cost: str, program: str = "invo
 def write_stub(root_fd: int, item: str, text: str) -> bool:
     """Write it, whole or not at all, and replace nothing. False when its name is taken. Raises OSError."""
     temporary = f".{secrets.token_hex(8)}{ENDING}"
-    with os.fdopen(os.open(temporary, _NEW, 0o644, dir_fd=root_fd), "w", encoding="utf-8") as file:
+    with os.fdopen(os.open(temporary, NEW_FILE, 0o644, dir_fd=root_fd), "w", encoding="utf-8") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
@@ -64,7 +63,7 @@ def forget_stub(path: str) -> None:
     """Remove the stub of what is at this path again."""
     folder, item = os.path.split(path)
     with contextlib.suppress(OSError):
-        root_fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        root_fd = os.open(folder, FOLDER_THROUGH_LINKS)
         try:
             remove_stub(root_fd, item)
         finally:

@@ -16,6 +16,7 @@ import time
 from typing import NamedTuple
 
 from archive_tasks.disk.leases import can_tell, is_granted
+from archive_tasks.disk.open_flags import NEW_FILE
 
 LONGEST_SECONDS = 0.03
 """Of each of its two halves: a few ticks of the kernel's coarse clock, 1 to 10 ms each. (CONFIG_HZ)"""
@@ -135,7 +136,7 @@ def _nameless(folder: int) -> int:
             if error.errno not in _NO_NAMELESS:
                 raise
     name = f".archive-tasks-{secrets.token_hex(8)}"
-    handle = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=folder)
+    handle = os.open(name, NEW_FILE, 0o600, dir_fd=folder)
     try:
         os.unlink(name, dir_fd=folder)
     except BaseException:

@@ -21,13 +21,13 @@ from archive_tasks.disk.give_name import NamedPlace, Ways, check_replaceable, gi
 from archive_tasks.disk.give_name import OnConflict as OnConflict
 from archive_tasks.disk.give_name import Written as Written
 from archive_tasks.disk.new_file import NewFile as NewFile
+from archive_tasks.disk.open_flags import FILE_TO_READ
 from archive_tasks.disk.relative_path import is_encodable, split_path
 from archive_tasks.disk.walk import open_quietly
 from archive_tasks.errors import DestinationUnusable, EntryError
 from archive_tasks.model import Attributes as Attributes
 from archive_tasks.names import display
 
-_OPEN_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _PIECE = 1024 * 1024
 _LARGEST = 2**63 - 1  # off_t
 
@@ -114,7 +114,7 @@ class Destination:
             return False
         above, name = split_path(path)
         try:
-            fd = open_quietly(name, _OPEN_FILE, dir_fd=self._handles.open(above).fd)
+            fd = open_quietly(name, FILE_TO_READ, dir_fd=self._handles.open(above).fd)
             try:
                 return stat.S_ISREG(os.fstat(fd).st_mode) and _sha256_of(fd) == sha256
             finally:

@@ -15,10 +15,10 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 from archive_tasks.disk.attributes import reason_of
+from archive_tasks.disk.open_flags import FOLDER, FOLDER_THROUGH_LINKS
 from archive_tasks.errors import ArchiveTasksError, DestinationUnusable, EntryError, EntryOccupied
 from archive_tasks.names import display
 
-_OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _KEPT_OPEN = 64
 _LONGEST_AT_ONCE = 2600  # bytes: 1,300 names at most, and as many `../` are still less than the 4,096 of PATH_MAX
 TEMPORARY = ".restoring"
@@ -56,7 +56,7 @@ class OpenFolder:
 
     def enter(self, name: str) -> OpenFolder:
         """Open a folder in this one, never through a symlink. Raises OSError."""
-        fd = os.open(name, _OPEN_FOLDER | os.O_NOFOLLOW, dir_fd=self.fd)
+        fd = os.open(name, FOLDER, dir_fd=self.fd)
         base, within = (self.base, f"{self.within}/{name}") if self.base else (self, name)
         if len(os.fsencode(within)) > _LONGEST_AT_ONCE:
             base, within = self, name
@@ -95,7 +95,7 @@ class OpenFolders:
         self._open: OrderedDict[str, OpenFolder] = OrderedDict()
         self._sweeps = sweep
         self._swept: set[str] = set()
-        self.root = OpenFolder("", os.open(root, _OPEN_FOLDER))
+        self.root = OpenFolder("", os.open(root, FOLDER_THROUGH_LINKS))
         self._sweep_once(self.root)
 
     def close(self) -> None:

@@ -19,6 +19,7 @@ from contextlib import suppress
 from typing import Literal, NamedTuple
 
 from archive_tasks.disk.folders import OpenFolder, remove_quietly, temporary_name
+from archive_tasks.disk.open_flags import NEW_FILE
 from archive_tasks.errors import EntryOccupied
 from archive_tasks.names import display
 
@@ -29,7 +30,6 @@ Attach = Callable[[str], None]
 
 _LONGEST_NAME = 255
 _LONGEST_ENDING = 32
-_NAMED = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Written(NamedTuple):
@@ -170,7 +170,7 @@ def open_nameless(folder: OpenFolder) -> int:
 
 def open_named(folder: OpenFolder, name: str) -> int:
     """A new file that only its owner may look into. Raises OSError, also when there is one."""
-    return os.open(name, _NAMED, 0o600, dir_fd=folder.fd)
+    return os.open(name, NEW_FILE, 0o600, dir_fd=folder.fd)
 
 
 def _can(act: Callable[[], None]) -> bool:

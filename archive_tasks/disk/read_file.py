@@ -14,11 +14,11 @@ from types import TracebackType
 from typing import NamedTuple
 
 from archive_tasks.disk.leases import give_back, is_open_for_writing
+from archive_tasks.disk.open_flags import FILE_TO_READ
 from archive_tasks.disk.walk import open_quietly, unreadable
 from archive_tasks.errors import ItemChanged, ItemUnreadable
 from archive_tasks.names import display
 
-_OPEN_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _NO_ATTRIBUTES = frozenset({errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENODATA})
 
 
@@ -59,7 +59,7 @@ class SourceFile:
         self.size = expected.size
         self._expected = expected
         try:
-            self.fd = open_quietly(name, _OPEN_FILE, dir_fd=dir_fd)
+            self.fd = open_quietly(name, FILE_TO_READ, dir_fd=dir_fd)
         except OSError as error:
             raise unreadable(path, error) from error
         self._opened = os.fstat(self.fd)

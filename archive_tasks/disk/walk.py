@@ -14,10 +14,10 @@ from collections import deque
 from collections.abc import Iterator
 from types import TracebackType
 
+from archive_tasks.disk.open_flags import FOLDER, FOLDER_THROUGH_LINKS
 from archive_tasks.errors import ItemUnreadable
 from archive_tasks.names import display
 
-_OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NO_ATIME = getattr(os, "O_NOATIME", 0)
 _SPECIAL = {
     stat.S_IFSOCK: "a socket",
@@ -122,7 +122,7 @@ class FolderWalk:
 
     def _enter(self, path: str, name: str, parent_fd: int) -> Folder:
         try:
-            fd = open_quietly(name, _OPEN_FOLDER, dir_fd=parent_fd)
+            fd = open_quietly(name, FOLDER, dir_fd=parent_fd)
         except OSError as error:
             raise unreadable(path, error) from error
         folder = Folder(path, fd)
@@ -148,7 +148,7 @@ class FolderHandles:
     """
 
     def __init__(self, root: str | int) -> None:
-        self._root = os.dup(root) if isinstance(root, int) else os.open(root, _OPEN_FOLDER & ~os.O_NOFOLLOW)
+        self._root = os.dup(root) if isinstance(root, int) else os.open(root, FOLDER_THROUGH_LINKS)
         self._open: list[tuple[str, int]] = []
         self._path: str = ""
 
@@ -172,7 +172,7 @@ class FolderHandles:
             self._keep(names)
             for name in names[len(self._open) :]:
                 parent = self._open[-1][1] if self._open else self._root
-                self._open.append((name, open_quietly(name, _OPEN_FOLDER, dir_fd=parent)))
+                self._open.append((name, open_quietly(name, FOLDER, dir_fd=parent)))
             self._path = path
         return self._open[-1][1] if self._open else self._root
 

@@ -24,6 +24,7 @@ from archive_tasks.clean.recover import recover
 from archive_tasks.clean.run import Cleaned
 from archive_tasks.clean.slot import Slot, State
 from archive_tasks.clean.stub import stub_text, write_stub
+from archive_tasks.disk.open_flags import FOLDER_THROUGH_LINKS
 from archive_tasks.errors import Interrupted, ManifestError, PartlyFailed, SettingsError, UsageError
 from archive_tasks.flows.invocation import program_name, session_of
 from archive_tasks.flows.planning import make_plan
@@ -202,7 +203,7 @@ def _planned(session: Session, catalogue: Catalogue, plan: Plan, slots: list[Slo
 
 
 def _dry_run(root: Root, session: Session, catalogue: Catalogue, wanted: CleanRequest, console: Console) -> Document:
-    root_fd = os.open(root.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    root_fd = os.open(root.path, FOLDER_THROUGH_LINKS)
     try:
         slots = Quarantine.glance(root_fd)
     finally:

@@ -14,6 +14,7 @@ from archive_tasks.clean.quarantine import Quarantine
 from archive_tasks.clean.recover import recover
 from archive_tasks.clean.slot import Slot, state_of
 from archive_tasks.clean.stub import remove_stub
+from archive_tasks.disk.open_flags import FOLDER_THROUGH_LINKS
 from archive_tasks.errors import PartlyFailed, RootLocked, UsageError
 from archive_tasks.flows.invocation import session_of
 from archive_tasks.items.own_files import SET_ASIDE
@@ -89,7 +90,7 @@ def say_unclear(unclear: Sequence[Failure], console: Console) -> None:
 @contextmanager
 def locked_quarantine(root: str) -> Iterator[tuple[int, Quarantine]]:
     """Handle of the root, and what is set aside under it, for one run alone. Raises RootLocked, UsageError, OSError."""
-    root_fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    root_fd = os.open(root, FOLDER_THROUGH_LINKS)
     try:
         with Quarantine(root, root_fd) as quarantine:
             yield root_fd, quarantine

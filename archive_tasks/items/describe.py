@@ -7,14 +7,13 @@ import os
 import stat
 
 from archive_tasks.disk.attributes import group_name, user_name
+from archive_tasks.disk.open_flags import FOLDER
 from archive_tasks.disk.read_file import extended_attributes
 from archive_tasks.disk.sparse import BLOCK
 from archive_tasks.disk.walk import open_quietly, unreadable
 from archive_tasks.formats.manifest import Record, name_fields
 from archive_tasks.formats.objects import Stored
 from archive_tasks.items.survey import Listed
-
-_OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def describe_entry(listed: Listed) -> Record:
@@ -72,7 +71,7 @@ def _link_target(listed: Listed) -> str:
 
 def _folder_attributes(listed: Listed) -> dict[str, bytes]:
     try:
-        fd = open_quietly(listed.name, _OPEN_FOLDER, dir_fd=listed.dir_fd)
+        fd = open_quietly(listed.name, FOLDER, dir_fd=listed.dir_fd)
     except OSError as error:
         raise unreadable(listed.entry.path, error) from error
     try:

@@ -12,6 +12,7 @@ import os
 import stat
 from collections.abc import Iterator, Sequence
 
+from archive_tasks.disk.open_flags import FOLDER_THROUGH_LINKS
 from archive_tasks.disk.walk import Folder, FolderWalk, open_quietly, unreadable
 from archive_tasks.errors import ItemUnreadable
 from archive_tasks.items.rules import Rules
@@ -22,7 +23,6 @@ from archive_tasks.session import Session
 
 MOST_REASONS = 5
 """So many of one guard are told; after that it is not asked any more."""
-_OPEN_ROOT = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _log = logging.getLogger("archive_tasks")
 
 
@@ -51,7 +51,7 @@ def ask_guards(item: Item, rules: Rules) -> list[str]:
         return []
     problems: list[str] = []
     try:
-        root_fd = open_quietly(rules.root, _OPEN_ROOT)
+        root_fd = open_quietly(rules.root, FOLDER_THROUGH_LINKS)
         try:
             for listing in _listings(item, rules, root_fd, asked):
                 for one in asked:

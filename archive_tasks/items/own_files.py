@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 
+from archive_tasks.disk.open_flags import FILE_TO_READ
+
 SET_ASIDE = ".archive-set-aside"
 ENDING = ".archived.txt"
 FIRST_LINE = "archive_tasks: this was archived\n"
@@ -37,9 +39,8 @@ def _digest(text: str) -> str:
 
 
 def _read(root_fd: int, name: str) -> str:
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
-        with os.fdopen(os.open(name, flags, dir_fd=root_fd), encoding="utf-8") as file:
+        with os.fdopen(os.open(name, FILE_TO_READ, dir_fd=root_fd), encoding="utf-8") as file:
             return file.read(_LARGEST)
     except (OSError, UnicodeDecodeError):
         return ""

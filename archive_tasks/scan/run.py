@@ -11,6 +11,7 @@ import stat
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
+from archive_tasks.disk.open_flags import FOLDER_THROUGH_LINKS
 from archive_tasks.disk.walk import open_quietly, special_kind, unreadable
 from archive_tasks.errors import ItemUnreadable, UsageError
 from archive_tasks.items.guards import reasons_to_keep
@@ -49,7 +50,7 @@ def scan(root: Root, session: Session) -> Plan:
 
 def _open_root(root: str) -> int:
     try:
-        return open_quietly(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        return open_quietly(root, FOLDER_THROUGH_LINKS)
     except OSError as error:
         raise UsageError(f"the root {display(root)} cannot be opened: {error.strerror}") from error
 

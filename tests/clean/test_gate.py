@@ -595,7 +595,7 @@ def test_a_folder_in_which_something_appears_at_the_last_moment_stays(
             (place / "late").write_text("late")
         rmdir(name, **more)
 
-    monkeypatch.setattr("archive_tasks.clean.gate.os.rmdir", late)
+    monkeypatch.setattr("archive_tasks.clean.purge.os.rmdir", late)
     with pytest.raises(PartlyPurged, match="directory not empty"):
         ground.gate.purge(proof)
     assert (place / "late").read_text() == "late"
@@ -703,7 +703,7 @@ def test_a_left_out_folder_on_another_filesystem_is_not_entered(
             facts = fstat(handle)
             return SimpleNamespace(st_dev=-1) if facts.st_ino == inode else facts
 
-        monkeypatch.setattr("archive_tasks.clean.gate.os.fstat", mounted)
+        monkeypatch.setattr("archive_tasks.clean.purge.os.fstat", mounted)
         with pytest.raises(PartlyPurged, match="another filesystem is mounted at cache"):
             ground.gate.purge(proof)
         monkeypatch.undo()
@@ -733,7 +733,7 @@ def test_a_hard_link_that_changes_when_its_first_name_is_gone_is_not_removed(
         if name == "p0":
             (place / "sub" / "same as p0").chmod(0o600)
 
-    monkeypatch.setattr("archive_tasks.clean.gate.os.unlink", changing)
+    monkeypatch.setattr("archive_tasks.clean.purge.os.unlink", changing)
     with pytest.raises(PartlyPurged, match="papers/sub/same as p0 changed"):
         ground.gate.purge(proof)
     assert (place / "sub" / "same as p0").read_text() == "paper 0"

@@ -79,7 +79,7 @@ RULES = (
         "A every object is listed once more before the commit",
         (
             "archive/item",
-            "check_attempt(prefix, keeper.objects, self._work.store, self._patience, claims=self._claims)",
+            "check_attempt(attempt.prefix, keeper.objects, self._work.store, self._patience, claims=attempt.claims)",
             "pass",
         ),
     ),
@@ -110,9 +110,9 @@ RULES = (
     _rule(
         "B already: the contents are compared",
         (
-            "archive/item",
-            "elif (self._fingerprint and known.fingerprint == self._fingerprint) or self._compared(known):",
-            "else:",
+            "archive/already_there",
+            "if (fingerprint and known.fingerprint == fingerprint) or _compare(known, surveyed, fingerprint):",
+            "if True:",
         ),
     ),
     _rule(
@@ -246,7 +246,7 @@ RULES = (
         "clean: a slot's state is written before each step",
         (
             "clean/quarantine",
-            "            try:\n                self._write(slot_fd, _STATE, dumped(state))\n",
+            "            try:\n                write_whole(slot_fd, _STATE, dumped(state))\n",
             "            try:\n                pass\n",
         ),
     ),

@@ -162,3 +162,9 @@ def test_the_clock_is_read_where_people_are_spoken_to() -> None:
         "default_plugins/stores/s3/probes",
         "target/lock",
     }
+
+
+def test_how_folders_are_opened_is_said_in_one_place() -> None:
+    """Whether a link is followed there is a decision. Plugins make theirs."""
+    spelled = {module for module, path in modules().items() if "os.O_DIRECTORY" in path.read_text()}
+    assert {one for one in spelled if room_of(one) != "default_plugins"} == {"disk/open_flags"}

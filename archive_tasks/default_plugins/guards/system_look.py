@@ -11,6 +11,8 @@ T = TypeVar("T")
 
 PROC = "/proc"
 SECONDS_GOOD = 5.0
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+"""By its whole path, without O_NOFOLLOW: links on it are the user's own choice."""
 
 
 class Recent(Generic[T]):
@@ -32,11 +34,10 @@ class Recent(Generic[T]):
 
 def names_in(folder: str) -> list[str]:
     """Names in a folder, listed without leaving an access time where the system allows that. Raises OSError."""
-    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
     try:
-        handle = os.open(folder, flags | getattr(os, "O_NOATIME", 0))
+        handle = os.open(folder, _FOLDER | getattr(os, "O_NOATIME", 0))
     except PermissionError:
-        handle = os.open(folder, flags)
+        handle = os.open(folder, _FOLDER)
     try:
         return os.listdir(handle)
     finally:
