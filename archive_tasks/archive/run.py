@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from archive_tasks.archive.item import Work, archive_item
 from archive_tasks.archive.segment import pack_segment
 from archive_tasks.catalogue.root_place import remember_place
+from archive_tasks.catalogue.runs import begin_run, end_run
 from archive_tasks.disk.ctime_trial import try_ctime
 from archive_tasks.errors import ArchiveTasksError, CatalogueError, Interrupted, StoreBusy, StoreUnusable, UsageError
 from archive_tasks.events import (
@@ -105,7 +106,7 @@ class _ArchiveRun:
                 bytes=sum(one.bytes or 0 for one in chosen),
             )
         )
-        run = self._target.catalogue.begin_run(root=self._plan.root, now=self._session.now)
+        run = begin_run(self._target.catalogue, root=self._plan.root, now=self._session.now)
         remember_place(self._target.catalogue, self._plan.root)
         listings = self._listings(chosen)
         root_fd = os.open(self._plan.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -130,7 +131,7 @@ class _ArchiveRun:
             os.close(root_fd)
         outcome = self._outcome()
         counts = {name: len(getattr(outcome, name)) for name in ("archives", "already", "kept", "failed")}
-        self._target.catalogue.end_run(run, now=self._session.wall(), outcome=counts)
+        end_run(self._target.catalogue, run, now=self._session.wall(), outcome=counts)
         self._tell(RunFinished(outcome=outcome))
         return outcome
 

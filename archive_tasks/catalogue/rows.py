@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -19,6 +19,9 @@ ARCHIVE_COLUMNS = (
     *("host", "storage_class", "manifest_size", "device", "number", "replaces", "data"),
 )
 RECEIPT_COLUMNS = ("manifest_sha256", "proven_by", "proven_at")
+
+Write = Callable[..., Any]
+"""(statement, values) within a transaction."""
 
 
 class Run(NamedTuple):

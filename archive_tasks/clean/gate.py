@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import os
 
+from archive_tasks.catalogue import journal
 from archive_tasks.catalogue.rows import KnownArchive
 from archive_tasks.clean.evidence import Evidence, Witness
 from archive_tasks.clean.proof import Comparer, LastLook, Proof, not_in_use
@@ -211,7 +212,7 @@ class Gate:
         state = state_of(slot)
         details = {"item": state.item, "archive": state.archive_id, "manifest": state.manifest}
         details |= {"slot": slot.name, "mode": state.mode}
-        self._catalogue.note(what, now=self._session.wall(), **details, **more)
+        journal.note(self._catalogue, what, now=self._session.wall(), **details, **more)
 
 
 def _refused(what: str, error: OSError) -> ItemError:

@@ -13,6 +13,8 @@ from typing import Any
 from archive_tasks.amounts import count_text, dollars_text, size_text
 from archive_tasks.catalogue.database import Catalogue
 from archive_tasks.catalogue.entries import kept_records
+from archive_tasks.catalogue.restores import begin_restore, end_restore
+from archive_tasks.catalogue.runs import archived_roots
 from archive_tasks.clean.stub import forget_stub
 from archive_tasks.errors import Interrupted, ManifestError, PartlyFailed, UsageError
 from archive_tasks.flows.invocation import refuse_help, session_of
@@ -119,7 +121,7 @@ def _request(session: Session, wanted: RestoreOptions, opened: Catalogue) -> Res
         only_root=root if "root" in session.settings.flagged else "",
         device=session.device,
         root=root,
-        roots=frozenset(opened.roots() | ({root} if root else set())),
+        roots=frozenset(archived_roots(opened) | ({root} if root else set())),
     )
 
 
@@ -375,13 +377,13 @@ class _Restoring:
         return restored
 
     def _begin(self, selection: Selection) -> bool:
-        return self._catalogue.begin_restore(selection.archive.manifest, selection.destination, now=self._session.now)
+        return begin_restore(self._catalogue, selection.archive.manifest, selection.destination, now=self._session.now)
 
     def _remember(self, selections: Sequence[Selection], restored: Any) -> None:
         failed = len(restored.failed) + len(restored.frozen)
         came_to_nothing = restored.failed and not restored.files
         for one in selections:
-            self._catalogue.end_restore(one.archive.manifest, one.destination, now=self._session.wall(), failed=failed)
+            end_restore(self._catalogue, one.archive.manifest, one.destination, now=self._session.wall(), failed=failed)
             place = one.place(one.archive.item)
             if one.is_whole and place and not restored.frozen and not came_to_nothing:
                 path = os.path.join(os.path.realpath(one.destination), place)

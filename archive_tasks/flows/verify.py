@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from archive_tasks.amounts import count_text
+from archive_tasks.catalogue.damage import note_damage, note_mended
 from archive_tasks.catalogue.database import Catalogue, catalogue_path
 from archive_tasks.catalogue.entries import kept_records
 from archive_tasks.catalogue.rows import KnownArchive
@@ -99,9 +100,9 @@ def verify_target(session: Session, wanted: VerifyRequest, console: Console) -> 
         if wanted.repair and (verified.missing or verified.uncommitted or verified.copies):
             repaired = _repair(session, store, catalogue, verified, console, trusted=verdict.trusted)
             verified = _look(session, store, catalogue, ask, wanted, console)
-        catalogue.note_damage(verified.harmed, now=session.now)
+        note_damage(catalogue, verified.harmed, now=session.now)
         was_read = wanted.share >= 1 and not verified.frozen
-        catalogue.note_mended(key for key in verified.whole if was_read or key in repaired.manifests)
+        note_mended(catalogue, (key for key in verified.whole if was_read or key in repaired.manifests))
     for path, problem in verified.damaged[:MOST_SHOWN]:
         console.say(f"DAMAGED  {display(path)}: {problem}", style="bold red")
     for line in verify_lines(verified):

@@ -37,7 +37,7 @@ OUTSIDE = {
     "boto3": {"default_plugins/stores/s3/store"},
     "botocore": {f"default_plugins/stores/s3/{name}" for name in ("store", "upload", "errors", "bucket", "probes")},
     "pathspec": {"default_plugins/exclude"},
-    "sqlite3": {"catalogue/database"},
+    "sqlite3": {"catalogue/sqlite_file"},
     "filelock": {"target/lock"},
     "platformdirs": {"flows/folders"},
     "send2trash": {"clean/disposal"},
