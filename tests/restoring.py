@@ -11,8 +11,10 @@ from archive_tasks.catalogue.database import Catalogue
 from archive_tasks.catalogue.restores import begin_restore
 from archive_tasks.events import Event
 from archive_tasks.restore.context import Conflict, RestoreContext, Restored
+from archive_tasks.restore.patterns import EVERYTHING
 from archive_tasks.restore.run import restore
-from archive_tasks.restore.select import EVERYTHING, RestoreRequest, Selection, select
+from archive_tasks.restore.select import RestoreRequest, select
+from archive_tasks.restore.selection import Selection
 from archive_tasks.store import Store
 from archive_tasks.target.pace import Pace
 from archive_tasks.target.patience import Patience

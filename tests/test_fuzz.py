@@ -30,8 +30,9 @@ from archive_tasks.formats.frames import Span, WantedFile, unpack_frame
 from archive_tasks.formats.manifest import Block, ManifestWriter, read_manifest
 from archive_tasks.items.recently_restored import note_restored, restored_in
 from archive_tasks.model import Attributes
+from archive_tasks.restore.patterns import PathPattern
 from archive_tasks.restore.plan import restore_plan, wanted_objects
-from archive_tasks.restore.select import PathPattern, RestoreRequest, select
+from archive_tasks.restore.select import RestoreRequest, select
 from archive_tasks.restore.unpack import UnpackOrder, unpack
 from archive_tasks.settings import make_settings
 from archive_tasks.show import find as report_finding

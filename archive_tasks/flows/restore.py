@@ -27,16 +27,10 @@ from archive_tasks.items.recently_restored import note_restored
 from archive_tasks.items.root import root_if_there
 from archive_tasks.model import Archive, nanoseconds
 from archive_tasks.names import display
+from archive_tasks.restore.patterns import EVERYTHING
 from archive_tasks.restore.plan import quick_plan, restore_plan, wanted_objects
-from archive_tasks.restore.select import (
-    EVERYTHING,
-    RestoreRequest,
-    Selected,
-    Selection,
-    SeveralSources,
-    select,
-    short_id,
-)
+from archive_tasks.restore.select import RestoreRequest, Selected, SeveralSources, select, short_id
+from archive_tasks.restore.selection import Selection
 from archive_tasks.session import Session
 from archive_tasks.show import restore as reporting
 from archive_tasks.show.console import Console

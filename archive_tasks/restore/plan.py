@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from archive_tasks.catalogue.database import Catalogue
 from archive_tasks.errors import ManifestError
 from archive_tasks.formats.entry import entry_of
-from archive_tasks.restore.select import Selection, wanted_entries
+from archive_tasks.restore.selection import Selection, wanted_entries
 from archive_tasks.target.ranges import FetchPlanner, pieces
 
 

@@ -10,7 +10,8 @@ from archive_tasks.model import Archive
 from archive_tasks.names import display, typed
 from archive_tasks.restore.context import Restored
 from archive_tasks.restore.plan import RestorePlan
-from archive_tasks.restore.select import Selection, short_id
+from archive_tasks.restore.select import short_id
+from archive_tasks.restore.selection import Selection
 from archive_tasks.show.document import Document
 from archive_tasks.target.prices import Thawing
 

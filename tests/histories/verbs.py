@@ -25,7 +25,7 @@ from archive_tasks.flows.undo import finish_what_died, undo_root
 from archive_tasks.flows.verify import VerifyRequest, verify_target
 from archive_tasks.items.root import resolve_root, root_path
 from archive_tasks.plugins import make_plugin_manager
-from archive_tasks.restore.select import EVERYTHING
+from archive_tasks.restore.patterns import EVERYTHING
 from archive_tasks.session import Session
 from archive_tasks.settings import make_settings
 from archive_tasks.show.console import Console
