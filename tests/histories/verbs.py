@@ -20,7 +20,8 @@ from archive_tasks.flows import clean as cleaning
 from archive_tasks.flows.catalogue import CatalogueRequest, catalogue_of
 from archive_tasks.flows.planning import make_plan
 from archive_tasks.flows.prune import PruneRequest, prune_target
-from archive_tasks.flows.restore import RestoreOptions, restore_named
+from archive_tasks.flows.restore import restore_named
+from archive_tasks.flows.restore_request import RestoreOptions
 from archive_tasks.flows.undo import finish_what_died, undo_root
 from archive_tasks.flows.verify import VerifyRequest, verify_target
 from archive_tasks.items.root import resolve_root, root_path
