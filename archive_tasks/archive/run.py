@@ -19,6 +19,7 @@ from archive_tasks.archive.context import Work
 from archive_tasks.archive.item import archive_item
 from archive_tasks.archive.segment import pack_segment
 from archive_tasks.catalogue.root_place import remember_place
+from archive_tasks.catalogue.runs import begin_run, end_run
 from archive_tasks.disk.ctime_trial import try_ctime
 from archive_tasks.disk.open_flags import FOLDER_THROUGH_LINKS
 from archive_tasks.errors import ArchiveTasksError, CatalogueError, Interrupted, StoreBusy, StoreUnusable, UsageError
@@ -124,12 +125,12 @@ class _ArchiveRun:
     def carry_out(self) -> Outcome:
         chosen = self._plan.to_archive
         self._tell(_started(chosen, self._target.store.url))
-        run = self._target.catalogue.begin_run(root=self._plan.root, now=self._session.now)
+        run = begin_run(self._target.catalogue, root=self._plan.root, now=self._session.now)
         remember_place(self._target.catalogue, self._plan.root)
         self._archive_all(chosen, run, self._listings(chosen))
         outcome = self._results.outcome(self._target.store.url)
         counts = {name: len(getattr(outcome, name)) for name in ("archives", "already", "kept", "failed")}
-        self._target.catalogue.end_run(run, now=self._session.wall(), outcome=counts)
+        end_run(self._target.catalogue, run, now=self._session.wall(), outcome=counts)
         self._tell(RunFinished(outcome=outcome))
         return outcome
 

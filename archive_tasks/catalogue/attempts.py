@@ -11,7 +11,8 @@ import os
 from datetime import datetime
 from typing import NamedTuple
 
-from archive_tasks.catalogue.database import Catalogue, journal
+from archive_tasks.catalogue import journal
+from archive_tasks.catalogue.database import Catalogue
 from archive_tasks.model import Source
 
 
@@ -61,18 +62,18 @@ def begin_attempt(catalogue: Catalogue, of: AttemptOf, *, prefix: str, how: str,
     """Remember the attempt, before its first object is written."""
     with catalogue.writing() as write:
         write("insert or replace into attempts values (?,?,?,?,?,?,?,'')", (*of.columns, prefix, how, now.isoformat()))
-        journal(write, now, "attempt", archive=of.archive_id, prefix=prefix)
+        journal.add(write, now, "attempt", archive=of.archive_id, prefix=prefix)
 
 
 def note_claim(catalogue: Catalogue, claim: str, *, now: datetime) -> None:
     """Remember the key by which a run says that it resumes an attempt, before that is written."""
     with catalogue.writing() as write:
-        journal(write, now, "resuming", claim=claim)
+        journal.add(write, now, "resuming", claim=claim)
 
 
 def claims_of(catalogue: Catalogue, prefix: str) -> frozenset[str]:
     """Claims of this data folder to an attempt. Others are of a copy of it, on a cloned disk perhaps."""
-    claims = [details.get("claim", "") for _, _, details in catalogue.notes("resuming")]
+    claims = [details.get("claim", "") for _, _, details in journal.notes(catalogue, "resuming")]
     return frozenset(claim for claim in claims if claim.startswith(prefix))
 
 
@@ -83,7 +84,7 @@ def note_commit(catalogue: Catalogue, of: AttemptOf, *, manifest: str, now: date
             "update attempts set manifest = ? where device = ? and root = ? and item = ? and archive_id = ?",
             (manifest, *of.columns),
         )
-        journal(write, now, "committing", manifest=manifest)
+        journal.add(write, now, "committing", manifest=manifest)
 
 
 def note_number(catalogue: Catalogue, of: AttemptOf, number: int) -> None:
@@ -107,11 +108,11 @@ def forget_attempt(catalogue: Catalogue, of: AttemptOf, *, now: datetime, why: s
     """It is resumed no more."""
     with catalogue.writing() as write:
         write("delete from attempts where device = ? and root = ? and item = ? and archive_id = ?", of.columns)
-        journal(write, now, "attempt given up", archive=of.archive_id, why=why)
+        journal.add(write, now, "attempt given up", archive=of.archive_id, why=why)
 
 
 def forget_attempts_below(catalogue: Catalogue, prefix: str, *, now: datetime) -> None:
     """Attempts whose objects are about to be removed are resumed no more."""
     with catalogue.writing() as write:
         write("delete from attempts where prefix = ?", (prefix,))
-        journal(write, now, "orphan removed", prefix=prefix)
+        journal.add(write, now, "orphan removed", prefix=prefix)

@@ -1,43 +1,31 @@
-"""The catalogue: a local SQLite file for each target, with what this device knows and did.
+"""The catalogue: a local file for each target; here, the facts, archives and receipts that it holds.
 
 It speeds things up and reports; it never proves anything. Losing it loses nothing: what is archived is in the
-target's manifests. It is private (0600), and every change is on the disk before the next step is taken
-(`synchronous=FULL`: with less, a power cut could undo a step that others were built on).
+target's manifests.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import errno
-import json
 import os
 import re
-import sqlite3
-import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 from datetime import datetime
-from typing import Any, TypeVar
 
+from archive_tasks.catalogue import journal
 from archive_tasks.catalogue.rows import (
     ARCHIVE_COLUMNS,
     RECEIPT_COLUMNS,
     KnownArchive,
-    Run,
+    Write,
     archive_row,
     known_from,
     proof_of,
     receipt_row,
-    run_from,
 )
-from archive_tasks.catalogue.schema import SCHEMA_VERSION
-from archive_tasks.catalogue.upgrade import upgrade
-from archive_tasks.errors import CatalogueDamaged, CatalogueError
+from archive_tasks.catalogue.sqlite_file import SqliteFile
 from archive_tasks.formats.layout import short_hash
 from archive_tasks.model import Archive, Receipt, Source
-from archive_tasks.names import display, typed
-
-_BUSY_SECONDS = 30
 
 _RECORD = (
     f"insert or replace into archives ({', '.join(ARCHIVE_COLUMNS)}, proof) "  # noqa: S608 - constants of ours
@@ -48,28 +36,6 @@ _KNOWN = (
     f"{', '.join(f'r.{name}' for name in RECEIPT_COLUMNS)}, a.proof "
     "from archives a left join receipts r on r.manifest = a.manifest "
 )
-_NOT_ITS_FAULT = frozenset(
-    {
-        sqlite3.SQLITE_BUSY,
-        sqlite3.SQLITE_CANTOPEN,
-        sqlite3.SQLITE_FULL,
-        sqlite3.SQLITE_IOERR,
-        sqlite3.SQLITE_LOCKED,
-        sqlite3.SQLITE_NOMEM,
-        sqlite3.SQLITE_PERM,
-        sqlite3.SQLITE_READONLY,
-    }
-)
-"""What SQLite answers where the file is well, and something around it is not."""
-
-_UNUSABLE = (sqlite3.Error, UnicodeDecodeError)
-"""The second where SQLite's own words quote what is no text any more."""
-
-_DAMAGED = "damaged "
-
-Write = Callable[..., Any]
-"""(statement, values) within a transaction."""
-_Value = TypeVar("_Value")
 
 
 def catalogue_path(data: str, target: str) -> str:
@@ -87,24 +53,7 @@ def list_catalogues(data: str) -> list[str]:
         return []
 
 
-def set_aside_if_damaged(path: str) -> str:
-    """Move a catalogue that is not what was written out of the way. Returns where it is now, empty for a sound one.
-
-    Raises:
-        CatalogueError: it cannot be opened, or is of a newer version.
-    """
-    try:
-        with Catalogue(path) as catalogue:
-            catalogue.check()
-        return ""
-    except CatalogueDamaged:
-        for side in ("-wal", "-shm", ""):
-            with suppress(FileNotFoundError):
-                os.replace(path + side, f"{path}.damaged{side}")
-        return f"{path}.damaged"
-
-
-class Catalogue:
+class Catalogue(SqliteFile):
     """An open catalogue; safe to use from several threads.
 
     Args:
@@ -118,36 +67,15 @@ class Catalogue:
     """
 
     def __init__(self, path: str, *, target: str | None = None, device: str = "") -> None:
-        self.path = path
         self.device = device
-        self.target = target or ""
-        self._lock = threading.RLock()
+        super().__init__(path, target=target or "")
         try:
-            _create_private(path)
-            self._connection = sqlite3.connect(
-                path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
-            )
-        except (OSError, sqlite3.Error) as error:
-            raise self._unusable(error) from error
-        try:
-            self._prepare()
             if target is not None:
                 self.set_fact("target", target)
             self.target = target or self.fact("target") or ""
         except BaseException:
-            self._connection.close()
+            self.close()
             raise
-
-    def check(self) -> None:
-        """Look at all of it. Raises CatalogueDamaged."""
-        problems = self.rows("pragma integrity_check")
-        if problems != [("ok",)]:
-            raise self.damaged(str(problems[0][0]).splitlines()[-1])
-        self.archives()
-        self.runs()
-
-    def close(self) -> None:
-        self._connection.close()
 
     def __enter__(self) -> Catalogue:
         return self
@@ -165,88 +93,6 @@ class Catalogue:
         if self.fact(name) != value:
             with self.writing() as write:
                 write("insert or replace into facts values (?, ?)", (name, value))
-
-    def note_damage(self, manifests: Sequence[str], *, now: datetime) -> None:
-        """Remember that archives were seen to be damaged, so that their items are sent again."""
-        for manifest in manifests:
-            self.set_fact(f"{_DAMAGED}{manifest}", now.isoformat())
-
-    def note_mended(self, manifests: Iterable[str]) -> None:
-        """Archives were seen to be whole, every byte of them, or were made so."""
-        with self.writing() as write:
-            for manifest in manifests:
-                write("delete from facts where name = ?", (f"{_DAMAGED}{manifest}",))
-
-    def is_damaged(self, manifest: str) -> bool:
-        """Was this archive seen to be damaged?"""
-        return self.fact(f"{_DAMAGED}{manifest}") is not None
-
-    # -- runs and their attempts --------------------------------------------------------------------
-
-    def begin_run(self, *, root: str, now: datetime) -> int:
-        with self.writing() as write:
-            values = (now.isoformat(), os.fsencode(root), self.device)
-            return int(write("insert into runs (started, root, device) values (?, ?, ?)", values).lastrowid or 0)
-
-    def end_run(self, run: int, *, now: datetime, outcome: dict[str, int]) -> None:
-        with self.writing() as write:
-            write("update runs set ended = ?, outcome = ? where id = ?", (now.isoformat(), json.dumps(outcome), run))
-
-    def roots(self) -> set[str]:
-        """Roots that this device archived from. Runs of older versions name no device, and are its own."""
-        rows = self.rows("select distinct root from runs where device in ('', ?)", self.device)
-        return {os.fsdecode(root) for (root,) in rows}
-
-    # -- what was done to local copies --------------------------------------------------------------
-
-    def note(self, what: str, *, now: datetime, **details: str) -> None:
-        """Add to the journal; it is on the disk when this returns."""
-        with self.writing() as write:
-            journal(write, now, what, **details)
-
-    def notes(self, *what: str) -> list[tuple[datetime, str, dict[str, str]]]:
-        """What the journal holds of these kinds, oldest first: (when, what, details)."""
-        marks = ",".join("?" for _ in what)
-        rows = self.rows(f"select at, what, details from journal where what in ({marks}) order by number", *what)  # noqa: S608 - question marks
-        return [(datetime.fromisoformat(at), kind, json.loads(details)) for at, kind, details in rows]
-
-    def add_receipt(self, receipt: Receipt, *, now: datetime) -> None:
-        """Note that an archive which was found in the target is proven, and compared with the item."""
-        known = self.known(receipt.manifest)
-        if known is None:
-            return
-        self.record(
-            known.archive,
-            run=known.run,
-            fingerprint=receipt.fingerprint,
-            receipt=receipt,
-            now=now,
-            also=lambda write: journal(write, now, "proven", archive=known.archive.id, manifest=receipt.manifest),
-        )
-
-    # -- restores and thaws -------------------------------------------------------------------------
-
-    def begin_restore(self, manifest: str, destination: str, *, now: datetime) -> bool:
-        """Remember a restore before it writes anything. True when it was begun before, and cut off."""
-        where = (manifest, os.fsencode(destination))
-        known = self.rows("select 1 from restores where manifest = ? and destination = ?", *where)
-        with self.writing() as write:
-            write("insert or ignore into restores values (?,?,?)", (*where, now.isoformat()))
-            journal(write, now, "restoring", manifest=manifest)
-        return bool(known)
-
-    def end_restore(self, manifest: str, destination: str, *, now: datetime, failed: int) -> None:
-        """A restore has come to its end; one in which something failed can be resumed."""
-        with self.writing() as write:
-            if not failed:
-                write(
-                    "delete from restores where manifest = ? and destination = ?", (manifest, os.fsencode(destination))
-                )
-            journal(write, now, "restored", manifest=manifest, failed=str(failed))
-
-    def note_thaw(self, key: str, *, tier: str, days: int, now: datetime) -> None:
-        with self.writing() as write:
-            journal(write, now, "thaw requested", key=key, tier=tier, days=str(days))
 
     # -- archives -----------------------------------------------------------------------------------
 
@@ -274,29 +120,28 @@ class Catalogue:
             write("delete from attempts where prefix = ?", (archive.data,))
             also(write)
             what = "archived" if receipt else "found archived"
-            journal(write, now, what, archive=archive.id, manifest=archive.manifest)
+            journal.add(write, now, what, archive=archive.id, manifest=archive.manifest)
+
+    def add_receipt(self, receipt: Receipt, *, now: datetime) -> None:
+        """Note that an archive which was found in the target is proven, and compared with the item."""
+        known = self.known(receipt.manifest)
+        if known is None:
+            return
+        self.record(
+            known.archive,
+            run=known.run,
+            fingerprint=receipt.fingerprint,
+            receipt=receipt,
+            now=now,
+            also=lambda write: journal.add(write, now, "proven", archive=known.archive.id, manifest=receipt.manifest),
+        )
 
     def forget(self, manifest: str, *, now: datetime, why: str) -> None:
         """Forget an archive, and what was proven about it."""
         with self.writing() as write:
             for table in ("receipts", "indexed", "blocks", "objects", "archives"):
                 write(f"delete from {table} where manifest = ?", (manifest,))  # noqa: S608 - constants of this line
-            journal(write, now, "forgotten", manifest=manifest, why=why)
-
-    def forget_everything(self, *, now: datetime) -> None:
-        """Forget the target: its id, its archives and all that was proven. What was done stays in the journal."""
-        with self.writing() as write:
-            for table in ("receipts", "indexed", "blocks", "objects", "archives", "attempts", "restores"):
-                write(f"delete from {table}")  # noqa: S608 - constants of this line
-            write("delete from facts where name in ('vault', 'verdict') or name like ?", (f"{_DAMAGED}%",))
-            journal(write, now, "target forgotten")
-
-    def forget_entries(self, *, now: datetime) -> None:
-        """Forget what follows from the target, so that it is read again: what this device did stays."""
-        with self.writing() as write:
-            for table in ("indexed", "blocks", "objects"):
-                write(f"delete from {table}")  # noqa: S608 - constants of this line
-            journal(write, now, "entries forgotten")
+            journal.add(write, now, "forgotten", manifest=manifest, why=why)
 
     def take_over(self, archive: Archive, *, device: str, root: str, now: datetime) -> None:
         """An archive of another device, or of a root that bore another name, is of this source from now on."""
@@ -311,7 +156,7 @@ class Catalogue:
             fingerprint=known.fingerprint,
             receipt=known.receipt,
             now=now,
-            also=lambda write: journal(write, now, "taken over", **details),
+            also=lambda write: journal.add(write, now, "taken over", **details),
         )
 
     def known(self, manifest: str) -> KnownArchive | None:
@@ -330,105 +175,7 @@ class Catalogue:
         ]
         return sorted(found, key=lambda known: known.archive.order, reverse=True)
 
-    def runs(self) -> list[Run]:
-        """All runs, oldest first."""
-        rows = self.rows("select id, started, ended, root from runs order by id")
-        return self._understood(run_from, rows)
-
-    # -- below --------------------------------------------------------------------------------------
-
     def _known(self, condition: str, *values: object) -> list[KnownArchive]:
-        return self._understood(
+        return self.understood(
             lambda row: known_from(row, self.target, self.device), self.rows(_KNOWN + condition, *values)
         )
-
-    def _understood(self, meaning: Callable[[Any], _Value], rows: Sequence[Any]) -> list[_Value]:
-        try:
-            return [meaning(row) for row in rows]
-        except (ValueError, TypeError) as error:
-            raise self.damaged(error) from error
-
-    def _prepare(self) -> None:
-        for pragma in ("journal_mode = wal", "synchronous = full", "foreign_keys = on"):
-            self.rows(f"pragma {pragma}")
-        if self.rows("pragma user_version")[0][0] == SCHEMA_VERSION:
-            return
-        with self.writing() as write:
-            version = write("pragma user_version").fetchone()[0]
-            if version > SCHEMA_VERSION:
-                raise CatalogueError(
-                    f"the catalogue {display(self.path)} was written by a newer archive-tasks: upgrade this one"
-                )
-            try:
-                upgrade(write, version)
-            except ValueError as error:
-                raise self.damaged(error) from error
-
-    @contextmanager
-    def writing(self) -> Iterator[Write]:
-        """One transaction: all of what is written, or nothing."""
-        with self._lock:
-            try:
-                self._connection.execute("begin immediate")
-                try:
-                    yield self._connection.execute
-                except BaseException:
-                    self._connection.execute("rollback")
-                    raise
-                self._connection.execute("commit")
-            except _UNUSABLE as error:
-                raise self._unusable(error) from error
-
-    def rows(self, query: str, *values: object) -> list[Any]:
-        """The answer to a query."""
-        with self._lock:
-            try:
-                return self._connection.execute(query, values).fetchall()
-            except _UNUSABLE as error:
-                raise self._unusable(error) from error
-
-    def damaged(self, why: object) -> CatalogueDamaged:
-        """The error that says so, and what to do."""
-        where = f" --target {typed(self.target)}" if self.target else ""
-        return CatalogueDamaged(
-            f"the catalogue {display(self.path)} is damaged ({display(str(why))}): build it again with "
-            f"catalogue --rebuild{where}; nothing that is archived is lost"
-        )
-
-    def _unusable(self, error: Exception) -> CatalogueError:
-        if isinstance(error, _UNUSABLE) and getattr(error, "sqlite_errorcode", 0) & 0xFF not in _NOT_ITS_FAULT:
-            return self.damaged(error)
-        if _is_full(error, os.path.dirname(self.path)):
-            return CatalogueError(
-                f"the disk of the data folder {display(os.path.dirname(os.path.dirname(self.path)))} is full, so "
-                "nothing can be noted in the catalogue there: free some space on it by hand, and run the same again; "
-                "what is archived is safe"
-            )
-        return CatalogueError(
-            f"the catalogue {display(self.path)} cannot be used: {error}; it can be moved away without losing "
-            "anything that is archived"
-        )
-
-
-def _is_full(error: Exception, folder: str) -> bool:
-    """Is there no room? SQLite says only of some writes that it is so, of others that they failed: the disk knows."""
-    if isinstance(error, OSError):
-        return error.errno in {errno.ENOSPC, errno.EDQUOT}
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    if code not in {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN}:
-        return bool(code == sqlite3.SQLITE_FULL)
-    try:
-        disk = os.statvfs(folder)
-    except OSError:
-        return False
-    return disk.f_bavail == 0 or (disk.f_files > 0 and disk.f_favail == 0)
-
-
-def _create_private(path: str) -> None:
-    """SQLite makes its files 0644; its -wal and -shm take over the rights of a file that is there already."""
-    os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-
-
-def journal(write: Write, now: datetime, what: str, **details: str) -> None:
-    write("insert into journal (at, what, details) values (?, ?, ?)", (now.isoformat(), what, json.dumps(details)))

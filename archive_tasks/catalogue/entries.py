@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from archive_tasks.catalogue import object_sizes
-from archive_tasks.catalogue.database import Catalogue, Write
-from archive_tasks.catalogue.rows import proof_of_block
+from archive_tasks.catalogue.database import Catalogue
+from archive_tasks.catalogue.rows import Write, proof_of_block
 from archive_tasks.catalogue.search import Query, pack_names
 from archive_tasks.errors import ManifestError
 from archive_tasks.formats.manifest import Block, BlockWriter, Record, lines_of, name_in, parse_line

@@ -6,7 +6,8 @@ import json
 import sys
 from collections.abc import Mapping
 
-from archive_tasks.catalogue.database import Catalogue, Write
+from archive_tasks.catalogue.database import Catalogue
+from archive_tasks.catalogue.rows import Write
 from archive_tasks.errors import ManifestError
 from archive_tasks.formats import layout
 from archive_tasks.formats.entry import is_key

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -19,6 +19,9 @@ ARCHIVE_COLUMNS = (
     *("host", "storage_class", "manifest_size", "device", "number", "replaces", "data"),
 )
 RECEIPT_COLUMNS = ("manifest_sha256", "proven_by", "proven_at")
+
+Write = Callable[..., Any]
+"""(statement, values) within a transaction."""
 
 
 class Run(NamedTuple):
@@ -114,16 +117,18 @@ def known_from(row: Sequence[Any], target: str, device: str) -> KnownArchive:
         replaces=replaces,
         data=data,
     )
-    receipt = None
-    if sha256:
-        receipt = Receipt(
-            manifest=manifest,
-            manifest_sha256=sha256,
-            proven_by=proven_by,
-            proven_at=datetime.fromisoformat(proven_at),
-            fingerprint=fingerprint,
-        )
+    receipt = _receipt(manifest, sha256, proven_by, proven_at, fingerprint) if sha256 else None
     return KnownArchive(archive, run, fingerprint, receipt)
+
+
+def _receipt(manifest: str, sha256: str, proven_by: Any, proven_at: str, fingerprint: str) -> Receipt:
+    return Receipt(
+        manifest=manifest,
+        manifest_sha256=sha256,
+        proven_by=proven_by,
+        proven_at=datetime.fromisoformat(proven_at),
+        fingerprint=fingerprint,
+    )
 
 
 def run_from(row: Sequence[Any]) -> Run:

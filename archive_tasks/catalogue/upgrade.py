@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
-from archive_tasks.catalogue.rows import ARCHIVE_COLUMNS, RECEIPT_COLUMNS, proof_of, proof_of_block
+from archive_tasks.catalogue.rows import ARCHIVE_COLUMNS, RECEIPT_COLUMNS, Write, proof_of, proof_of_block
 from archive_tasks.catalogue.schema import COLUMNS_OF_3, MIGRATIONS, SCHEMA_VERSION
 
 _BEFORE_MANIFEST_KEYS = 3
-
-Write = Callable[..., Any]
-"""(statement, values) within a transaction."""
 
 
 def upgrade(write: Write, version: int) -> None:

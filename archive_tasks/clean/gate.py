@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 from datetime import datetime
 
+from archive_tasks.catalogue import journal
 from archive_tasks.catalogue.rows import KnownArchive
 from archive_tasks.clean.evidence import Evidence, Witness
 from archive_tasks.clean.proof import Comparer, Proof
@@ -185,7 +186,7 @@ class Gate:
         state = state_of(slot)
         details = {"item": state.item, "archive": state.archive_id, "manifest": state.manifest}
         details |= {"slot": slot.name, "mode": state.mode}
-        self._catalogue.note(what, now=self._session.wall(), **details, **more)
+        journal.note(self._catalogue, what, now=self._session.wall(), **details, **more)
 
 
 def _check_nothing_left_out(evidence: Evidence) -> None:

@@ -62,15 +62,16 @@ def restore(
 ) -> Document:
     """Bring archived items, folders or single files back."""
     from archive_tasks.flows import restore as flow
+    from archive_tasks.flows.restore_request import RestoreOptions, conflict_of, patterns_of
 
-    wanted = flow.RestoreOptions(
-        patterns=tuple(flow.patterns_of(what, also, everything=all)),
+    wanted = RestoreOptions(
+        patterns=tuple(patterns_of(what, also, everything=all)),
         to=to or "",
         at=at or "",
         archive_id=id or "",
         from_root=from_root or "",
         host=host or "",
-        conflict=flow.conflict_of(overwrite=overwrite, skip=skip_existing, both=both),
+        conflict=conflict_of(overwrite=overwrite, skip=skip_existing, both=both),
         tier=tier or "",
         wait=wait,
         yes=yes,

@@ -9,6 +9,7 @@ from typing import Any
 
 from archive_tasks.amounts import count_text, size_text
 from archive_tasks.catalogue.database import Catalogue
+from archive_tasks.catalogue.forget import forget_entries, forget_everything
 from archive_tasks.errors import Interrupted, PartlyFailed, UsageError
 from archive_tasks.flows.invocation import session_of
 from archive_tasks.flows.using_target import (
@@ -78,7 +79,7 @@ def catalogue_of(session: Session, wanted: CatalogueRequest, console: Console) -
 
     with existing_target(session, target_of(session), on_damaged=tell if wanted.rebuild else None) as (store, opened):
         if wanted.rebuild:
-            opened.forget_entries(now=session.now)
+            forget_entries(opened, now=session.now)
         patience = new_patience(session, new_pace(session), console)
         synced = bring_in_step(session, store, opened, patience, console)
         gone = forget_unlisted(opened, synced, now=session.now) if wanted.rebuild else 0
@@ -163,7 +164,7 @@ def _forget(session: Session, console: Console, *, yes: bool) -> Document:
             "the target does not hold them. What was cleaned is only there, if it is."
         )
         _ask(console, "Forget this target? Nothing in it is changed.", nothing="nothing was forgotten", yes=yes)
-        opened.forget_everything(now=session.now)
+        forget_everything(opened, now=session.now)
     console.say(f"{display(opened.target)} is forgotten", style="bold")
     return {"target": opened.target, "forgotten": [known.archive.manifest for known in archives]}
 

@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from archive_tasks.amounts import count_text
+from archive_tasks.catalogue import journal
 from archive_tasks.catalogue.database import Catalogue
 from archive_tasks.errors import Interrupted, UsageError
 from archive_tasks.flows.invocation import session_of
@@ -106,7 +107,7 @@ def prune_target(session: Session, wanted: PruneRequest, console: Console) -> Do
 
 def _of_others(orphans: Sequence[Orphan], catalogue: Catalogue) -> list[Orphan]:
     """Those that this device did not begin. What another one may know of them, and of a lost manifest, is not seen."""
-    begun = {details.get("prefix") for _, _, details in catalogue.notes("attempt")}
+    begun = {details.get("prefix") for _, _, details in journal.notes(catalogue, "attempt")}
     return [one for one in orphans if one.attempt not in begun]
 
 

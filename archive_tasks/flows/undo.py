@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from archive_tasks.amounts import count_text
+from archive_tasks.catalogue import journal
 from archive_tasks.catalogue.database import Catalogue, catalogue_path
 from archive_tasks.clean import undo as undoing
 from archive_tasks.clean.quarantine import Quarantine
@@ -104,7 +105,7 @@ def noting(catalogue: Catalogue, session: Session) -> Callable[[str, Slot], None
     def note(what: str, slot: Slot) -> None:
         state = slot.state
         about = {"item": state.item, "archive": state.archive_id, "manifest": state.manifest} if state else {}
-        catalogue.note(what, now=session.wall(), slot=slot.name, **about)
+        journal.note(catalogue, what, now=session.wall(), slot=slot.name, **about)
 
     return note
 

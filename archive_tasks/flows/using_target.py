@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from archive_tasks.amounts import count_text
-from archive_tasks.catalogue.database import Catalogue, catalogue_path, set_aside_if_damaged
+from archive_tasks.catalogue.damage import set_aside_if_damaged
+from archive_tasks.catalogue.database import Catalogue, catalogue_path
 from archive_tasks.errors import CatalogueDamaged, UsageError
 from archive_tasks.items.root import root_if_there
 from archive_tasks.names import display

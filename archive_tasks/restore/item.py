@@ -16,7 +16,7 @@ from archive_tasks.names import display
 from archive_tasks.restore.context import RestoreRun
 from archive_tasks.restore.fetch import FileFetcher
 from archive_tasks.restore.links import LinkMaker
-from archive_tasks.restore.select import Selection, wanted_entries
+from archive_tasks.restore.selection import Selection, wanted_entries
 
 
 class ItemRestorer:

@@ -8,7 +8,7 @@ from archive_tasks.formats.entry import ManifestEntry
 from archive_tasks.names import display
 from archive_tasks.restore.context import RestoreRun
 from archive_tasks.restore.fetch import FileFetcher
-from archive_tasks.restore.select import Selection
+from archive_tasks.restore.selection import Selection
 
 
 class LinkMaker:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from archive_tasks.catalogue.database import Catalogue
 from archive_tasks.errors import ManifestError
 from archive_tasks.formats.entry import entry_of
-from archive_tasks.restore.select import Selection, wanted_entries
+from archive_tasks.restore.selection import Selection, wanted_entries
+from archive_tasks.target.prices import Prices
 from archive_tasks.target.ranges import FetchPlanner, pieces
 
 
@@ -61,6 +62,18 @@ def restore_plan(selections: Sequence[Selection], catalogue: Catalogue) -> Resto
         requests=requests,
         to_fetch=to_fetch,
     )
+
+
+def dollars_to_fetch(selections: Sequence[Selection], catalogue: Catalogue, prices: Prices) -> float | None:
+    """What fetching costs, by the class that each archive was written to; None where the table does not say."""
+    dollars = 0.0
+    for storage_class in {one.archive.storage_class for one in selections}:
+        plan = restore_plan([one for one in selections if one.archive.storage_class == storage_class], catalogue)
+        cost = prices.to_fetch(storage_class, requests=plan.requests, size=plan.to_fetch)
+        if cost is None:
+            return None
+        dollars += cost
+    return dollars
 
 
 def quick_plan(selections: Sequence[Selection], catalogue: Catalogue) -> RestorePlan:

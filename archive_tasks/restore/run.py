@@ -16,8 +16,7 @@ from archive_tasks.restore.context import RestoreContext as RestoreContext
 from archive_tasks.restore.context import Restored as Restored
 from archive_tasks.restore.context import RestoreRun
 from archive_tasks.restore.item import ItemRestorer
-from archive_tasks.restore.select import Selection
-from archive_tasks.restore.select import wanted_entries as wanted_entries
+from archive_tasks.restore.selection import Selection
 
 
 def restore(

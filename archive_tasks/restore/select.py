@@ -1,28 +1,19 @@
-"""What a restore was asked for: patterns of paths -> archives, and where each of their entries goes."""
+"""Choosing among archives: which one is meant by what a restore was asked for, and may it go back?"""
 
 from __future__ import annotations
 
 import dataclasses
 import os
-import re
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 
-from archive_tasks.catalogue.database import Catalogue
-from archive_tasks.catalogue.entries import kept_records
 from archive_tasks.errors import UsageError
 from archive_tasks.formats import layout
-from archive_tasks.formats.layout import short_hash
-from archive_tasks.formats.manifest import Record, name_in
-from archive_tasks.formats.objects import is_below
 from archive_tasks.model import Archive, Source
 from archive_tasks.names import display
-
-_WILD = re.compile(r"[*?\[]")
-_RANGE_OR_ONE = re.compile(r"(.)-(.)|(.)", re.S)
-EVERYTHING = ""
-"""A pattern that no name can be taken for: an item may be called `*`."""
+from archive_tasks.restore.patterns import EVERYTHING, PathPattern
+from archive_tasks.restore.selection import Selection, folders_of, selection_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,22 +45,6 @@ class RestoreRequest:
     device: str = ""
     root: str = ""
     roots: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Selection:
-    """One archive, and what of it goes where.
-
-    Attributes:
-        destination: absolute path of the folder.
-        place: path of an entry -> path below the destination, or None when it was not asked for.
-        is_whole: True when all of the item was asked for.
-    """
-
-    archive: Archive
-    destination: str
-    place: Callable[[str], str | None]
-    is_whole: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,55 +85,53 @@ def select(
         SeveralSources: several sources have an item of the name.
         UsageError: nothing bears the name, or it has no place to go back to.
     """
-    chosen: dict[str, tuple[Archive, list[PathPattern]]] = {}
-    others: dict[str, Archive] = {}
-    mixed: set[str] = set()
-    for text in request.patterns:
-        named = _below_root(text, request, archives)
-        pattern = _pattern(named.patterns[0], archives)
-        found = _archives_of(pattern, named, archives)
-        wanted = found if pattern.names_many else [_only(found, pattern, named)]
-        others |= {one.manifest: one for one in found}
-        for archive in wanted:
-            exact = PathPattern(pattern.text, literal=True) if holds(archive, pattern.path) else pattern
-            chosen.setdefault(archive.manifest, (archive, []))[1].append(exact)
-        if pattern.names_many:
-            mixed |= _mixed(wanted, request, archives)
+    chosen = _choose(request, archives, holds)
     here = {
-        key: one for key, one in chosen.items() if request.to or (key not in mixed and _may_go_back(one[0], request))
+        key: one
+        for key, one in chosen.named.items()
+        if request.to or (key not in chosen.mixed and _may_go_back(one[0], request))
     }
-    folders = _folders_of({archive for archive, _ in here.values()}) if request.to else {}
+    folders = folders_of({archive for archive, _ in here.values()}) if request.to else {}
     return Selected(
         selections=tuple(
-            _selection(archive, patterns, request, below=folders.get(archive.source, ""))
+            selection_of(archive, patterns, to=request.to, below=folders.get(archive.source, ""))
             for archive, patterns in here.values()
         ),
-        elsewhere=tuple(archive for key, (archive, _) in chosen.items() if key not in here),
-        others=tuple(one for key, one in others.items() if key not in chosen),
+        elsewhere=tuple(archive for key, (archive, _) in chosen.named.items() if key not in here),
+        others=tuple(one for key, one in chosen.candidates.items() if key not in chosen.named),
     )
 
 
-def wanted_entries(
-    selection: Selection, catalogue: Catalogue, *, on_outside: Callable[[str], None] = lambda _path: None
-) -> Iterator[tuple[str, Record]]:
-    """(path below the destination, line of the manifest) of every entry that was asked for.
+@dataclass(slots=True)
+class _Chosen:
+    """What the patterns have come to, by the key of the manifest.
 
-    Args:
-        on_outside: told the path of each entry that is not in its item, as nobody but a forger writes it.
-
-    Raises:
-        ManifestError: the manifest is not known here.
+    Attributes:
+        named: the archives that are meant, each with the patterns that name it.
+        candidates: all archives that could have been meant.
+        mixed: see `_mixed`.
     """
-    for record in kept_records(catalogue, selection.archive.manifest):
-        if "path" not in record:
-            continue
-        path = name_in(record, "path")
-        if not is_below(selection.archive.item, path):
-            on_outside(path)
-            continue
-        place = selection.place(path)
-        if place is not None:
-            yield place, record
+
+    named: dict[str, tuple[Archive, list[PathPattern]]] = field(default_factory=dict)
+    candidates: dict[str, Archive] = field(default_factory=dict)
+    mixed: set[str] = field(default_factory=set)
+
+
+def _choose(request: RestoreRequest, archives: Sequence[Archive], holds: Callable[[Archive, str], bool]) -> _Chosen:
+    """Pattern by pattern. Raises as `select` does."""
+    chosen = _Chosen()
+    for text in request.patterns:
+        asked = _below_root(text, request, archives)
+        pattern = _pattern(asked.patterns[0], archives)
+        found = _archives_of(pattern, asked, archives)
+        wanted = found if pattern.names_many else [_only(found, pattern, asked)]
+        chosen.candidates |= {one.manifest: one for one in found}
+        for archive in wanted:
+            exact = PathPattern(pattern.text, literal=True) if holds(archive, pattern.path) else pattern
+            chosen.named.setdefault(archive.manifest, (archive, []))[1].append(exact)
+        if pattern.names_many:
+            chosen.mixed |= _mixed(wanted, request, archives)
+    return chosen
 
 
 def short_id(archive: Archive) -> str:
@@ -260,112 +233,3 @@ def _telling_flags(found: Sequence[Archive]) -> str:
         return "--id"
     named = {"--from-root": {one.root for one in found}, "--host": {one.host for one in found}}
     return " or ".join([" and ".join(flag for flag, values in named.items() if len(values) > 1), "--id"])
-
-
-def _folders_of(archives: set[Archive]) -> dict[Source, str]:
-    """A folder for each source, where several sources are restored into one place; none where it is one.
-
-    None is another's, and none is inside of another, where an item of that one could have its name.
-    """
-    scopes: dict[Source, str] = {}
-    for one in sorted(archives, key=lambda one: one.order):
-        scopes[one.source] = one.scope
-    if len(scopes) < 2:
-        return {}
-    names = list(scopes.values())
-    shared = {one for one in names if names.count(one) > 1 or any(name.startswith(f"{one}/") for name in names)}
-    return {
-        source: f"{scope}~{short_hash(repr(source).encode())[:8]}" if scope in shared else scope
-        for source, scope in scopes.items()
-    }
-
-
-def _selection(archive: Archive, patterns: list[PathPattern], request: RestoreRequest, *, below: str) -> Selection:
-    strip = bool(request.to)
-
-    def place(path: str) -> str | None:
-        for pattern in patterns:
-            if pattern.matches(path):
-                rest = pattern.stripped(path) if strip else path
-                return f"{below}/{rest}" if below else rest
-        return None
-
-    destination = os.path.abspath(os.path.expanduser(request.to)) if request.to else archive.root
-    if not request.to and not os.path.isdir(destination):
-        raise UsageError(
-            f"{display(archive.item)} was in {display(archive.root)}, which is not here: "
-            "say where it shall go with --to"
-        )
-    return Selection(
-        archive=archive,
-        destination=destination,
-        place=place,
-        is_whole=any(pattern.matches(archive.item) for pattern in patterns),
-    )
-
-
-class PathPattern:
-    """A path, or a pattern of paths; what is below a path that matches is meant too.
-
-    Args:
-        literal: True takes the whole text as it is, `literal_item` its first name.
-
-    Attributes:
-        path: the text as a path.
-    """
-
-    def __init__(self, text: str, *, literal: bool = False, literal_item: bool = False) -> None:
-        self.text = text
-        segments = [segment for segment in text.split("/") if segment]
-        if not segments or any(segment in {".", ".."} for segment in segments):
-            raise UsageError(f"{display(text) or 'an empty text'} names nothing: write e.g. thesis/data/run7.csv")
-        self.path = "/".join(segments)
-        as_it_is = [literal or (literal_item and not number) for number in range(len(segments))]
-        wild = [bool(_WILD.search(one)) and not plain for one, plain in zip(segments, as_it_is, strict=True)]
-        first_wild = wild.index(True) if any(wild) else len(segments)
-        self._parents = min(first_wild, len(segments) - 1)
-        try:
-            names = [
-                _translated(one) if is_wild else re.escape(one) for one, is_wild in zip(segments, wild, strict=True)
-            ]
-            self._item = re.compile(names[0])
-            path = "/".join(names).replace("(?:.*)/", "(?:.*/)?") + "(?:/.*)?"
-            self._path = re.compile(path, re.S)
-        except re.error as error:
-            raise UsageError(f"{display(text)} is not a pattern: {error.msg}") from None
-        self.names_many = wild[0]
-
-    def is_of(self, item: str) -> bool:
-        """Can an item of this name hold what is meant?"""
-        return self._item.fullmatch(item) is not None
-
-    def matches(self, path: str) -> bool:
-        return self._path.fullmatch(path) is not None
-
-    def stripped(self, path: str) -> str:
-        """The path without the folders that the pattern names before what it asks for."""
-        return "/".join(path.split("/")[self._parents :])
-
-
-def _translated(segment: str) -> str:
-    """A regular expression for one name."""
-    if segment == "**":
-        return "(?:.*)"
-    pieces = re.split(r"(\*|\?|\[!?[^]]+\])", segment)
-    return "".join(_piece(piece) for piece in pieces)
-
-
-def _piece(piece: str) -> str:
-    if piece == "*":
-        return "[^/]*"
-    if piece == "?":
-        return "[^/]"
-    if len(piece) > 2 and piece.startswith("[") and piece.endswith("]"):
-        inside = _RANGE_OR_ONE.sub(_one_of_a_set, piece[1:-1].removeprefix("!"))
-        return f"[^{inside}/]" if piece.startswith("[!") else f"(?!/)[{inside}]"
-    return re.escape(piece)
-
-
-def _one_of_a_set(found: re.Match[str]) -> str:
-    """A character, or two and what is between them, as re takes them whatever else it may come to take in a set."""
-    return "-".join(re.sub(r"([^\w\s])", r"\\\1", one) for one in found.groups() if one)

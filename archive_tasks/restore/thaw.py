@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from archive_tasks.catalogue.database import Catalogue
+from archive_tasks.catalogue.restores import note_thaw
 from archive_tasks.errors import UsageError
 from archive_tasks.store import ObjectInfo, Store
 from archive_tasks.target.patience import Patience
@@ -92,6 +93,6 @@ def request(
     number = 0
     for info in frozen:
         patience.ask(lambda key=info.key: store.thaw(key, tier=tier, days=THAWED_DAYS))  # type: ignore[misc]
-        catalogue.note_thaw(info.key, tier=tier, days=THAWED_DAYS, now=now)
+        note_thaw(catalogue, info.key, tier=tier, days=THAWED_DAYS, now=now)
         number += 1
     return number

@@ -9,18 +9,17 @@ import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from archive_tasks.amounts import amount_text, size_text
+from archive_tasks.catalogue import journal
+from archive_tasks.catalogue.database import Catalogue
+from archive_tasks.catalogue.rows import KnownArchive, Run
+from archive_tasks.catalogue.runs import runs_of
 from archive_tasks.names import display
 from archive_tasks.show.archive import archive_document
 from archive_tasks.show.console import MOST_ROWS, Console, escaped, make_table
 from archive_tasks.show.document import Document
-
-if TYPE_CHECKING:
-    from archive_tasks.catalogue.database import Catalogue
-    from archive_tasks.catalogue.rows import KnownArchive, Run
-
 
 _GONE = ("set aside", "purged", "moved", "in the trash")
 _BACK = ("put back", "put back by the user", "restored")
@@ -56,7 +55,7 @@ def report_document(catalogues: Iterable[Catalogue]) -> Document:
     runs: list[Document] = []
     archives: list[Document] = []
     for catalogue in catalogues:
-        runs += [_run_document(run, catalogue.target) for run in catalogue.runs()]
+        runs += [_run_document(run, catalogue.target) for run in runs_of(catalogue)]
         gone = _local_copies(catalogue)
         archives += [_known_document(known) | _local_copy(known, gone) for known in catalogue.archives()]
     total = {"files": sum(one["files"] for one in archives), "bytes": sum(one["bytes"] for one in archives)}
@@ -73,7 +72,7 @@ def _local_copy(known: KnownArchive, copies: Mapping[str, Document]) -> Document
 def _local_copies(catalogue: Catalogue) -> dict[str, Document]:
     """What became of local copies, by archive, as far as this machine's journal tells; without those at home."""
     found: dict[str, Document] = {}
-    for at, what, details in catalogue.notes(*_GONE, *_BACK):
+    for at, what, details in journal.notes(catalogue, *_GONE, *_BACK):
         found[details.get("manifest") or details.get("archive", "")] = (
             _AT_HOME if what in _BACK else {"local": what, "local_since": at.isoformat()}
         )

@@ -1,21 +1,22 @@
-"""What restore shows: its plan, sentences and JSON documents. Nothing here prints."""
+"""What restore shows: its plan, candidates, sentences and JSON documents."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
 
 from archive_tasks.amounts import count_text, dollars_text, size_text
 from archive_tasks.model import Archive
 from archive_tasks.names import display, typed
 from archive_tasks.restore.context import Restored
 from archive_tasks.restore.plan import RestorePlan
-from archive_tasks.restore.select import Selection, short_id
+from archive_tasks.restore.select import Selected, short_id
+from archive_tasks.restore.selection import Selection
+from archive_tasks.show.console import Console
 from archive_tasks.show.document import Document
+from archive_tasks.store import ObjectInfo
 from archive_tasks.target.prices import Thawing
 
-if TYPE_CHECKING:
-    pass
+_MOST_LOST = 20
 
 # -- the plan of a restore ----------------------------------------------------------------------------
 
@@ -58,6 +59,19 @@ def plan_summary(document: Document, prices: str) -> str:
     return f"{count_text(document['files'], 'file')}, {size_text(document['bytes'])}: {fetch}{cost}{frozen}"
 
 
+def thaw_offer(frozen: Sequence[ObjectInfo], *, days: int, prices: str) -> str:
+    """What must be thawed; `way_lines` say how."""
+    size = sum(info.size for info in frozen)
+    return (
+        f"{count_text(len(frozen), 'object')} ({size_text(size)}) must be thawed, for {days} days ({display(prices)}):"
+    )
+
+
+def way_lines(ways: Sequence[Thawing]) -> list[str]:
+    """A line a tier."""
+    return [f"  {way.tier:<10} {way.time:<18} {dollars_text(way.dollars)}" for way in ways]
+
+
 # -- what a restore did -------------------------------------------------------------------------------
 
 
@@ -86,6 +100,11 @@ def restore_summary(document: Document) -> str:
     if document["failed"]:
         parts.append(f"{len(document['failed']):,} FAILED")
     return ", ".join(parts)
+
+
+def lost_lines(document: Document) -> list[str]:
+    """What is back without some of it, as far as that fits."""
+    return [f"{display(one['path'])} is back without {one['what']}" for one in document["lost"][:_MOST_LOST]]
 
 
 # -- which one is meant -------------------------------------------------------------------------------
@@ -118,3 +137,46 @@ def candidate_rows(archives: Sequence[Archive]) -> list[tuple[str, ...]]:
 def command_of(archive: Archive) -> str:
     """What to type behind `restore` for just this archive, but for its destination."""
     return f"{typed(archive.item)} --id {short_id(archive)}"
+
+
+def candidate_document(archive: Archive) -> Document:
+    """An archive that can be chosen, as a part of a document."""
+    return {
+        "item": archive.item,
+        "root": archive.root,
+        "host": archive.host,
+        "created": archive.created.isoformat(),
+        "bytes": archive.bytes,
+        "id": short_id(archive),
+    }
+
+
+def show_candidates(archives: Sequence[Archive], console: Console) -> None:
+    """Archives of which one is to be chosen."""
+    console.show_rows(CANDIDATE_COLUMNS, candidate_rows(archives))
+
+
+def show_what_else(
+    selected: Selected, missing: Sequence[Archive], command: Callable[[str], str], console: Console
+) -> None:
+    """What is not restored of what was asked for, and what is restored by this device's word alone.
+
+    Args:
+        missing: archives whose manifests are not listed in the target.
+        command: how a task of this name is called.
+    """
+    for archive in selected.elsewhere:
+        console.warn(
+            f"{display(archive.item)} of {display(archive.host)}:{display(archive.root)} is not restored: restore "
+            f"{command(command_of(archive))} --to FOLDER"
+        )
+    if selected.others:
+        console.say("archives of that name from other places, not chosen:", style="dim")
+        show_candidates(selected.others, console)
+    unlisted = {archive.manifest for archive in missing}
+    for one in selected.selections:
+        if one.archive.manifest in unlisted:
+            console.warn(
+                f"the manifest of {display(one.archive.item)} is not listed in the target; it is restored by what this "
+                f"device knows of it: run {command('verify --repair')}"
+            )

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from archive_tasks.catalogue.attempts import used_number
+from archive_tasks.catalogue.damage import is_damaged
 from archive_tasks.catalogue.database import Catalogue
 from archive_tasks.catalogue.entries import sizes_of_objects
 from archive_tasks.catalogue.object_sizes import number_below
@@ -96,7 +97,7 @@ def what_is_missing(
     What is not listed is asked for by its key: a listing may hide things for a while.
     """
     manifest = known.archive.manifest
-    if catalogue.is_damaged(manifest):
+    if is_damaged(catalogue, manifest):
         return "verify found its archive damaged"
     try:
         sizes = sizes_of_objects(catalogue, manifest)

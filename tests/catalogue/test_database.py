@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from archive_tasks.catalogue import journal
 from archive_tasks.catalogue.attempts import (
     Attempt,
     AttemptOf,
@@ -22,6 +23,7 @@ from archive_tasks.catalogue.attempts import (
     note_commit,
 )
 from archive_tasks.catalogue.database import Catalogue, catalogue_path, list_catalogues
+from archive_tasks.catalogue.runs import begin_run, end_run, runs_of
 from archive_tasks.errors import CatalogueDamaged, CatalogueError
 from archive_tasks.model import Archive, Receipt
 from tests.conftest import NOW
@@ -55,16 +57,16 @@ def path(tmp_path: Path) -> str:
 
 def test_what_is_recorded_is_there_for_the_next_run(path: str) -> None:
     with Catalogue(path, target="file:///t") as catalogue:
-        run = catalogue.begin_run(root="/r", now=NOW)
+        run = begin_run(catalogue, root="/r", now=NOW)
         begin_attempt(catalogue, OF, prefix="data/x/", how="so", now=NOW)
         catalogue.record(ARCHIVE, run=run, fingerprint="5e", receipt=RECEIPT, now=NOW)
-        catalogue.end_run(run, now=NOW + timedelta(minutes=1), outcome={"archives": 1})
+        end_run(catalogue, run, now=NOW + timedelta(minutes=1), outcome={"archives": 1})
     with Catalogue(path) as catalogue:
         known = catalogue.known(ARCHIVE.manifest)
         assert known is not None
         assert (known.archive, known.receipt, known.run, known.fingerprint) == (ARCHIVE, RECEIPT, 1, "5e")
         assert find_attempt(catalogue, OF, how="so", since=NOW) is None
-        assert [(one.root, one.ended) for one in catalogue.runs()] == [("/r", NOW + timedelta(minutes=1))]
+        assert [(one.root, one.ended) for one in runs_of(catalogue)] == [("/r", NOW + timedelta(minutes=1))]
         assert catalogue.known("manifests/h/r/y") is None
 
 
@@ -191,4 +193,4 @@ def test_a_full_disk_is_said_and_nobody_is_told_to_move_the_catalogue(tmp_path: 
 def _note_until_it_is_full(catalogue: Catalogue) -> None:
     with catalogue:
         for number in range(2000):
-            catalogue.note("something", now=NOW, text="x" * 1000, number=str(number))
+            journal.note(catalogue, "something", now=NOW, text="x" * 1000, number=str(number))

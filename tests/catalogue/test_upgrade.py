@@ -10,9 +10,12 @@ from typing import Any
 
 import pytest
 
+from archive_tasks.catalogue.damage import check
 from archive_tasks.catalogue.database import Catalogue
 from archive_tasks.catalogue.entries import is_indexed, kept_frames
+from archive_tasks.catalogue.restores import begin_restore
 from archive_tasks.catalogue.rows import RECEIPT_COLUMNS, proof_of, proof_of_block
+from archive_tasks.catalogue.runs import runs_of
 from archive_tasks.catalogue.schema import COLUMNS_OF_3, MIGRATIONS, SCHEMA_VERSION
 from archive_tasks.errors import CatalogueDamaged
 from archive_tasks.model import Source
@@ -89,7 +92,7 @@ def test_of_every_version_the_same_tables_come(tmp_path: Path) -> None:
         path = tmp_path / f"of {version}"
         with Old(path, version).open() as catalogue:
             assert catalogue.fact("vault") == "the id"
-            assert [run.root for run in catalogue.runs()] == ["/home/anna"]
+            assert [run.root for run in runs_of(catalogue)] == ["/home/anna"]
             assert catalogue.rows("pragma user_version") == [(SCHEMA_VERSION,)]
         assert schema(path) == expected, version
 
@@ -107,7 +110,7 @@ def test_an_archive_is_named_by_its_manifest_and_keeps_all_that_was_known_of_it(
         assert receipt
         assert (receipt.manifest_sha256, receipt.proven_by, receipt.proven_at) == ("ab" * 32, "read-back", NOW)
         assert receipt.manifest == key
-        catalogue.check()
+        check(catalogue)
     with old.open() as catalogue:
         assert catalogue.archives() == [known], "and it is upgraded once"
 
@@ -148,7 +151,7 @@ def test_restores_that_were_cut_off_are_resumed_and_attempts_are_left_to_prune(o
     old.run("insert into restores values (?, ?, ?)", f"{1:032x}", b"/x", NOW.isoformat())
     old.run("insert into attempts values (?, 'data/x/', ?, 'so')", f"{1:032x}", NOW.isoformat())
     with old.open() as catalogue:
-        assert catalogue.begin_restore(key, "/x", now=NOW), "it was begun before"
+        assert begin_restore(catalogue, key, "/x", now=NOW), "it was begun before"
         assert catalogue.rows("select * from attempts") == []
 
 

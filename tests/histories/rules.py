@@ -129,7 +129,7 @@ RULES = (
     ),
     _rule(
         "B verify: --read-data unpacks",
-        ("upkeep/verify", "everything = self._ask.read >= 1", "everything = False"),
+        ("upkeep/read_data", "everything = self._ask.read >= 1", "everything = False"),
     ),
     _rule(
         "B verify: a replaced archive is no damage",
@@ -205,15 +205,19 @@ RULES = (
     ),
     _rule(
         "C without --to, only roots of this device",
-        ("restore/select", "(key not in mixed and _may_go_back(one[0], request))", "True"),
+        ("restore/select", "(key not in chosen.mixed and _may_go_back(one[0], request))", "True"),
     ),
     _rule(
         "C restore --all mixes no two devices",
-        ("restore/select", "(key not in mixed and _may_go_back(one[0], request))", "(one[0].root in request.roots)"),
+        (
+            "restore/select",
+            "(key not in chosen.mixed and _may_go_back(one[0], request))",
+            "(one[0].root in request.roots)",
+        ),
     ),
     _rule(
         "C restore --all --to keeps sources apart",
-        ("restore/select", "if len(scopes) < 2:", "if True:"),
+        ("restore/selection", "if len(scopes) < 2:", "if True:"),
     ),
     _rule(
         "D a ctime counts only where it was seen to",

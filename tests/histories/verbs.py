@@ -19,13 +19,14 @@ from archive_tasks.flows import clean as cleaning
 from archive_tasks.flows.catalogue import CatalogueRequest, catalogue_of
 from archive_tasks.flows.planning import make_plan
 from archive_tasks.flows.prune import PruneRequest, prune_target
-from archive_tasks.flows.restore import RestoreOptions, restore_named
+from archive_tasks.flows.restore import restore_named
+from archive_tasks.flows.restore_request import RestoreOptions
 from archive_tasks.flows.undo import finish_what_died, undo_root
 from archive_tasks.flows.verify import VerifyRequest, verify_target
 from archive_tasks.items import root as root_place
 from archive_tasks.items.root import _SYSTEM_ALL, resolve_root, root_path
 from archive_tasks.plugins import make_plugin_manager
-from archive_tasks.restore.select import EVERYTHING
+from archive_tasks.restore.patterns import EVERYTHING
 from archive_tasks.session import Session
 from archive_tasks.settings import make_settings
 from archive_tasks.show.console import Console

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from archive_tasks.archive import run as archiving
+from archive_tasks.catalogue import journal
 from archive_tasks.catalogue.database import Catalogue, catalogue_path
 from archive_tasks.clean.undo import Undone
 from archive_tasks.flows.clean import CleanRequest, clean_root
@@ -84,7 +85,7 @@ class CleanBench:
 
     def notes(self, *what: str) -> list[dict[str, str]]:
         with Catalogue(catalogue_path(self.session().data, self.target)) as catalogue:
-            return [details for _, _, details in catalogue.notes(*what)]
+            return [details for _, _, details in journal.notes(catalogue, *what)]
 
     # -- where bytes are ----------------------------------------------------------------------------
 

@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from archive_tasks.catalogue.database import Catalogue
+from archive_tasks.catalogue.restores import begin_restore
 from archive_tasks.events import Event
 from archive_tasks.restore.context import Conflict, RestoreContext, Restored
+from archive_tasks.restore.patterns import EVERYTHING
 from archive_tasks.restore.run import restore
-from archive_tasks.restore.select import EVERYTHING, RestoreRequest, Selection, select
+from archive_tasks.restore.select import RestoreRequest, select
+from archive_tasks.restore.selection import Selection
 from archive_tasks.store import Store
 from archive_tasks.target.pace import Pace
 from archive_tasks.target.patience import Patience
@@ -70,7 +73,7 @@ def bring_back(
 
 def _remembering(catalogue: Catalogue) -> Any:
     def continued(selection: Selection) -> bool:
-        return catalogue.begin_restore(selection.archive.manifest, selection.destination, now=NOW)
+        return begin_restore(catalogue, selection.archive.manifest, selection.destination, now=NOW)
 
     return continued
 

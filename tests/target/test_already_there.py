@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from archive_tasks.catalogue import object_sizes
+from archive_tasks.catalogue.damage import note_damage
 from archive_tasks.catalogue.database import Catalogue
 from archive_tasks.catalogue.rows import KnownArchive
 from archive_tasks.disk.ctime_trial import MARGIN_NS
@@ -366,7 +367,7 @@ def test_of_two_of_one_number_the_one_that_a_restore_gives_must_be_whole(twice: 
 
 def test_what_verify_found_damaged_is_not_there(yard: Yard, there: KnownArchive) -> None:
     """A listing shows no bytes."""
-    yard.catalogue.note_damage([there.archive.manifest], now=NOW)
+    note_damage(yard.catalogue, [there.archive.manifest], now=NOW)
     assert missing(yard, there) == "verify found its archive damaged"
     other = known(yard, yard.attempt("film"))
     yard.commit(other.archive.data)

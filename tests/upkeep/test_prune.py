@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from archive_tasks.catalogue import journal
 from archive_tasks.catalogue.attempts import AttemptOf, begin_attempt, find_attempt
 from archive_tasks.catalogue.database import Catalogue
 from archive_tasks.errors import IntegrityError, Interrupted, StoreUnusable, UsageError
@@ -334,7 +335,7 @@ def test_it_is_in_the_journal_and_nobody_resumes_it_before_the_first_object_goes
 
     def deleting(key: str) -> None:
         if key.startswith(prefix):
-            notes = [details["prefix"] for _, _, details in yard.catalogue.notes("orphan removed")]
+            notes = [details["prefix"] for _, _, details in journal.notes(yard.catalogue, "orphan removed")]
             seen.append((notes, find_attempt(yard.catalogue, of, how="so", since=NOW)))
         delete(key)
 
@@ -361,7 +362,7 @@ def between(yard: Yard, happens: Callable[[str], object], message: str) -> None:
         remove(of, found, told)
     assert set(yard.store.objects) == before
     assert f"{first}files/0" not in before
-    assert [one["prefix"] for _, _, one in yard.catalogue.notes("orphan removed")] == [first]
+    assert [one["prefix"] for _, _, one in journal.notes(yard.catalogue, "orphan removed")] == [first]
 
 
 def test_an_attempt_to_which_somebody_writes_stays(yard: Yard) -> None:

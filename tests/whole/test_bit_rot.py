@@ -21,7 +21,8 @@ from archive_tasks.flows.verify import promises
 from archive_tasks.formats.frames import Span, WantedFile
 from archive_tasks.formats.manifest import read_manifest
 from archive_tasks.model import Attributes
-from archive_tasks.restore.select import RestoreRequest, select, wanted_entries
+from archive_tasks.restore.select import RestoreRequest, select
+from archive_tasks.restore.selection import wanted_entries
 from archive_tasks.restore.unpack import UnpackOrder, unpack
 from archive_tasks.settings import make_settings
 from archive_tasks.target.open import check_vault
@@ -29,7 +30,8 @@ from archive_tasks.target.pace import Pace
 from archive_tasks.target.patience import Patience
 from archive_tasks.target.refresh import sync
 from archive_tasks.testing.trees import File, make_tree, read_tree
-from archive_tasks.upkeep.verify import VerifyOptions, verify
+from archive_tasks.upkeep.verified import VerifyOptions
+from archive_tasks.upkeep.verify import verify
 from tests.conftest import NOW, CommandLine
 from tests.support.bench import Bench
 from tests.support.foreign import exact, manifest_lines

@@ -30,8 +30,9 @@ from archive_tasks.formats.frames import Span, WantedFile, unpack_frame
 from archive_tasks.formats.manifest import Block, ManifestWriter, read_manifest
 from archive_tasks.items.recently_restored import note_restored, restored_in
 from archive_tasks.model import Attributes
+from archive_tasks.restore.patterns import PathPattern
 from archive_tasks.restore.plan import restore_plan, wanted_objects
-from archive_tasks.restore.select import PathPattern, RestoreRequest, select
+from archive_tasks.restore.select import RestoreRequest, select
 from archive_tasks.restore.unpack import UnpackOrder, unpack
 from archive_tasks.settings import make_settings
 from archive_tasks.show import find as report_finding
@@ -42,7 +43,8 @@ from archive_tasks.target.patience import Patience
 from archive_tasks.target.refresh import sync
 from archive_tasks.testing.stores import MemoryStore, put
 from archive_tasks.testing.trees import make_tree, read_tree
-from archive_tasks.upkeep.verify import VerifyOptions, verify
+from archive_tasks.upkeep.verified import VerifyOptions
+from archive_tasks.upkeep.verify import verify
 from tests.conftest import NOW
 from tests.support.restoring import bring_back
 from tests.support.rot import flipped

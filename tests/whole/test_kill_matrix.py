@@ -17,6 +17,7 @@ import pytest
 
 from archive_tasks.catalogue.database import Catalogue
 from archive_tasks.catalogue.entries import kept_records
+from archive_tasks.catalogue.forget import forget_entries
 from archive_tasks.default_plugins.stores.folder.store import FolderStore
 from archive_tasks.disk.folders import TEMPORARY
 from archive_tasks.settings import make_settings
@@ -191,7 +192,7 @@ def catalogue_rebuilt(place: Place) -> Scenario:
 
     def run() -> None:
         with Catalogue(str(place.bench.catalogue), target=store.url) as catalogue:
-            catalogue.forget_entries(now=NOW)
+            forget_entries(catalogue, now=NOW)
             patience = Patience(pace=Pace(concurrency=2, memory=64 * MIB), seconds=0)
             assert not sync(store, catalogue, patience=patience, now=NOW, concurrency=2).unreadable
 

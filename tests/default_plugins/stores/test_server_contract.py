@@ -25,7 +25,8 @@ from archive_tasks.target.pace import Pace
 from archive_tasks.target.patience import Patience
 from archive_tasks.testing.stores import MemoryStore, StoreContract
 from archive_tasks.testing.trees import File, make_tree
-from archive_tasks.upkeep.verify import VerifyOptions, verify
+from archive_tasks.upkeep.verified import VerifyOptions
+from archive_tasks.upkeep.verify import verify
 from tests.conftest import NOW
 from tests.support.bench import Bench
 from tests.support.restoring import bring_back, same_trees
@@ -127,7 +128,7 @@ def test_a_server_that_repeats_what_it_was_told_is_read_and_found_out(
     other = os.urandom(6 * MIB)
     right = hashlib.sha256((bench.root / "item" / "big").read_bytes()).digest()
     bucket, prefix = store.url.removeprefix("s3://").split("/", 1)
-    store.client.put_object(
+    store.client.boto.put_object(
         Bucket=bucket, Key=f"{prefix}/{key}", Body=other, ChecksumSHA256=base64.b64encode(right).decode()
     )
     patience = Patience(pace=Pace(concurrency=2, memory=64 * MIB), seconds=0)
