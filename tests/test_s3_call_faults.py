@@ -118,7 +118,7 @@ def _ready_to_finish(bench: Bench) -> bool:
 CALLS: dict[str, Call] = {
     "HeadBucket": Call(_nothing, lambda bench: bench.store.exists(), is_true=lambda answer: answer is True),
     "CreateBucket": Call(
-        lambda bench: bench.store.client.delete_bucket(Bucket=bench.store.bucket),
+        lambda bench: bench.store.client.boto.delete_bucket(Bucket=bench.store.client.bucket),
         lambda bench: bench.store.create(),
         is_done=lambda bench: bench.store.exists(),
     ),

@@ -129,7 +129,7 @@ def test_the_tier_and_the_days_are_asked_for(strict_s3: S3Server, store_at: Stor
     store = store_at(strict_s3)
     store.put("a", b"cold", sha256=sha256(b"cold"), storage_class="GLACIER")
     bodies: list[bytes] = []
-    store.client.meta.events.register_first("before-send.s3", lambda request, **_: bodies.append(request.body))
+    store.client.boto.meta.events.register_first("before-send.s3", lambda request, **_: bodies.append(request.body))
     store.thaw("a", tier="Expedited", days=5)
     assert b"<Days>5</Days>" in bodies[0]
     assert b"<Tier>Expedited</Tier>" in bodies[0]

@@ -120,7 +120,7 @@ def test_clear_text_goes_to_this_machine_only_unless_allowed(
 ) -> None:
     with pytest.raises(UsageError, match=r"archive\.s3\.allow_http"):
         store_at(moto_s3, endpoint=endpoint).exists()
-    assert store_at(moto_s3, endpoint=endpoint, allow_http=True).client.meta.endpoint_url == endpoint
+    assert store_at(moto_s3, endpoint=endpoint, allow_http=True).client.boto.meta.endpoint_url == endpoint
 
 
 def test_no_credentials_and_no_profile_are_told_apart(monkeypatch: pytest.MonkeyPatch, moto_s3: S3Server) -> None:

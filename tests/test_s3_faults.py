@@ -181,7 +181,7 @@ def test_a_listing_is_whole_over_all_its_pages(strict_s3: S3Server, store_at: St
     def two_a_page(params: dict[str, Any], **_: Any) -> None:
         params["query_string"]["max-keys"] = "2"
 
-    store.client.meta.events.register("before-call.s3.ListObjectsV2", two_a_page)
+    store.client.boto.meta.events.register("before-call.s3.ListObjectsV2", two_a_page)
     assert {found.key for found in store.list("")} == keys
 
 
@@ -230,9 +230,9 @@ def test_a_bucket_whose_making_was_answered_late_gets_its_rules_all_the_same(
     proxy.add(Fault("lost_answer", method="PUT"))
     store.create()
     client = server.client()
-    assert client.get_bucket_location(Bucket=store.bucket)["LocationConstraint"] == "eu-west-3"
-    assert client.get_bucket_lifecycle_configuration(Bucket=store.bucket)["Rules"]
-    assert client.get_public_access_block(Bucket=store.bucket)
+    assert client.get_bucket_location(Bucket=store.client.bucket)["LocationConstraint"] == "eu-west-3"
+    assert client.get_bucket_lifecycle_configuration(Bucket=store.client.bucket)["Rules"]
+    assert client.get_public_access_block(Bucket=store.client.bucket)
 
 
 def test_a_bucket_that_was_there_already_keeps_its_own_rules(
@@ -240,7 +240,7 @@ def test_a_bucket_that_was_there_already_keeps_its_own_rules(
 ) -> None:
     store, proxy, server = new_bucket
     configuration = {"LocationConstraint": "eu-west-3"}
-    server.client().create_bucket(Bucket=store.bucket, CreateBucketConfiguration=configuration)
+    server.client().create_bucket(Bucket=store.client.bucket, CreateBucketConfiguration=configuration)
     store.create()
     assert [path for _, path in proxy.requests if "lifecycle" in path or "publicAccess" in path] == []
 

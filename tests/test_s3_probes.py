@@ -151,7 +151,7 @@ def test_a_server_that_checks_the_owner_is_seen_to(moto_s3: S3Server, store_at: 
         owners.append(owner)
         return AWSResponse(request.url, 403, {}, _Empty()) if owner else None
 
-    store.client.meta.events.register_first("before-send.s3.HeadObject", refuse)
+    store.client.boto.meta.events.register_first("before-send.s3.HeadObject", refuse)
     assert ask(store, "refuses-wrong-owner").ok is True
     assert owners[0] is None, "a look without the made-up owner comes first"
 
@@ -188,5 +188,5 @@ def test_a_clock_that_is_an_hour_off_is_noticed(moto_s3: S3Server, store_at: Sto
         parsed["ResponseMetadata"]["HTTPHeaders"]["date"] = moment
 
     assert ask(store, "clock-agrees").ok is True
-    store.client.meta.events.register("after-call.s3.HeadBucket", an_hour_ago)
+    store.client.boto.meta.events.register("after-call.s3.HeadBucket", an_hour_ago)
     assert ask(store, "clock-agrees").ok is False

@@ -261,7 +261,7 @@ def test_a_whole_run_survives_every_fault_once(moto_s3: S3Server, cli: Any, root
 def test_the_expected_owner_goes_with_every_request(moto_s3: S3Server, open_store: Any) -> None:
     store = open_store(moto_s3, bucket_owner="123456789012")
     seen: list[tuple[str, str | None]] = []
-    store.client.meta.events.register_first(
+    store.client.boto.meta.events.register_first(
         "before-send.s3",
         lambda request, **_: seen.append((request.method, request.headers.get("x-amz-expected-bucket-owner"))),
     )

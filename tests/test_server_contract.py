@@ -126,7 +126,7 @@ def test_a_server_that_repeats_what_it_was_told_is_read_and_found_out(
     other = os.urandom(6 * MIB)
     right = hashlib.sha256((bench.root / "item" / "big").read_bytes()).digest()
     bucket, prefix = store.url.removeprefix("s3://").split("/", 1)
-    store.client.put_object(
+    store.client.boto.put_object(
         Bucket=bucket, Key=f"{prefix}/{key}", Body=other, ChecksumSHA256=base64.b64encode(right).decode()
     )
     patience = Patience(pace=Pace(concurrency=2, memory=64 * MIB), seconds=0)

@@ -34,8 +34,10 @@ OUTSIDE = {
     "pluggy": {"hookspecs", "plugins"},
     "invoke": {"commands/", "tasks", "program"},
     "rich": {"show/console", "show/live_progress"},
-    "boto3": {"default_plugins/stores/s3/store"},
-    "botocore": {f"default_plugins/stores/s3/{name}" for name in ("store", "upload", "errors", "bucket", "probes")},
+    "boto3": {"default_plugins/stores/s3/client"},
+    "botocore": {
+        f"default_plugins/stores/s3/{name}" for name in ("store", "client", "upload", "errors", "bucket", "probes")
+    },
     "pathspec": {"default_plugins/exclude"},
     "sqlite3": {"catalogue/sqlite_file"},
     "filelock": {"target/lock"},

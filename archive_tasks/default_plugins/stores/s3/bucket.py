@@ -6,70 +6,70 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
+from archive_tasks.default_plugins.stores.s3.client import S3Client
 from archive_tasks.default_plugins.stores.s3.errors import code_of, of_answer, status_of, translated
 from archive_tasks.errors import StoreUnusable
-
-S3Client = Any
-"""boto3 makes its clients at run time; its stubs cannot follow arguments that are put together."""
 
 ABORT_UNFINISHED_AFTER_DAYS = 7
 """Parts of unfinished uploads cost storage, and show in no listing, until something removes them."""
 
 
-def bucket_exists(client: S3Client, bucket: str, owner: Mapping[str, str], *, where: str) -> bool:
+def bucket_exists(client: S3Client) -> bool:
     """Raises StoreUnusable when the bucket is somebody else's, or elsewhere."""
     from botocore.exceptions import ClientError
 
-    with translated(where, "opening"):
+    boto = client.boto
+    with translated(client.url, "opening"):
         try:
-            client.head_bucket(Bucket=bucket, **owner)
+            boto.head_bucket(Bucket=client.bucket, **client.owner)
         except ClientError as error:
             if status_of(error.response) in {400, 403}:
-                _ask_why(client, bucket, owner)
-            return _judge(error.response, client.meta.region_name, where)
+                _ask_why(client)
+            return _judge(error.response, boto.meta.region_name, client.url)
     return True
 
 
-def _ask_why(client: S3Client, bucket: str, owner: Mapping[str, str]) -> None:
+def _ask_why(client: S3Client) -> None:
     """An answer to HEAD has no body; a listing says whether the key, the secret, the token or the right is wrong."""
     from botocore.exceptions import ClientError
 
     try:
-        client.list_objects_v2(Bucket=bucket, MaxKeys=1, **owner)
+        client.boto.list_objects_v2(Bucket=client.bucket, MaxKeys=1, **client.owner)
     except ClientError as error:
         if code_of(error.response) not in {"AccessDenied", "403"}:
             raise
 
 
-def create_bucket(client: S3Client, bucket: str, owner: Mapping[str, str], *, where: str) -> None:
+def create_bucket(client: S3Client) -> None:
     """Make the bucket in the client's region: no public access, unfinished uploads expiring after 7 days.
 
     The two extras are refused by servers that do not know them; those have no public access to block either.
     """
-    region = client.meta.region_name
+    boto = client.boto
+    region = boto.meta.region_name
     # us-east-1 must not be named, any other must be. (S3 API reference, CreateBucket)
     place = (
         {} if region in {"us-east-1", "aws-global"} else {"CreateBucketConfiguration": {"LocationConstraint": region}}
     )
-    with translated(where, "creating"):
+    with translated(client.url, "creating"):
         try:
-            client.create_bucket(Bucket=bucket, **place)
-        except client.exceptions.BucketAlreadyOwnedByYou as error:
+            boto.create_bucket(Bucket=client.bucket, **place)
+        except boto.exceptions.BucketAlreadyOwnedByYou as error:
             if not _was_repeated(error.response):
                 return
     _try(
-        client.put_public_access_block,
+        boto.put_public_access_block,
         "block public access to the bucket",
-        Bucket=bucket,
+        Bucket=client.bucket,
         PublicAccessBlockConfiguration=_NOTHING_PUBLIC,
-        **owner,
+        **client.owner,
     )
     _try(
-        client.put_bucket_lifecycle_configuration,
+        boto.put_bucket_lifecycle_configuration,
         "let unfinished uploads expire",
-        Bucket=bucket,
+        Bucket=client.bucket,
         LifecycleConfiguration=_EXPIRY,
-        **owner,
+        **client.owner,
     )
 
 

@@ -13,9 +13,10 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from archive_tasks.default_plugins.stores.probes import keeps_odd_keys, removed
+from archive_tasks.default_plugins.stores.s3.client import S3Client
 from archive_tasks.default_plugins.stores.s3.errors import (
     WRONG_BYTES_CODES,
     code_of,
@@ -27,10 +28,7 @@ from archive_tasks.default_plugins.stores.s3.errors import (
 )
 from archive_tasks.errors import StoreUnusable
 from archive_tasks.formats.checksums import composite_checksum, whole_checksum
-from archive_tasks.store import Answer, Probe
-
-if TYPE_CHECKING:
-    from archive_tasks.default_plugins.stores.s3.store import S3Store
+from archive_tasks.store import Answer, Probe, Store
 
 _RACERS = 16
 _MOST_SKEW_SECONDS = 180
@@ -38,9 +36,9 @@ _NOBODY = "000000000000"
 """An account id that AWS gives to nobody."""
 
 
-def s3_probes(store: S3Store) -> Sequence[Probe]:
+def s3_probes(store: Store, client: S3Client) -> Sequence[Probe]:
     """The probes of an S3 store; the first three decide whether its word is proof."""
-    probes = _Probes(store)
+    probes = _Probes(store, client)
     return (
         Probe(
             name="refuses-wrong-checksum",
@@ -78,8 +76,9 @@ def s3_probes(store: S3Store) -> Sequence[Probe]:
 
 
 class _Probes:
-    def __init__(self, store: S3Store) -> None:
+    def __init__(self, store: Store, client: S3Client) -> None:
         self._store = store
+        self._client = client
 
     def refuses_wrong_checksum(self, prefix: str) -> Answer:
         with removed(self._store, [f"{prefix}lie"]):
@@ -164,12 +163,12 @@ class _Probes:
         with removed(self._store, [key]):
             self._call("put_object", key, Body=b"x")
             self._store.describe(key)  # raises where we may not look at all: a refusal would say nothing then
-            refused = self._is_forbidden({**self._store.place(key), "ExpectedBucketOwner": _NOBODY})
+            refused = self._is_forbidden({**self._client.place(key), "ExpectedBucketOwner": _NOBODY})
         return _refusal(refused, yes="a wrong owner was refused", no="it does not check archive.s3.bucket_owner")
 
     def clock_agrees(self, _prefix: str) -> Answer:
-        with translated(self._store.url, "asking"):
-            answer: Any = self._store.client.head_bucket(Bucket=self._store.bucket, **self._store.owner)
+        with translated(self._client.url, "asking"):
+            answer: Any = self._client.boto.head_bucket(Bucket=self._client.bucket, **self._client.owner)
         theirs = server_time(answer)
         if theirs is None:
             return Answer(None, "the server does not tell its time")
@@ -186,8 +185,8 @@ class _Probes:
         return Answer(gone, "these credentials can remove objects (append-only: no)" if gone else "it did not go away")
 
     def _call(self, operation: str, key: str, **arguments: Any) -> Any:
-        with translated(self._store.url, "examining"):
-            return getattr(self._store.client, operation)(**self._store.place(key), **arguments)
+        with translated(self._client.url, "examining"):
+            return getattr(self._client.boto, operation)(**self._client.place(key), **arguments)
 
     def _notices(self, operation: str, key: str, **arguments: Any) -> bool | None:
         """True when the server says that the bytes are not what was claimed; None when it refuses with a code of
@@ -195,9 +194,9 @@ class _Probes:
         """
         from botocore.exceptions import ClientError
 
-        with translated(self._store.url, "examining"):
+        with translated(self._client.url, "examining"):
             try:
-                getattr(self._store.client, operation)(**self._store.place(key), **arguments)
+                getattr(self._client.boto, operation)(**self._client.place(key), **arguments)
             except ClientError as error:
                 if code_of(error.response) in WRONG_BYTES_CODES:
                     return True
@@ -210,9 +209,9 @@ class _Probes:
         """True when the server says that a condition is not met; other errors are raised: they answer nothing."""
         from botocore.exceptions import ClientError
 
-        with translated(self._store.url, "examining"):
+        with translated(self._client.url, "examining"):
             try:
-                getattr(self._store.client, operation)(**self._store.place(key), **arguments)
+                getattr(self._client.boto, operation)(**self._client.place(key), **arguments)
             except ClientError as error:
                 if says_it_exists(error.response) or code_of(error.response) == "ConditionalRequestConflict":
                     return True
@@ -222,9 +221,9 @@ class _Probes:
     def _is_forbidden(self, arguments: dict[str, Any]) -> bool:
         from botocore.exceptions import ClientError
 
-        with translated(self._store.url, "examining"):
+        with translated(self._client.url, "examining"):
             try:
-                self._store.client.head_object(**arguments)
+                self._client.boto.head_object(**arguments)
             except ClientError as error:
                 if status_of(error.response) != 403:
                     raise

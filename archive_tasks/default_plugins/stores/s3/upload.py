@@ -5,15 +5,13 @@ from __future__ import annotations
 import base64
 import logging
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
+from archive_tasks.default_plugins.stores.s3.client import S3Client
 from archive_tasks.default_plugins.stores.s3.errors import code_of, says_it_exists, translated
 from archive_tasks.errors import IntegrityError, ObjectExists, StoreBusy
 from archive_tasks.formats.checksums import composite_checksum
 from archive_tasks.names import display
-
-if TYPE_CHECKING:
-    from archive_tasks.default_plugins.stores.s3.store import S3Store
 
 
 class _Part(NamedTuple):
@@ -25,17 +23,17 @@ class _Part(NamedTuple):
 class S3Upload:
     """A multipart upload, with the SHA-256 of every part."""
 
-    def __init__(self, store: S3Store, key: str, upload_id: str, part_size: int) -> None:
+    def __init__(self, client: S3Client, key: str, upload_id: str, part_size: int) -> None:
         self.part_size = part_size
-        self._store = store
+        self._client = client
         self._key = key
         self._id = upload_id
         self._parts: dict[int, _Part] = {}
 
     def put_part(self, number: int, data: bytes, *, sha256: bytes) -> None:
-        with translated(self._store.url, "writing to"):
-            answer = self._store.client.upload_part(
-                **self._store.place(self._key),
+        with translated(self._client.url, "writing to"):
+            answer = self._client.boto.upload_part(
+                **self._client.place(self._key),
                 UploadId=self._id,
                 PartNumber=number,
                 Body=data,
@@ -55,9 +53,9 @@ class S3Upload:
             for number, part in ordered
         ]
         try:
-            with translated(self._store.url, "writing to"):
+            with translated(self._client.url, "writing to"):
                 try:
-                    self._store.complete(self._key, self._id, parts)
+                    self._client.complete(self._key, self._id, parts)
                 except ClientError as error:
                     self._settle(error.response, [part.sha256 for _, part in ordered], size)
                     if not says_it_exists(error.response) and code_of(error.response) != "NoSuchUpload":
@@ -69,7 +67,7 @@ class S3Upload:
         from botocore.exceptions import BotoCoreError, ClientError
 
         try:
-            self._store.client.abort_multipart_upload(**self._store.place(self._key), UploadId=self._id)
+            self._client.boto.abort_multipart_upload(**self._client.place(self._key), UploadId=self._id)
         except (BotoCoreError, ClientError) as error:
             logging.getLogger("archive_tasks").debug("an upload could not be aborted: %s", error)
 
@@ -89,11 +87,11 @@ class S3Upload:
             return
         if code == "NoSuchUpload":
             raise StoreBusy("the store has forgotten the upload", start_over=True)
-        raise ObjectExists(f"{display(self._key)} is in {self._store.url} with other contents")
+        raise ObjectExists(f"{display(self._key)} is in {self._client.url} with other contents")
 
     def _is_there(self, digests: Sequence[bytes], size: int) -> bool:
         """By size and composite checksum; where there is none, by size: the caller proves what it sent anyway."""
-        found = self._store.describe(self._key)
+        found = self._client.describe(self._key)
         if found is None or found.size != size:
             return False
         composite = composite_checksum(digests)
