@@ -9,7 +9,7 @@ import re
 import secrets
 import stat
 
-from archive_tasks.default_plugins.stores.folder.place import FOLDER, Rights, check_no_link, give_rights, make_folder
+from archive_tasks.default_plugins.stores.folder.folders import FOLDER, Rights, check_no_link, give_rights, make_folder
 from archive_tasks.errors import StoreUnusable
 from archive_tasks.names import display
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 
-from archive_tasks.default_plugins.stores.folder.place import INCOMING, check_no_link, link_in_the_way
+from archive_tasks.default_plugins.stores.folder.folders import INCOMING, check_no_link, link_in_the_way
 
 _NOT_OURS = frozenset({INCOMING, "lost+found"})
 """At the top. `lost+found` comes with a new disk, is closed to all but root, and cannot be a key."""

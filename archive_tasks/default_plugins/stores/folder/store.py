@@ -9,25 +9,20 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import re
 import stat
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
-from archive_tasks.default_plugins.stores.folder.errors import path_of, refused
-from archive_tasks.default_plugins.stores.folder.incoming import make_incoming, sweep
+from archive_tasks.default_plugins.stores.folder.errors import path_of
 from archive_tasks.default_plugins.stores.folder.listing import listed
-from archive_tasks.default_plugins.stores.folder.place import INCOMING, Rights, made, opened, rights_below
+from archive_tasks.default_plugins.stores.folder.place import FolderPlace
 from archive_tasks.default_plugins.stores.folder.probes import folder_probes
 from archive_tasks.default_plugins.stores.folder.upload import FolderUpload, check_digest
-from archive_tasks.errors import ArchiveTasksError, ObjectMissing, ObjectUnreadable, StoreBusy, StoreUnusable
+from archive_tasks.errors import ObjectMissing, ObjectUnreadable, StoreBusy, StoreUnusable
 from archive_tasks.names import display
 from archive_tasks.settings import Settings
 from archive_tasks.store import ObjectInfo, Probe
 
-_OLD_INCOMING = ".incoming"
-"""What the first versions named it; it may be the user's own, so it is neither used nor hidden."""
-_KEY = re.compile(r"[A-Za-z0-9._~-]+(/[A-Za-z0-9._~-]+)*")
 _CHUNK = 1024 * 1024
 _OF_ONE_OBJECT = frozenset({errno.EIO, errno.EACCES, errno.EPERM})
 """A bad sector, or a file that its owner keeps from us, says nothing about the rest."""
@@ -51,42 +46,13 @@ class FolderStore:
         self.path = path_of(url)
         self.identity = f"folder {self.path}"
         self.largest_put = settings.part_size
-        self._swept = False
-        self._place: tuple[int, int] | None = None
+        self._place = FolderPlace(self.path)
 
     def exists(self) -> bool:
-        found = self._found()
-        self._place = self._place or _place_of(found)
-        return found is not None
-
-    def check_still_here(self) -> os.stat_result:
-        """What is said of the folder. Raises StoreUnusable when it is another than when the store was opened.
-
-        A mount point of fstab's or autofs' stays when its disk goes away, as an empty folder on another disk.
-        """
-        now = self._found()
-        if now is None or self._place not in {None, _place_of(now)}:
-            raise StoreUnusable(f"the target {display(self.path)} is gone: is its disk still mounted?")
-        return now
-
-    def _found(self) -> os.stat_result | None:
-        """None when there is no such folder."""
-        try:
-            facts = os.stat(self.path)
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        except OSError as error:
-            raise self.refused(error, "looking at") from error
-        if not stat.S_ISDIR(facts.st_mode):
-            raise StoreUnusable(f"the target {display(self.path)} is a file, not a folder; name a folder")
-        return facts
+        return self._place.exists()
 
     def create(self) -> None:
-        try:
-            os.makedirs(self.path, mode=0o700, exist_ok=True)
-        except OSError as error:
-            raise self.refused(error, "creating") from error
-        self._place = _place_of(self._found())
+        self._place.create()
 
     def part_size(self, size: int) -> int:
         return self.largest_put
@@ -95,12 +61,12 @@ class FolderStore:
         try:
             room = os.statvfs(self.path)
         except OSError as error:
-            raise self.refused(error, "looking at") from error
+            raise self._place.refused(error, "looking at") from error
         return room.f_bavail * room.f_frsize
 
     def put(self, key: str, data: bytes, *, sha256: bytes, storage_class: str = "") -> None:
         check_digest(data, sha256)
-        upload = FolderUpload(self, key, len(data))
+        upload = FolderUpload(self._place, key, part_size=self.largest_put)
         try:
             if data:
                 upload.write(0, data)
@@ -111,14 +77,14 @@ class FolderStore:
             upload.abort()
 
     def upload(self, key: str, size: int, *, storage_class: str = "") -> FolderUpload:
-        return FolderUpload(self, key, size)
+        return FolderUpload(self._place, key, part_size=self.largest_put)
 
     def is_cold(self, storage_class: str) -> bool:
         return False
 
     def read(self, key: str, *, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
         try:
-            with open(self.place(key), "rb", buffering=0, opener=_without_waiting) as file:
+            with open(self._place.path_of_object(key), "rb", buffering=0, opener=_without_waiting) as file:
                 facts = os.fstat(file.fileno())
                 if not stat.S_ISREG(facts.st_mode):
                     raise ObjectMissing(f"{display(key)} in {display(self.path)} is not a file")
@@ -137,101 +103,60 @@ class FolderStore:
             if error.errno in _OF_ONE_OBJECT and os.access(self.path, os.R_OK | os.X_OK):
                 reason = os.strerror(error.errno).lower()
                 raise ObjectUnreadable(f"{display(key)} in {display(self.path)} cannot be read: {reason}") from error
-            raise self.refused(error, "reading") from error
+            raise self._place.refused(error, "reading") from error
 
     def describe(self, key: str) -> ObjectInfo | None:
         try:
-            facts = os.lstat(self.place(key))
+            facts = os.lstat(self._place.path_of_object(key))
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
-            raise self.refused(error, "looking at") from error
+            raise self._place.refused(error, "looking at") from error
         return _info(key, facts) if stat.S_ISREG(facts.st_mode) else None
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         """Links are not followed. One that the prefix leads over, or that is below it, raises StoreUnusable: what is
         behind it must not be taken for missing. Without a prefix each is listed itself, so that none is overlooked.
         """
-        if self._place is None and self._found() is None:
-            return  # there never was a target, as far as this run knows
-        self.check_still_here()
+        if self._place.never_was():
+            return
+        self._place.check_still_here()
         try:
             for key, facts in listed(self.path, prefix):
                 yield _info(key, facts)
         except OSError as error:
-            raise self.refused(error, "listing", at=error.filename) from error
-        self.check_still_here()
+            raise self._place.refused(error, "listing", at=error.filename) from error
+        self._place.check_still_here()
 
     def thaw(self, key: str, *, tier: str, days: int) -> None:
         """Everything here can be read at once."""
 
     def delete(self, key: str) -> None:
         """Raises StoreUnusable where the way leads over a link: what is behind it is not the target's."""
-        path = self.place(key)
+        path = self._place.path_of_object(key)
         *folders, name = key.split("/")
         try:
-            with opened(self._top(), folders, path=self.path) as folder:
+            with self._place.folder_of(folders) as folder:
                 os.unlink(name, dir_fd=folder)
         except (FileNotFoundError, NotADirectoryError):
             return
         except OSError as error:
-            raise self.refused(error, "removing from", at=path) from error
+            raise self._place.refused(error, "removing from", at=path) from error
         self._remove_empty(folders)
 
     def probes(self) -> Sequence[Probe]:
         return folder_probes(self, self.path)
 
-    def place(self, key: str) -> str:
-        """Path of an object. Raises ValueError for what is not a key."""
-        segments = key.split("/")
-        is_ours = segments[0].startswith(INCOMING) or segments[0] == _OLD_INCOMING
-        if not _KEY.fullmatch(key) or any(segment.strip(".") == "" for segment in segments) or is_ours:
-            raise ValueError(f"{key!r} is not a key")
-        return os.path.join(self.path, *segments)
-
-    def refused(self, error: OSError, doing: str, *, at: str | None = None) -> ArchiveTasksError:
-        """What an OSError at the target means for the run. `at` is a path in it, where one is known."""
-        return refused(error, doing, self.path, at=at)
-
-    def incoming(self) -> tuple[str, Rights]:
-        """The folder in which objects are written before they appear, and the rights that they are to have."""
-        rights = rights_below(self.check_still_here())
-        path = os.path.join(self.path, INCOMING)
-        make_incoming(path, rights)
-        return path, rights
-
-    def sweep_once(self, incoming: str, fresh: int) -> None:
-        """Remove leftovers of dead runs, at the first object of a run; `fresh` is its handle."""
-        if not self._swept:
-            self._swept = True
-            sweep(incoming, os.fstat(fresh))
-
-    def folder_for(self, key: str, rights: Rights) -> contextlib.AbstractContextManager[int]:
-        """The folder that an object is put into, made where it is missing, as a handle."""
-        return made(self._top(), key.split("/")[:-1], path=self.path, rights=rights)
-
-    def _top(self) -> int:
-        """The top folder as a handle. Raises StoreUnusable when it is another than when the store was opened."""
-        handle = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        if self._place not in {None, _place_of(os.fstat(handle))}:
-            os.close(handle)
-            raise StoreUnusable(f"the target {display(self.path)} is gone: is its disk still mounted?")
-        return handle
-
     def _remove_empty(self, folders: Sequence[str]) -> None:
         with contextlib.suppress(OSError, StoreUnusable):
             while folders:
                 *folders, name = folders
-                with opened(self._top(), folders, path=self.path) as folder:
+                with self._place.folder_of(folders) as folder:
                     os.rmdir(name, dir_fd=folder)
 
 
 def _info(key: str, facts: os.stat_result) -> ObjectInfo:
     return ObjectInfo(key, facts.st_size, modified=datetime.fromtimestamp(facts.st_mtime, UTC))
-
-
-def _place_of(facts: os.stat_result | None) -> tuple[int, int] | None:
-    return (facts.st_dev, facts.st_ino) if facts else None
 
 
 def _without_waiting(path: str, flags: int) -> int:

@@ -8,14 +8,11 @@ import hashlib
 import os
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
-from archive_tasks.default_plugins.stores.folder.place import give_rights, part_name, sync_folder
+from archive_tasks.default_plugins.stores.folder.folders import give_rights, part_name, sync_folder
+from archive_tasks.default_plugins.stores.folder.place import FolderPlace
 from archive_tasks.errors import IntegrityError, ObjectExists, StoreBusy, StoreUnusable
 from archive_tasks.names import display
-
-if TYPE_CHECKING:
-    from archive_tasks.default_plugins.stores.folder.store import FolderStore
 
 _CHUNK = 1024 * 1024
 _TRIES = 5
@@ -25,21 +22,21 @@ _NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSY
 class FolderUpload:
     """An object being written. Parts go to their places in any order and from any thread."""
 
-    def __init__(self, store: FolderStore, key: str, size: int) -> None:
-        self.part_size = store.part_size(size)
-        self._store = store
+    def __init__(self, place: FolderPlace, key: str, *, part_size: int) -> None:
+        self.part_size = part_size
+        self._place = place
         self._key = key
-        self._name = store.place(key).rpartition("/")[2]
+        self._name = place.path_of_object(key).rpartition("/")[2]
         self._lock = threading.Lock()
         self._written: dict[int, int] = {}
         try:
-            incoming, self._rights = store.incoming()
+            incoming, self._rights = place.incoming()
             self._path = os.path.join(incoming, part_name())
             self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            raise store.refused(error, "writing to") from error
+            raise place.refused(error, "writing to") from error
         give_rights(self._fd, self._rights.file, self._rights.group)
-        store.sweep_once(incoming, self._fd)
+        place.sweep_once(incoming, self._fd)
         self._open = True
 
     def put_part(self, number: int, data: bytes, *, sha256: bytes) -> None:
@@ -54,7 +51,7 @@ class FolderUpload:
                 count = os.pwrite(self._fd, view, position)
                 view, position = view[count:], position + count
         except OSError as error:
-            raise self._store.refused(error, "writing to") from error
+            raise self._place.refused(error, "writing to") from error
         with self._lock:
             self._written[offset] = len(data)
 
@@ -66,8 +63,8 @@ class FolderUpload:
             self._sync()
             self._publish()
         except OSError as error:
-            raise self._store.refused(error, "writing to") from error
-        self._store.check_still_here()
+            raise self._place.refused(error, "writing to") from error
+        self._place.check_still_here()
         self.abort()
 
     def abort(self) -> None:
@@ -86,7 +83,7 @@ class FolderUpload:
         try:
             os.fsync(self._fd)
         except OSError as error:
-            refused = self._store.refused(error, "writing to")
+            refused = self._place.refused(error, "writing to")
             if isinstance(refused, StoreBusy):
                 raise StoreBusy(str(refused), start_over=True) from error
             raise refused from error
@@ -100,7 +97,7 @@ class FolderUpload:
         """
         for tries_left in reversed(range(_TRIES)):
             try:
-                with self._store.folder_for(self._key, self._rights) as folder:
+                with self._place.folder_for(self._key, self._rights) as folder:
                     self._link_into(folder)
                     sync_folder(folder)
                 return
@@ -120,7 +117,7 @@ class FolderUpload:
         except FileExistsError:
             if not self._is_there_already(folder):
                 raise ObjectExists(
-                    f"{display(self._key)} is in {display(self._store.path)} with other contents"
+                    f"{display(self._key)} is in {display(self._place.path)} with other contents"
                 ) from None
 
     def _is_there_already(self, folder: int) -> bool:
