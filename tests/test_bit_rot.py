@@ -30,7 +30,8 @@ from archive_tasks.target.pace import Pace
 from archive_tasks.target.patience import Patience
 from archive_tasks.target.refresh import sync
 from archive_tasks.testing.trees import File, make_tree, read_tree
-from archive_tasks.upkeep.verify import VerifyOptions, verify
+from archive_tasks.upkeep.verified import VerifyOptions
+from archive_tasks.upkeep.verify import verify
 from tests.conftest import NOW, CommandLine
 from tests.foreign import exact, manifest_lines
 from tests.restoring import comparable

@@ -22,7 +22,8 @@ from archive_tasks.target.pace import Pace
 from archive_tasks.target.patience import Patience
 from archive_tasks.target.refresh import sync
 from archive_tasks.testing.trees import File, Link, make_tree, read_tree
-from archive_tasks.upkeep.verify import VerifyOptions, verify
+from archive_tasks.upkeep.verified import VerifyOptions
+from archive_tasks.upkeep.verify import verify
 from tests.conftest import NOW
 from tests.foreign import folder_fetch, restore_by_hand
 from tests.restoring import bring_back, comparable, same_trees

@@ -43,7 +43,8 @@ from archive_tasks.target.patience import Patience
 from archive_tasks.target.refresh import sync
 from archive_tasks.testing.stores import MemoryStore, put
 from archive_tasks.testing.trees import make_tree, read_tree
-from archive_tasks.upkeep.verify import VerifyOptions, verify
+from archive_tasks.upkeep.verified import VerifyOptions
+from archive_tasks.upkeep.verify import verify
 from tests.conftest import NOW
 from tests.restoring import bring_back
 from tests.rot import flipped

@@ -25,7 +25,8 @@ from archive_tasks.target.pace import Pace
 from archive_tasks.target.patience import Patience
 from archive_tasks.testing.stores import MemoryStore, StoreContract
 from archive_tasks.testing.trees import File, make_tree
-from archive_tasks.upkeep.verify import VerifyOptions, verify
+from archive_tasks.upkeep.verified import VerifyOptions
+from archive_tasks.upkeep.verify import verify
 from tests.conftest import NOW
 from tests.restoring import bring_back, same_trees
 from tests.test_archive import Bench

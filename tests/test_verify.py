@@ -15,7 +15,8 @@ from archive_tasks.target.pace import Pace
 from archive_tasks.target.patience import Patience
 from archive_tasks.testing.stores import MemoryStore
 from archive_tasks.testing.trees import File, make_tree
-from archive_tasks.upkeep.verify import Verified, VerifyOptions, verify
+from archive_tasks.upkeep.verified import Verified, VerifyOptions
+from archive_tasks.upkeep.verify import verify
 from tests.conftest import NOW, CommandLine
 from tests.test_archive import Bench
 

@@ -1,24 +1,20 @@
-"""What the task verify does: the target against its manifests and receipts, and manifests written again."""
+"""What the task verify does: the target against its manifests and receipts."""
 
 from __future__ import annotations
 
 import functools
-import hashlib
-import os
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from archive_tasks.amounts import count_text
 from archive_tasks.catalogue.damage import note_damage, note_mended
-from archive_tasks.catalogue.database import Catalogue, catalogue_path
+from archive_tasks.catalogue.database import Catalogue
 from archive_tasks.catalogue.entries import kept_records
-from archive_tasks.catalogue.rows import KnownArchive
-from archive_tasks.errors import Damaged, ObjectMissing, ObjectUnreadable, UsageError
+from archive_tasks.errors import Damaged, UsageError
 from archive_tasks.flows.invocation import session_of
-from archive_tasks.flows.using_target import existing_target, new_pace, new_patience, open_catalogue, target_of
+from archive_tasks.flows.repair import repair_manifests, repair_vault
+from archive_tasks.flows.using_target import existing_target, new_pace, new_patience, target_of
 from archive_tasks.formats import layout
 from archive_tasks.formats.layout import key_segment
 from archive_tasks.names import display
@@ -27,13 +23,10 @@ from archive_tasks.show.console import MOST_SHOWN, Console
 from archive_tasks.show.document import Document
 from archive_tasks.show.upkeep import verify_document, verify_lines
 from archive_tasks.store import Store
-from archive_tasks.target.lock import one_run_at_a_time
 from archive_tasks.target.open import current_verdict
-from archive_tasks.target.refresh import sync
-from archive_tasks.target.transfer import Transfer
-from archive_tasks.target.vault import vault_bytes, write_vault
-from archive_tasks.upkeep import verify as verifying
-from archive_tasks.upkeep.repair import Repaired, repair
+from archive_tasks.upkeep.repair import Repaired
+from archive_tasks.upkeep.verified import Promise, Verified, VerifyOptions
+from archive_tasks.upkeep.verify import verify as verify_archives
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,15 +83,15 @@ def verify(c: Any, wanted: VerifyRequest, flags: Mapping[str, Any], *, json_docu
 def verify_target(session: Session, wanted: VerifyRequest, console: Console) -> Document:
     """All of `verify` but the printing of its document."""
     if wanted.repair:
-        _repair_vault(session, console)
+        repair_vault(session, console)
     with existing_target(session, target_of(session)) as (store, catalogue):
         verdict = current_verdict(store, catalogue, now=session.now, on_answer=lambda _probe, _answer: None)
-        ask = verifying.VerifyOptions(trusted=verdict.trusted, read=wanted.share, quick=wanted.quick)
+        ask = VerifyOptions(trusted=verdict.trusted, read=wanted.share, quick=wanted.quick)
         _say_how(ask, console)
         verified = _look(session, store, catalogue, ask, wanted, console)
         repaired = Repaired()
         if wanted.repair and (verified.missing or verified.uncommitted or verified.copies):
-            repaired = _repair(session, store, catalogue, verified, console, trusted=verdict.trusted)
+            repaired = repair_manifests(session, store, catalogue, verified, console, trusted=verdict.trusted)
             verified = _look(session, store, catalogue, ask, wanted, console)
         note_damage(catalogue, verified.harmed, now=session.now)
         was_read = wanted.share >= 1 and not verified.frozen
@@ -122,11 +115,11 @@ def _look(
     session: Session,
     store: Store,
     catalogue: Catalogue,
-    ask: verifying.VerifyOptions,
+    ask: VerifyOptions,
     wanted: VerifyRequest,
     console: Console,
-) -> verifying.Verified:
-    verified = verifying.verify(
+) -> Verified:
+    verified = verify_archives(
         store,
         ask,
         patience=new_patience(session, new_pace(session), console),
@@ -152,10 +145,10 @@ def _of_item(item: str) -> Callable[[str], bool]:
     return is_of_it
 
 
-def promises(catalogue: Catalogue) -> dict[str, verifying.Promise]:
+def promises(catalogue: Catalogue) -> dict[str, Promise]:
     """What this device has receipts for, by the key of the manifest."""
     return {
-        known.archive.manifest: verifying.Promise(
+        known.archive.manifest: Promise(
             known.archive,
             known.receipt.manifest_sha256,
             functools.partial(kept_records, catalogue, known.archive.manifest),
@@ -165,7 +158,7 @@ def promises(catalogue: Catalogue) -> dict[str, verifying.Promise]:
     }
 
 
-def _say_how(ask: verifying.VerifyOptions, console: Console) -> None:
+def _say_how(ask: VerifyOptions, console: Console) -> None:
     if not ask.quick and not ask.trusted and not ask.read:
         console.say(
             "this target does not check what it is sent, so every object is read "
@@ -177,80 +170,3 @@ def _say_how(ask: verifying.VerifyOptions, console: Console) -> None:
 def _say_progress(done: int, of: int, console: Console) -> None:
     if done % 100 == 0:
         console.say(f"verified {done:,} of {of:,} archives", style="dim")
-
-
-# -- repair -------------------------------------------------------------------------------------------
-
-
-def _repair(
-    session: Session,
-    store: Store,
-    catalogue: Catalogue,
-    verified: verifying.Verified,
-    console: Console,
-    *,
-    trusted: bool,
-) -> Repaired:
-    with one_run_at_a_time(catalogue.path), transfer_to(session, store, console, trusted=trusted) as transfer:
-        repaired = repair(verified.missing, verified.uncommitted, catalogue, transfer, copies=verified.copies)
-        synced = sync(
-            store,
-            catalogue,
-            patience=transfer.patience,
-            now=session.now,
-            concurrency=session.settings.concurrency,
-            wanted=frozenset(repaired.manifests).__contains__,
-        )
-    for key in repaired.manifests:
-        console.say(f"written again: {display(key)}", style="green")
-    for what, reason in (*repaired.failed, *synced.unreadable):
-        console.say(f"cannot be written again: {display(what)}: {reason}", style="yellow")
-    return repaired
-
-
-def _repair_vault(session: Session, console: Console) -> None:
-    """Write the target's id again where it is lost, and an archive shows that it is the target that it was.
-
-    Raises:
-        UsageError: no archive that this device knows is there as it was written.
-    """
-    url = target_of(session)
-    if not os.path.exists(catalogue_path(session.data, url)):
-        return
-    with open_catalogue(session, url) as catalogue:
-        store = session.open_store(url)
-        known = catalogue.fact("vault")
-        if not known or not store.exists() or vault_bytes(store) is not None:
-            return
-        if not any(_is_there(store, known_archive) for known_archive in catalogue.archives()):
-            raise UsageError(
-                f"{display(store.url)} has lost its vault.json, and no archive that this device knows is there: it is "
-                f"another target, or {session.command('catalogue --forget')} gives it up"
-            )
-        write_vault(store, known)
-        console.say("written again: vault.json", style="green")
-
-
-def _is_there(store: Store, known: KnownArchive) -> bool:
-    try:
-        data = b"".join(store.read(known.archive.manifest)) if known.receipt else b""
-    except (ObjectMissing, ObjectUnreadable):
-        return False
-    return known.receipt is not None and hashlib.sha256(data).hexdigest() == known.receipt.manifest_sha256
-
-
-@contextmanager
-def transfer_to(session: Session, store: Store, console: Console, *, trusted: bool) -> Iterator[Transfer]:
-    """What objects that are no item's are sent with."""
-    pace = new_pace(session)
-    with ThreadPoolExecutor(session.settings.concurrency, thread_name_prefix="send") as workers:
-        yield Transfer(
-            store=store,
-            pace=pace,
-            patience=new_patience(session, pace, console),
-            workers=workers,
-            trusted=trusted,
-        )
-
-
-# -- what was found -----------------------------------------------------------------------------------

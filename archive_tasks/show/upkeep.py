@@ -11,11 +11,11 @@ from archive_tasks.names import display
 from archive_tasks.show.console import MOST_SHOWN, Console
 from archive_tasks.show.document import Document
 from archive_tasks.target.refresh import Synced
-from archive_tasks.upkeep import verify as verifying
 from archive_tasks.upkeep.prune import Found, Orphan
+from archive_tasks.upkeep.verified import Verified
 
 
-def verify_document(target: str, verified: verifying.Verified) -> Document:
+def verify_document(target: str, verified: Verified) -> Document:
     """The document of `verify`."""
     return {
         "target": target,
@@ -36,7 +36,7 @@ def verify_document(target: str, verified: verifying.Verified) -> Document:
     }
 
 
-def verify_lines(verified: verifying.Verified) -> list[str]:
+def verify_lines(verified: Verified) -> list[str]:
     """What was found, in sentences."""
     how = [f"{size_text(verified.read)} read"] if verified.read else []
     how += [f"{verified.trusted:,} by the target's checksums"] if verified.trusted else []

@@ -129,7 +129,7 @@ RULES = (
     ),
     _rule(
         "B verify: --read-data unpacks",
-        ("upkeep/verify", "everything = self._ask.read >= 1", "everything = False"),
+        ("upkeep/read_data", "everything = self._ask.read >= 1", "everything = False"),
     ),
     _rule(
         "B verify: a replaced archive is no damage",
