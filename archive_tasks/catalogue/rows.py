@@ -117,16 +117,18 @@ def known_from(row: Sequence[Any], target: str, device: str) -> KnownArchive:
         replaces=replaces,
         data=data,
     )
-    receipt = None
-    if sha256:
-        receipt = Receipt(
-            manifest=manifest,
-            manifest_sha256=sha256,
-            proven_by=proven_by,
-            proven_at=datetime.fromisoformat(proven_at),
-            fingerprint=fingerprint,
-        )
+    receipt = _receipt(manifest, sha256, proven_by, proven_at, fingerprint) if sha256 else None
     return KnownArchive(archive, run, fingerprint, receipt)
+
+
+def _receipt(manifest: str, sha256: str, proven_by: Any, proven_at: str, fingerprint: str) -> Receipt:
+    return Receipt(
+        manifest=manifest,
+        manifest_sha256=sha256,
+        proven_by=proven_by,
+        proven_at=datetime.fromisoformat(proven_at),
+        fingerprint=fingerprint,
+    )
 
 
 def run_from(row: Sequence[Any]) -> Run:
