@@ -436,7 +436,7 @@ def test_opening_a_known_target_asks_for_the_bucket_and_the_id_and_nothing_else(
         requests.append((model.name, params["url_path"]))
 
     for parent in [url, *parents_of(url)]:
-        place.open_store(parent).client.meta.events.register("before-call.s3", note)
+        place.open_store(parent).client.boto.meta.events.register("before-call.s3", note)
     place.begin(url)
     assert [name for name, _ in requests] == ["HeadBucket", "GetObject"]
     assert requests[1][1] == f"{below}/vault.json"
