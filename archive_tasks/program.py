@@ -31,4 +31,4 @@ def main() -> None:
         program.run()
     except yaml.YAMLError as error:
         folder = display(config_folder())
-        sys.exit(f"error: the settings in {folder} are no YAML: {' '.join(str(error).split())}")
+        sys.exit(f"error: the settings in {folder} are not valid YAML: {' '.join(str(error).split())}")

@@ -77,10 +77,10 @@ class Session:
         if not separator:
             place = url.removeprefix("s3:").lstrip("/")
             hint = f"file:///{place}" if url.startswith("/") else f"s3://{place}"
-            raise UsageError(f"the target {display(url)} is no URL; did you mean {display(hint)}?")
+            raise UsageError(f"the target {display(url)} is not a URL; did you mean {display(hint)}?")
         if scheme not in factories:
             known = ", ".join(f"{name}://" for name in sorted(factories))
-            raise UsageError(f"no plugin opens {display(scheme)}:// targets; known are {known}")
+            raise UsageError(f"no plugin opens {display(scheme)}:// targets; known: {known}")
         store: Store = factories[scheme](url, self.settings)
         return store
 

@@ -73,7 +73,7 @@ class CleanSettings:
 
     def __post_init__(self) -> None:
         if self.mode not in CLEAN_MODES:
-            raise SettingsError(f"archive.clean.mode is {self.mode!r}; known are {', '.join(CLEAN_MODES)}")
+            raise SettingsError(f"archive.clean.mode is {self.mode!r}; known: {', '.join(CLEAN_MODES)}")
         _check_range("clean.grace", self.grace, 0, 100_000)
         _check_range("clean.max_items", self.max_items, 0, 1 << 50)
         _check_range("clean.max_bytes", self.max_bytes, 0, 1 << 62)
@@ -206,7 +206,7 @@ def parse_size(text: str | int, *, name: str) -> int:
         return int(float(number) * _UNITS[unit])
     except (KeyError, ValueError, OverflowError):
         raise SettingsError(
-            f"archive.{name} is {text!r}, which is no size: write e.g. 16M, 1.5G or a number of bytes"
+            f"archive.{name} is {text!r}, which is not a size: write e.g. 16M, 1.5G or a number of bytes"
         ) from None
 
 
@@ -219,7 +219,7 @@ def known_settings() -> list[str]:
 
 def _check_range(name: str, value: int, lowest: int, highest: int) -> None:
     if not lowest <= value <= highest:
-        raise SettingsError(f"archive.{name} is {value}, but must lie between {lowest} and {highest}")
+        raise SettingsError(f"archive.{name} is {value}, but must be between {lowest} and {highest}")
 
 
 def _plain(value: Any) -> Any:
@@ -259,7 +259,7 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
             values[name] = text
         else:
             known = ", ".join(prefix + key.upper().replace(".", "_") for key in known_settings() if key != "options")
-            raise SettingsError(f"the variable {variable} names no setting; known are {known}")
+            raise SettingsError(f"the variable {variable} names no setting; known: {known}")
     return values
 
 
@@ -281,7 +281,7 @@ def _build(kind: type[Any], values: Mapping[str, Any], *, where: str) -> Any:
 def _unknown_key(key: str, *, where: str, known: Sequence[str]) -> str:
     near = difflib.get_close_matches(key, known, n=1)
     hint = f"; did you mean {where}.{near[0]}?" if near else ""
-    return f"there is no setting {where}.{key}{hint or ';'} known are: {', '.join(known)}"
+    return f"there is no setting {where}.{key}{hint or ';'} known: {', '.join(known)}"
 
 
 def _convert(value: Any, kind: Any, *, name: str, field: dataclasses.Field[Any]) -> Any:

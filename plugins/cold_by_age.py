@@ -40,9 +40,7 @@ def class_for(days_idle: int, size: int, options: Mapping[str, Any]) -> str | No
     """
     for name in options:
         if name not in _KNOWN:
-            raise SettingsError(
-                f"there is no setting archive.options.cold_by_age.{name}; known are classes and smallest"
-            )
+            raise SettingsError(f"there is no setting archive.options.cold_by_age.{name}; known: classes and smallest")
     class_after = _classes(options.get("classes", {}))
     if size < _smallest(options.get("smallest", _SMALLEST)):
         return None

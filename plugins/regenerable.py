@@ -129,7 +129,7 @@ def make_excluder(root: str, settings: Settings) -> FolderExcluder | None:
     options = settings.options.get("regenerable", {})
     for name in options:
         if name != "use":
-            raise SettingsError(f"there is no setting archive.options.regenerable.{name}; known is use")
+            raise SettingsError(f"there is no setting archive.options.regenerable.{name}; known: use")
     use = options.get("use", False)
     if not isinstance(use, bool):
         raise SettingsError(f"archive.options.regenerable.use is {use!r}, but must be true or false")

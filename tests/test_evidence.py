@@ -179,10 +179,10 @@ def test_where_checksums_are_proof_nothing_but_the_manifest_is_read(stand: Stand
 def test_another_target_in_its_place_is_no_witness(stand: Stand) -> None:
     evidence = stand.gather()
     stand.store.objects["vault.json"] = b'{"archive_tasks": "vault", "format": 1, "id": "another"}'
-    with pytest.raises(StoreUnusable, match="not the one that it was"):
+    with pytest.raises(StoreUnusable, match="not the one it was before"):
         stand.gather()
     stand.seconds += 1000
-    with pytest.raises(StoreUnusable, match="not the one that it was"):
+    with pytest.raises(StoreUnusable, match="not the one it was before"):
         stand.witness().check_fresh(evidence)
 
 

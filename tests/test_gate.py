@@ -230,10 +230,10 @@ def test_another_target_in_its_place_is_no_witness(open_gate: Callable[..., Grou
     ground = open_gate()
     proof = ground.set_aside()
     another_target(bench)
-    with pytest.raises(StoreUnusable, match="is not the one that it was"):
+    with pytest.raises(StoreUnusable, match="is not the one it was before"):
         ground.set_aside("film")
     ground.clock.seconds += 10_000
-    with pytest.raises(StoreUnusable, match="is not the one that it was"):
+    with pytest.raises(StoreUnusable, match="is not the one it was before"):
         ground.gate.purge(proof)
     assert (bench.root / "film").exists()
     assert Path(ground.quarantine.path_of(proof.slot), "p1").exists()

@@ -24,7 +24,7 @@ from tests.yard import Yard
 
 DAY = timedelta(days=1)
 SECOND = timedelta(seconds=1)
-STOOD_STILL = "its upload stood still for 7 days or more, so prune may have taken a part of it: it is sent again"
+STOOD_STILL = "its upload was paused for 7 days or more, so prune may have removed part of it: it is sent again"
 
 
 @pytest.fixture

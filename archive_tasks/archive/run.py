@@ -172,7 +172,7 @@ class _ArchiveRun:
                     one.result()
         except KeyboardInterrupt:
             raise Interrupted(
-                "stopped. What is archived is safe, nothing is half done; run the same again to go on"
+                "stopped. What is archived is safe, nothing is half done; run the same command again to resume"
             ) from None
         finally:
             if running:

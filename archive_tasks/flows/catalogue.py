@@ -74,7 +74,7 @@ def catalogue_of(session: Session, wanted: CatalogueRequest, console: Console) -
         return _forget(session, console, yes=wanted.yes)
 
     def tell(quarantine: str) -> None:
-        console.warn(f"the catalogue was damaged; what was left of it is {display(quarantine)} now")
+        console.warn(f"the catalogue was damaged; what was left of it is now {display(quarantine)}")
 
     with existing_target(session, target_of(session), on_damaged=tell if wanted.rebuild else None) as (store, opened):
         if wanted.rebuild:
@@ -104,7 +104,7 @@ def _take_over(
     """Show which archives it is about, ask, and take them over."""
     root = root_path(session) if wanted.moved else ""
     if wanted.moved and _path_of(wanted.moved) == root:
-        raise UsageError(f"{display(root)} is called that now: --moved is the path that it had before")
+        raise UsageError(f"{display(root)} is its current path: --moved takes the path that it had before")
     chosen = _of_host(opened, wanted.adopt, session.device) if wanted.adopt else _of_root(opened, wanted.moved)
     if not chosen:
         raise UsageError(_nothing_to_take(opened, wanted))
@@ -140,10 +140,10 @@ def _path_of(moved: str) -> str:
 def _nothing_to_take(opened: Catalogue, wanted: CatalogueRequest) -> str:
     if wanted.adopt:
         known = sorted({one.archive.host for one in opened.archives() if one.archive.device != opened.device})
-        others = f"other hosts are {display(', '.join(known))}" if known else "no other host has archives there"
+        others = f"other hosts: {display(', '.join(known))}" if known else "no other host has archives there"
         return f"no other device named {display(wanted.adopt)} has archives in {display(opened.target)}; {others}"
     known = sorted({one.archive.root for one in opened.archives() if one.archive.device == opened.device})
-    others = f"known are {display(', '.join(known))}" if known else "this device has none there"
+    others = f"known: {display(', '.join(known))}" if known else "this device has none there"
     return f"this device has no archives of {display(wanted.moved)} in {display(opened.target)}; {others}"
 
 
@@ -172,7 +172,7 @@ def _ask(console: Console, question: str, *, nothing: str, yes: bool) -> None:
     if yes:
         return
     if not console.can_ask:
-        raise UsageError("this is asked first, and there is no terminal to ask on: add --yes")
+        raise UsageError("this needs confirmation, and there is no terminal to ask on: add --yes")
     if not console.ask(question, default=False):
         raise Interrupted(nothing)
 

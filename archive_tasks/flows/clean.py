@@ -161,10 +161,10 @@ def _check_mode(root: Root) -> None:
         raise UsageError("where to? --mode move needs --to FOLDER")
     to = os.path.realpath(os.path.expanduser(limits.to))
     if not os.path.isdir(to):
-        raise UsageError(f"{display(limits.to)} is no folder: is its disk mounted? Make it, or give another --to")
+        raise UsageError(f"{display(limits.to)} is not a folder: is its disk mounted? Make it, or give another --to")
     for own in (root.path, *root.private):
         if to == own or to.startswith(own + "/"):
-            raise UsageError(f"{display(to)} lies in {display(own)}: give a --to outside of it")
+            raise UsageError(f"{display(to)} is in {display(own)}: give a --to outside it")
 
 
 def warn_of_one_disk(root: Root, console: Console) -> None:
@@ -173,7 +173,7 @@ def warn_of_one_disk(root: Root, console: Console) -> None:
     if folder and os.stat(folder).st_dev == os.stat(root.path).st_dev:
         console.warn(
             f"the target {display(folder)} is on the same disk as the root: that disk would hold the only copy, "
-            "and little space becomes free"
+            "and little space would be freed"
         )
 
 
@@ -275,7 +275,7 @@ def _carry_out(
             pace.stop()
             raise Interrupted(
                 f"stopped. What was being moved is where it was, or set aside ({_undo_command(session)}); run the same "
-                "again to go on"
+                "command again to resume"
             ) from None
 
 

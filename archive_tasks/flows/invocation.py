@@ -90,7 +90,7 @@ def _check_options(settings: Settings, plugins: set[str]) -> None:
     for name in settings.options:
         if name not in plugins:
             near = difflib.get_close_matches(name, plugins, n=1)
-            hint = f"did you mean archive.options.{near[0]}?" if near else f"loaded are {', '.join(sorted(plugins))}"
+            hint = f"did you mean archive.options.{near[0]}?" if near else f"loaded: {', '.join(sorted(plugins))}"
             raise SettingsError(f"archive.options.{name}: there is no such plugin; {hint}")
 
 

@@ -47,7 +47,7 @@ def options(
 ) -> PruneRequest:
     """Raises UsageError for what cannot be meant."""
     if not orphans:
-        raise UsageError("prune removes objects of runs that did not finish: say --orphans")
+        raise UsageError("prune removes objects of runs that did not finish: add --orphans")
     number = _number(grace, "--grace", "days") if grace is not None else GRACE_DAYS
     if not 0 <= number <= _LONGEST_GRACE:
         raise UsageError(f"--grace must be a number of days from {LEAST_GRACE.days} to {_LONGEST_GRACE:,}")
@@ -79,7 +79,7 @@ def prune_target(session: Session, wanted: PruneRequest, console: Console) -> Do
     with existing_target(session, target_of(session)) as (store, catalogue), one_run_at_a_time(catalogue.path):
         if store.dates_can_be_set:
             raise UsageError(
-                f"objects in {display(store.url)} bear the dates that their writers gave, so nobody knows how old they "
+                f"objects in {display(store.url)} have dates set by whoever wrote them, so it is unknown how old they "
                 "are: nothing is pruned there"
             )
         patience = new_patience(session, new_pace(session), console)
@@ -92,7 +92,7 @@ def prune_target(session: Session, wanted: PruneRequest, console: Console) -> Do
         show_orphans(found, old, others, wanted.grace, console)
         if not_begun_here and wanted.all_devices:
             console.warn(
-                f"{count_text(len(not_begun_here), 'attempt')} of these were begun by other devices. An archive of "
+                f"{count_text(len(not_begun_here), 'attempt')} of these were started by other devices. An archive of "
                 "theirs whose manifest and its copy were both lost looks the same from here: run verify there first"
             )
         removed: list[Orphan] = []
@@ -118,7 +118,7 @@ def _check_share(old: Sequence[Orphan], found: Found, max_share: int) -> None:
     if share > max_share:
         raise UsageError(
             f"{orphans_text(old)} would go, which is {share:.0f} % of this target, and more than {max_share} %: "
-            f"nothing was removed. If these runs are really given up, add --max-share {min(100, int(share) + 1)}"
+            f"nothing was removed. If these runs are really abandoned, add --max-share {min(100, int(share) + 1)}"
         )
 
 

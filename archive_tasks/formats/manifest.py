@@ -154,7 +154,7 @@ def read_lines(data: bytes | Iterable[bytes]) -> Iterator[tuple[Record, bytes]]:
             if record["end"] != number or record.get("sha256") != digest.hexdigest():
                 raise ManifestError("the manifest is damaged: its lines do not match its last one")
             if any(lines):
-                raise ManifestError("the manifest is damaged: it goes on after its last line")
+                raise ManifestError("the manifest is damaged: it continues after its last line")
             return
         digest.update(line)
         yield record, line
@@ -238,15 +238,15 @@ def _parsed(line: bytes) -> Record:
     try:
         record = json.loads(line.decode())  # told its encoding, json need not look for it: 4 µs a line
     except (ValueError, RecursionError) as error:
-        raise ManifestError("the manifest is damaged: a line is no JSON") from error
+        raise ManifestError("the manifest is damaged: a line is not JSON") from error
     if not isinstance(record, dict):
-        raise ManifestError("the manifest is damaged: a line is no JSON object")
+        raise ManifestError("the manifest is damaged: a line is not a JSON object")
     return record
 
 
 def _check_header(record: Record) -> None:
     if record.get("archive_tasks") != "manifest" or "end" in record:
-        raise ManifestError("this is no manifest of archive_tasks")
+        raise ManifestError("this is not a manifest of archive_tasks")
     if not isinstance(record.get("format"), int) or record["format"] > FORMAT:
         raise ManifestError(
             f"the manifest has format {record.get('format')}, and this version reads up to {FORMAT}: "

@@ -41,7 +41,7 @@ def objects_in(manifest: bytes) -> dict[str, ArchivedObject]:
             item = name_in(record, "item")
             continue
         if "path" in record and not is_below(item, path := name_in(record, "path")):
-            raise ManifestError(f"the manifest is damaged: {display(path)} is outside of its item {display(item)}")
+            raise ManifestError(f"the manifest is damaged: {display(path)} is outside its item {display(item)}")
         if "object" in record:
             _add_pack(objects, record)
         elif "key" in record and "within" in record:
@@ -79,7 +79,7 @@ def _add_file(objects: dict[str, ArchivedObject], entry: ManifestEntry) -> None:
 
 def _key(value: Any) -> str:
     if not is_key(value):
-        raise ManifestError(f"the manifest is damaged: {value!a} is no key")
+        raise ManifestError(f"the manifest is damaged: {value!a} is not a key")
     return str(value)
 
 

@@ -62,7 +62,7 @@ def root_path(session: Session) -> str:
     if not os.path.lexists(root):
         raise UsageError(f"the root {display(named)} does not exist; give another --root")
     if not os.path.isdir(root):
-        raise UsageError(f"the root {display(named)} is a file, not a folder; give the folder that it lies in")
+        raise UsageError(f"the root {display(named)} is a file, not a folder; give the folder that contains it")
     return root
 
 

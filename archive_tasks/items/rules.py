@@ -102,7 +102,7 @@ def _clock(session: Session, root: str) -> tuple[str, Clock]:
     chosen = None if "clock" in session.settings.flagged else session.answers.first("choose_clock", root=root)
     name = chosen or session.settings.clock
     if name not in clocks:
-        raise SettingsError(f"there is no clock {name!r}; known are {', '.join(sorted(clocks))}")
+        raise SettingsError(f"there is no clock {name!r}; known: {', '.join(sorted(clocks))}")
     return name, clocks[name]
 
 

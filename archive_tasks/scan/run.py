@@ -66,7 +66,7 @@ def _mount_warnings(rules: Rules) -> Iterator[str]:
     if rules.clock_name == "atime" and os.statvfs(rules.root).f_flag & keeps_no_reads:
         yield (
             f"{display(rules.root)} is mounted with noatime: it keeps no record of reading, "
-            "so the clock atime sees only writing; --clock mtime says the same plainly"
+            "so the clock atime reflects only writes; --clock mtime says so plainly"
         )
 
 
@@ -110,8 +110,8 @@ class _Judge:
             name, files = self._one_time[0]
             more = f" and {len(self._one_time) - 1} more" if len(self._one_time) > 1 else ""
             yield (
-                f"all {files} files of {display(name)}{more} bear one and the same time, as after a copy or an "
-                f"unpacking: the clock {self._rules.clock_name} may not say when they were used"
+                f"all {files} files of {display(name)}{more} have the same time, as after copying or "
+                f"unpacking: the clock {self._rules.clock_name} may not show when they were used"
             )
 
     def _stat(self, name: str) -> os.stat_result:

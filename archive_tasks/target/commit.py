@@ -38,7 +38,7 @@ def write_from_copy(prefix: str, transfer: Transfer, *, sha256: str = "") -> Sto
     copy = layout.copy_key(prefix)
     found, key, sizes = _read(copy, prefix, transfer)
     if sha256 and found != sha256:
-        raise IntegrityError(f"{display(copy)} is another manifest than was written")
+        raise IntegrityError(f"{display(copy)} is not the manifest that was written")
     _check_not_pruned(prefix, transfer)
     listed = listed_below(transfer.store, prefix, transfer.patience)
     unlisted = [name for name, size in sizes.items() if name not in listed or listed[name].size != size]
@@ -137,7 +137,7 @@ def _make_way(key: str, sha256: str, transfer: Transfer, *, is_known: bool) -> N
         if hashlib.sha256(there).hexdigest() == sha256:
             return
         if not is_known and list(read_manifest(there)):
-            raise ObjectExists(f"{display(key)} is there, and is not as its copy")
+            raise ObjectExists(f"{display(key)} exists and differs from its copy")
     except ObjectMissing:
         return
     except ObjectUnreadable as error:
@@ -165,7 +165,7 @@ def write_manifest(key: str, data: Iterator[bytes], transfer: Transfer, *, sha25
             digest.update(piece)
             writer.write(piece)
         if digest.hexdigest() != sha256:
-            raise IntegrityError(f"{display(key)} cannot be written again: its bytes are not read the same way twice")
+            raise IntegrityError(f"{display(key)} cannot be written again: it reads differently each time")
         return commit(writer, transfer)
     finally:
         writer.abort()
@@ -177,7 +177,7 @@ def commit(manifest: ObjectWriter, transfer: Transfer) -> Stored:
     if transfer.trusted:
         returned = transfer.patience.ask(lambda: _sha256(transfer.store.read(stored.key)))
         if returned != stored.sha256:
-            raise IntegrityError(f"the target returns another manifest than was written as {stored.key}")
+            raise IntegrityError(f"the target returns another manifest than the one written as {stored.key}")
     return stored
 
 
@@ -190,7 +190,7 @@ def _read(copy: str, prefix: str, transfer: Transfer) -> tuple[str, str, dict[st
     for record in records:
         object_sizes.note(record, sizes)
     if header.get("data") != prefix or any(layout.attempt_of(key) != prefix for key in sizes):
-        raise ManifestError(f"{display(copy)} is of another attempt")
+        raise ManifestError(f"{display(copy)} belongs to another attempt")
     return hashlib.sha256(data).hexdigest(), key_of(header), sizes
 
 
@@ -209,10 +209,10 @@ def key_of(header: Record) -> str:
             commit=header["commit"],
         )
     except (KeyError, TypeError, ValueError) as error:
-        raise ManifestError("the manifest is damaged: its first line lacks something") from error
+        raise ManifestError("the manifest is damaged: its first line is incomplete") from error
     name = layout.manifest_name(key)
     if name is None or not name.commit or (name.commit, name.id) != (header["commit"], header["id"]):
-        raise ManifestError("the manifest is damaged: its first line makes no key")
+        raise ManifestError("the manifest is damaged: its first line gives no valid key")
     return key
 
 

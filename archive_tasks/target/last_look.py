@@ -74,7 +74,7 @@ def check_not_pruned(
 ) -> None:
     """To be asked when the copy of the manifest is there. Raises IntegrityError, which says `what_next`."""
     if patience.ask(lambda: store.describe(layout.pruned_key(prefix))) is not None:
-        raise IntegrityError(f"prune removes what its interrupted run had left: {what_next}")
+        raise IntegrityError(f"prune is removing what its interrupted run left behind: {what_next}")
 
 
 def check_gaps(moments: Iterable[datetime | None]) -> None:
@@ -82,7 +82,7 @@ def check_gaps(moments: Iterable[datetime | None]) -> None:
     known = sorted(moment for moment in moments if moment is not None)
     if any(later - earlier >= LONGEST_GAP for earlier, later in pairwise(known)):
         raise IntegrityError(
-            f"its upload stood still for {LONGEST_GAP.days} days or more, so prune may have taken a part of it: "
+            f"its upload was paused for {LONGEST_GAP.days} days or more, so prune may have removed part of it: "
             "it is sent again by the next run"
         )
 

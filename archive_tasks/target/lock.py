@@ -47,4 +47,4 @@ def _who_holds(path: str) -> str:
             if text := display(file.read(200)):
                 return text
         time.sleep(_SECONDS_BETWEEN_LOOKS)
-    return "it does not say which"
+    return "process unknown"

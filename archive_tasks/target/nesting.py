@@ -93,18 +93,18 @@ def check_not_inside(url: str, open_store: OpenStore) -> None:
     """Raises UsageError where a new target would be inside of another one."""
     if around := targets_around(url, open_store):
         raise UsageError(
-            f"the target {display(url)} would be inside of another one, {display(around[0])}, and each could remove "
-            "what is the other's. Use that one, or name a place outside of it. Nothing was written"
+            f"the target {display(url)} would be inside another one, {display(around[0])}, and each could remove "
+            "the other's objects. Use that one, or name a place outside it. Nothing was written"
         )
 
 
 def check_not_around(store: Store, open_store: OpenStore | None) -> None:
-    """Raises UsageError where a new target would be around another one, or where there is too much to find out."""
+    """Raises UsageError where a new target would contain another one, or where there is too much to find out."""
     keys = _Keys(store, most=MOST_KEYS)
     if below := targets_below(store, keys, open_store):
         raise UsageError(
-            f"the target {display(store.url)} would be around another one, {display(below[0])}, and each could remove "
-            "what is the other's. Use that one, or name an empty place beside it. Nothing was written"
+            f"the target {display(store.url)} would contain another one, {display(below[0])}, and each could remove "
+            "the other's objects. Use that one, or name an empty place beside it. Nothing was written"
         )
     if keys.are_more:
         raise UsageError(
@@ -131,15 +131,15 @@ class Nesting(NamedTuple):
     def lines(self) -> list[str]:
         """For people, each fit for a terminal."""
         said = [
-            f"Take care: it is inside of another target, {url}: each could remove what is the other's."
+            f"Warning: it is inside another target, {url}: each could remove the other's objects."
             for url in self.inside
         ]
         said += [
-            f"Take care: another target is inside of it, {url}: each could remove what is the other's."
+            f"Warning: another target is inside it, {url}: each could remove the other's objects."
             for url in self.around
         ]
-        said += [f"{url}, above it, may not be looked at, and counts as no target." for url in self.unseen]
-        said += [f"Whether another target is inside of it is not known: {self.unknown}."] if self.unknown else []
+        said += [f"{url}, above it, may not be read, and is assumed not to be a target." for url in self.unseen]
+        said += [f"Whether another target is inside it is not known: {self.unknown}."] if self.unknown else []
         return [display(line) for line in said]
 
 

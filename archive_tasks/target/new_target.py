@@ -40,7 +40,7 @@ def check_is_free(
             raise UsageError(f"{lost}. Nothing was written")
     elif not may_share(store):
         raise UsageError(
-            f"{display(store.url)} is not empty ({_names(there)}), and no target yet. Name an empty place, e.g. "
+            f"{display(store.url)} is not empty ({_names(there)}) and not a target yet. Name an empty place, e.g. "
             f"{display(store.url.rstrip('/'))}/archive, or add --create to use this one beside what is there. Nothing "
             "was written"
         )

@@ -107,7 +107,7 @@ class ObjectWriter:
 
     def _compare(self, stored: Stored) -> None:
         if self._already_stored != stored.size:
-            raise IntegrityError(f"an earlier attempt left other bytes as {display(self.key)}")
+            raise IntegrityError(f"an earlier attempt left different bytes as {display(self.key)}")
         self._transfer.on_sent(stored.size)
 
     def _send_part(self, data: bytes) -> None:

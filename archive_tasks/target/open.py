@@ -70,8 +70,8 @@ def open_target(
     catalogue.set_fact("vault", vault)
     if not verdict.trusted and store.is_cold(store.storage_class):
         raise UsageError(
-            f"the checksums of {display(store.url)} are no proof, and the storage class that is set cannot be read "
-            "back: nothing could prove an archive; set archive.s3.storage_class to one that can, e.g. GLACIER_IR"
+            f"the checksums of {display(store.url)} prove nothing, and the configured storage class cannot be read "
+            "back: no archive could be proven; set archive.s3.storage_class to one that can be read, e.g. GLACIER_IR"
         )
     return Target(store=store, catalogue=catalogue, vault=vault, verdict=verdict)
 
@@ -148,7 +148,7 @@ def absent(store: Store, known: str | None) -> StoreUnusable | UsageError:
     if known:
         return StoreUnusable(
             f"the target {display(store.url)} is gone, though this device knows it: is its disk mounted, are these the "
-            f"right endpoint and credentials? Nothing was written. If it was given up, catalogue --forget --target "
+            f"right endpoint and credentials? Nothing was written. If it was abandoned, catalogue --forget --target "
             f"{typed(store.url)} forgets it"
         )
     return UsageError(

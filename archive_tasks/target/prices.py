@@ -87,7 +87,7 @@ def read_prices(path: str = "") -> Prices:
     """The prices in `path`, or those that come with this package.
 
     Raises:
-        SettingsError: the file cannot be read, or is no table of prices.
+        SettingsError: the file cannot be read, or is not a price table.
     """
     try:
         with open(os.path.expanduser(path) or _OURS, "rb") as file:
@@ -100,5 +100,5 @@ def read_prices(path: str = "") -> Prices:
     except OSError as error:
         raise SettingsError(f"archive.prices: {display(path)} cannot be read: {error.strerror}") from error
     except (KeyError, TypeError, AttributeError, ValueError, OverflowError, RecursionError) as error:
-        raise SettingsError(f"archive.prices: {display(path)} is no table of prices: {error}") from error
+        raise SettingsError(f"archive.prices: {display(path)} is not a price table: {error}") from error
     return prices

@@ -136,7 +136,7 @@ class Fetcher:
         keep_lines(keeper, _all_of(header, line, lines))
         known = self._catalogue.known(archive.manifest)
         if known and known.receipt and known.receipt.manifest_sha256 != digest.hexdigest():
-            raise ManifestError("it is not as this device wrote it: run verify")
+            raise ManifestError("it is not what this device wrote: run verify")
         self._catalogue.record(
             _with_own_knowledge(archive, known),
             run=known.run if known else None,
@@ -156,7 +156,7 @@ def archive_of(header: Record, key: str, *, target: str, manifest_size: int = 0)
     """
     name = layout.manifest_name(key)
     if name is None or (header.get("id"), str(header.get("commit", ""))) != (name.id, name.commit):
-        raise ManifestError(f"the manifest {display(key)} is another archive's than its name says")
+        raise ManifestError(f"the manifest {display(key)} belongs to another archive than its name says")
     try:
         return Archive(
             id=name.id,
@@ -175,7 +175,7 @@ def archive_of(header: Record, key: str, *, target: str, manifest_size: int = 0)
             **_who(header),
         )
     except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise ManifestError(f"the manifest {display(key)} is damaged: its first line lacks something") from error
+        raise ManifestError(f"the manifest {display(key)} is damaged: its first line is incomplete") from error
 
 
 def _who(header: Record) -> dict[str, Any]:
@@ -200,7 +200,7 @@ def _text(value: object) -> str:
 
 def _amount(value: object) -> int:
     if type(value) is not int or not 0 <= value < 1 << 63:
-        raise ValueError(f"{value!r} is no amount")
+        raise ValueError(f"{value!r} is not an amount")
     return value
 
 

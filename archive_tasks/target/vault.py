@@ -52,13 +52,14 @@ def read_vault(store: Store, known: str | None = None) -> str | None:
     if data is not None and known is not None and _id_in(data) == known:
         return known
     if vault_bytes(store) != data:
-        raise StoreBusy(f"{layout.VAULT_KEY} of {display(store.url)} is not read the same way twice: try again")
+        raise StoreBusy(f"{layout.VAULT_KEY} of {display(store.url)} reads differently each time: try again")
     if data is None:
         return None
     if is_vault(data):
         if _document(data).get("format", 1) != _FORMAT:
             raise StoreUnusable(
-                f"{layout.VAULT_KEY} in {display(store.url)} is of another version than this one: upgrade archive-tasks"
+                f"{layout.VAULT_KEY} in {display(store.url)} has a format that this version cannot read: upgrade "
+                "archive-tasks"
             )
         return _id_in(data)
     raise StoreUnusable(f"{layout.VAULT_KEY} in {display(store.url)} {_what_it_is(data, store, known)}")
@@ -73,13 +74,13 @@ def check_vault(store: Store, known: str | None) -> str | None:
     found = read_vault(store, known)
     if found is None and known:
         raise StoreUnusable(
-            f"the target {display(store.url)} has lost its {layout.VAULT_KEY}: another disk or bucket may stand in its "
+            f"the target {display(store.url)} has lost its {layout.VAULT_KEY}: another disk or bucket may be in its "
             f"place. Nothing was written; look there. If it is the right one, verify --repair --target "
             f"{typed(store.url)} writes that file again"
         )
     if found is not None and known and found != known:
         raise StoreUnusable(
-            f"the target {display(store.url)} is not the one that it was: its id is {display(found[:16])}, "
+            f"the target {display(store.url)} is not the one it was before: its id is {display(found[:16])}, "
             f"and was {known[:16]}. Nothing was written; look there, or name another target. If it was given a new id "
             f"on purpose, catalogue --forget --target {typed(store.url)} forgets the old one"
         )
@@ -110,18 +111,18 @@ def _put_where_missing(store: Store, key: str, data: bytes) -> None:
 
 def _what_it_is(data: bytes, store: Store, known: str | None) -> str:
     if not data:
-        return "is empty, as a run leaves it that is cut off while it makes a target: remove the file, and try again"
+        return "is empty, left by a run that was interrupted while creating a target: remove the file and try again"
     if known:
         return (
-            "is damaged, or another's. If it is the right target, move that file away, and verify --repair --target "
-            f"{typed(store.url)} writes it again"
+            "is damaged, or belongs to something else. If it is the right target, move that file away, and verify "
+            f"--repair --target {typed(store.url)} writes it again"
         )
     if next(iter(store.list(layout.MANIFESTS)), None) is not None:
         return (
-            "is damaged, or another's. If it is the right target, move that file away, and archive --create gives it a "
-            "new one"
+            "is damaged, or belongs to something else. If it is the right target, move that file away, and archive "
+            "--create gives it a new one"
         )
-    return "is not one of archive_tasks: choose an empty prefix or folder"
+    return "was not written by archive_tasks: choose an empty prefix or folder"
 
 
 def _id_in(data: bytes) -> str:

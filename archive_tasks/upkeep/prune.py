@@ -128,11 +128,11 @@ class Pruner:
         """
         self._patience.ask(lambda: check_vault(self._store, self._catalogue.fact("vault")))
         if self._open_store and (around := targets_around(self._store.url, self._open_store)):
-            raise NotPruned(f"the target is inside of the target {display(around[0])}: nothing is removed in either")
+            raise NotPruned(f"the target is inside the target {display(around[0])}: nothing is removed in either")
         now = self._store_time()  # before the listing: what is written meanwhile is not older than it is
         listed = self._patience.ask(lambda: list(self._store.list(layout.DATA)))
         if below := targets_below(self._store, (info.key for info in listed), self._open_store):
-            raise NotPruned(f"another target is inside of this one, {display(below[0])}: nothing is removed in either")
+            raise NotPruned(f"another target is inside this one, {display(below[0])}: nothing is removed in either")
         attempts = _attempts(listed)
         manifests = list_manifests(self._store, self._patience)
         self._check_known(manifests)
@@ -183,7 +183,7 @@ class Pruner:
     def _check_still_orphan(self, orphan: Orphan, mark: str) -> None:
         objects = listed_below(self._store, orphan.attempt, self._patience)
         if not objects.keys() <= {mark, *(info.key for info in orphan.objects)}:
-            raise NotPruned(f"somebody is writing to {display(orphan.attempt)}: run prune again later")
+            raise NotPruned(f"another run is writing to {display(orphan.attempt)}: run prune again later")
         copy = layout.copy_key(orphan.attempt)
         if self._patience.ask(lambda: self._store.describe(copy)) is not None:
             raise NotPruned(f"{display(orphan.attempt)} holds a copy of its manifest, which was not listed before")
@@ -203,7 +203,7 @@ class Pruner:
             if one.manifest not in manifests and one.manifest not in replaced:
                 raise NotPruned(
                     f"the manifest {display(one.manifest)} is known here and not listed in the target, so "
-                    "nobody knows what is an orphan; nothing was removed: run verify --repair, or catalogue --rebuild "
+                    "it is unknown what is an orphan; nothing was removed: run verify --repair, or catalogue --rebuild "
                     "if it was removed on purpose"
                 )
 
@@ -222,7 +222,7 @@ class Pruner:
             return {layout.attempt_of(one) for one in objects_of(read_manifest(data))}
         except (ManifestError, ObjectMissing, ObjectUnreadable) as error:
             raise NotPruned(
-                f"{display(key)} cannot be read ({error}), so nobody knows what is an orphan; nothing was removed: "
+                f"{display(key)} cannot be read ({error}), so it is unknown what is an orphan; nothing was removed: "
                 "run verify"
             ) from error
 

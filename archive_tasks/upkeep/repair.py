@@ -63,7 +63,7 @@ def _copy_again(key: str, catalogue: Catalogue, transfer: Transfer) -> str:
     is_right = bool(known and known.receipt and known.receipt.manifest_sha256 == sha256)
     if not is_right and not manifest_problem(layout.copy_key(prefix), transfer.store, transfer.patience):
         raise IntegrityError(
-            "its copy says otherwise, and this device has no receipt that tells which of them is right: run verify "
+            "its copy differs, and this device has no receipt that shows which of them is right: run verify "
             "--repair on the device that made it"
         )
     write_copy(prefix, iter([data]), transfer, sha256=sha256)

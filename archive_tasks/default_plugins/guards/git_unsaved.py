@@ -100,7 +100,7 @@ def finding(repository: Repository, *, item: str, timeout: float) -> str | None:
         return "is a bare repository"
     git_folder = _git_folder(repository)
     if not (git_folder + "/").startswith(os.path.realpath(item) + "/"):
-        return "is a worktree or submodule whose repository lies elsewhere"
+        return "is a worktree or submodule whose repository is elsewhere"
     return _operation(git_folder) or _more_worktrees(git_folder) or _asked(repository, git_folder, timeout=timeout)
 
 
@@ -110,7 +110,7 @@ def _git_folder(repository: Repository) -> str:
         return os.path.realpath(repository.dot_git)
     text = os.fsdecode(_read(repository.dot_git)).rstrip("\n")
     if not text.startswith("gitdir: "):
-        raise Unknown("its .git is no file of git's")
+        raise Unknown("its .git file is not one of git's")
     return os.path.realpath(os.path.join(repository.path, text.removeprefix("gitdir: ")))
 
 
@@ -148,7 +148,7 @@ def _asked(repository: Repository, git_folder: str, *, timeout: float) -> str | 
     keys = git.configured_keys()
     git = _Git(repository.path, overrides=_OVERRIDES | _without_filters(keys), timeout=timeout)
     if os.path.realpath(git.ask("rev-parse", "--absolute-git-dir").removesuffix("\n")) != git_folder:
-        raise Unknown("its .git is no repository")
+        raise Unknown("its .git is not a repository")
     if git.ask("for-each-ref", "--format=%(refname)", "refs/stash"):
         return "has stashed changes"
     return _commits(git, keys) or _changes(git)
@@ -273,7 +273,7 @@ def _timeout(settings: Settings) -> float:
     options = settings.options.get("git_unsaved", {})
     for name in options:
         if name != "timeout":
-            raise SettingsError(f"there is no setting archive.options.git_unsaved.{name}; known is timeout")
+            raise SettingsError(f"there is no setting archive.options.git_unsaved.{name}; known: timeout")
     timeout = options.get("timeout", 10)
     if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 < timeout <= 3600:
         raise SettingsError(f"archive.options.git_unsaved.timeout is {timeout!r}, but must be seconds, 0 to 3600")
