@@ -108,7 +108,7 @@ def origin_of(manager: pluggy.PluginManager, plugin_name: str) -> str:
 def answers(manager: pluggy.PluginManager, hook: str, **arguments: Any) -> Iterator[tuple[str, Callable[[], Any]]]:
     """One call a plugin, in pluggy's order, unmade: (plugin name, function without arguments).
 
-    The caller makes the call, so that what one plugin raises can be told from what another answers.
+    The caller makes the call, so that one plugin's error can be distinguished from another's answer.
     """
     for implementation in reversed(getattr(manager.hook, hook).get_hookimpls()):
         wanted = {name: arguments[name] for name in implementation.argnames}

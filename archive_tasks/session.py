@@ -55,7 +55,7 @@ class Session:
         """The id of this device: the setting, else the one of the data folder on this machine.
 
         Raises:
-            ArchiveTasksError: it can neither be read nor written down.
+            ArchiveTasksError: it can neither be read nor stored.
         """
         if not self._device:
             self._device = device_id(self.data)
@@ -67,7 +67,7 @@ class Session:
         return f"{text} --target {typed(named)}" if named else text
 
     def open_store(self, url: str) -> Store:
-        """Open a target; nothing is asked of it yet.
+        """Open a target; makes no request yet.
 
         Raises:
             UsageError: the URL has no scheme, or one that no plugin opens.
@@ -85,7 +85,7 @@ class Session:
         return store
 
     def notify(self, event: Event) -> None:
-        """Tell the observers; what one of them raises is logged once and changes nothing."""
+        """Notify the observers; what one of them raises is logged once and changes nothing."""
         for plugin, tell in answers(self.manager, "on_event", event=event, settings=self.settings):
             try:
                 tell()

@@ -28,7 +28,7 @@ class S3Settings:
 
     Attributes:
         profile: name of an AWS profile; empty takes AWS's default.
-        region: region of a bucket that has to be created, or to talk to; empty takes AWS's default.
+        region: region of the bucket, or of one to create; empty takes AWS's default.
         storage_class: class of the data objects, e.g. STANDARD_IA, GLACIER_IR, DEEP_ARCHIVE; empty leaves
             the choice to the bucket. Manifests always stay in the bucket's default class.
         encryption: AES256 or aws:kms; empty leaves it to the bucket.
@@ -58,7 +58,7 @@ class CleanSettings:
         stub: True leaves a small text file where an item was: what it was, and how to get it back.
         max_items: items that one run frees, at most; 0 is unlimited.
         max_bytes: bytes that one run frees, at most; 0 is unlimited.
-        max_share: percentage of the root's items that a run which asks nobody may free.
+        max_share: percentage of the root's items that a run without a question may free.
         max_failures: percentage of items that may fail before a run stops.
     """
 
@@ -83,7 +83,7 @@ class CleanSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Everything that a run can be told.
+    """Every setting of a run.
 
     Attributes:
         root: the folder being kept tidy; empty when a flag must name it.
@@ -195,7 +195,7 @@ def parse_size(text: str | int, *, name: str) -> int:
     """`16M`, `1.5 GiB`, `500 kB/s` or a number -> bytes. K, M, G, T count by 1,024 as file managers do.
 
     Raises:
-        SettingsError: the text is no size.
+        SettingsError: the text is not a size.
     """
     if isinstance(text, int) and not isinstance(text, bool):
         return text
@@ -223,7 +223,7 @@ def _check_range(name: str, value: int, lowest: int, highest: int) -> None:
 
 
 def _plain(value: Any) -> Any:
-    """Invoke hands out DataProxy objects; what lies below is wanted as plain dicts and lists."""
+    """Invoke hands out DataProxy objects; plain dicts and lists are wanted."""
     if isinstance(value, Mapping) or hasattr(value, "_config"):
         return {str(key): _plain(value[key]) for key in value}
     return value

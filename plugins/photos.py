@@ -5,7 +5,7 @@ archive:
   options:
     photos:
       roots: [~/Pictures, /srv/photos]
-      clock: atime # mtime when it is not said
+      clock: atime # default: mtime
 ```
 
 It does nothing without `roots`. A `--clock` flag wins over it.

@@ -15,7 +15,7 @@ IGNORE_FILE = ".archiveignore"
 
 
 def make_pattern_excluder(patterns: Sequence[str]) -> Excluder | None:
-    """Leave out what the patterns match, the last that matches decides; None when there are none.
+    """Leave out what the patterns match; the last that matches decides. None without patterns.
 
     Raises:
         SettingsError: a pattern cannot be understood.
@@ -37,7 +37,7 @@ def make_pattern_excluder(patterns: Sequence[str]) -> Excluder | None:
 
 
 def read_ignore_file(root: str) -> list[str]:
-    """The lines of the root's `.archiveignore`, none when it has no such file.
+    """The lines of the root's `.archiveignore`; empty without such a file.
 
     Raises:
         SettingsError: it cannot be read: leaving its patterns out silently would archive what it protects.

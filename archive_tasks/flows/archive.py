@@ -81,7 +81,7 @@ def _say_where(root: Root, session: Session, console: Console) -> None:
 
 
 def _remember_place(session: Session, root: str, store: Store) -> None:
-    """Nothing is stale: what is set aside is compared anew before it goes, wherever the root is now."""
+    """Nothing is stale: what is set aside is compared again before it goes, wherever the root is now."""
     if os.path.exists(catalogue_path(session.data, store.url)):
         with open_catalogue(session, store.url) as catalogue:
             remember_place(catalogue, root)

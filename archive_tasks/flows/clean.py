@@ -54,8 +54,8 @@ class CleanRequest:
     """What was asked for beside the settings.
 
     Attributes:
-        free: bytes that the disk shall have free; None frees all that may go.
-        read_data: True reads every byte back, whatever the target's word is worth.
+        free: bytes that the disk should have free; None frees all that may go.
+        read_data: True reads every byte back, even where the target's checksums are proof.
         agreed: names of items that were just shown, and that the user said to set aside: no need to ask for these.
     """
 
@@ -70,7 +70,7 @@ class CleanRequest:
 def clean_request(
     *, free: str | None, read_data: bool, discard_left_out: bool, yes: bool, dry_run: bool
 ) -> CleanRequest:
-    """Raises SettingsError for a size that is none."""
+    """Raises SettingsError for an invalid size."""
     return CleanRequest(
         free=_size_to_free(free) if free else None,
         read_data=read_data,
@@ -151,7 +151,7 @@ def _undo_command(session: Session) -> str:
 
 
 def _check_mode(root: Root) -> None:
-    """Raises UsageError for a `move` that cannot be meant."""
+    """Raises UsageError for a `move` that makes no sense."""
     limits = root.settings.clean
     if limits.mode != "move":
         if "clean.to" in root.settings.flagged:
@@ -168,7 +168,7 @@ def _check_mode(root: Root) -> None:
 
 
 def warn_of_one_disk(root: Root, console: Console) -> None:
-    """A copy on the same disk is none when the disk dies, and frees nothing."""
+    """A copy on the same disk is lost with the disk, and frees no space."""
     folder = folder_of(root.target)
     if folder and os.stat(folder).st_dev == os.stat(root.path).st_dev:
         console.warn(
@@ -215,7 +215,7 @@ def _dry_run(root: Root, session: Session, catalogue: Catalogue, wanted: CleanRe
 
 
 def _ask(plan: Plan, cleaning: Cleaning, limits: CleanSettings, console: Console, *, where: str, yes: bool) -> None:
-    """Raises Interrupted for a no; UsageError where nobody can be asked, or nobody is and too much would go."""
+    """Raises Interrupted for a "no"; UsageError where nobody can be asked, or with --yes when too much would go."""
     if not yes:
         if not console.can_ask:
             raise UsageError("clean asks before anything goes, and there is no terminal to ask on: add --yes")

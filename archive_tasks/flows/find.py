@@ -59,7 +59,7 @@ def _command(session: Session, one: Found) -> str:
 
 
 def _opened(paths: Sequence[str], stack: ExitStack, console: Console) -> Iterator[Catalogue]:
-    """The catalogues; one that is damaged keeps nobody from looking into the others."""
+    """The catalogues; a damaged one does not stop a search of the others."""
     for path in paths:
         if not os.path.exists(path):
             continue

@@ -37,7 +37,7 @@ def existing_target(
 
     Args:
         url: of the target.
-        on_damaged: have a catalogue that is damaged moved aside, and a new one in its place; told where it is.
+        on_damaged: moves a damaged catalogue aside and starts a new one; called with where the old one is.
 
     Raises:
         UsageError: there is no such target.
@@ -86,7 +86,7 @@ def known_vault(path: str) -> str | None:
 
 @contextmanager
 def existing_catalogue(session: Session) -> Iterator[Catalogue]:
-    """The catalogue of the target, which itself need not be there. Raises UsageError where there is none."""
+    """The catalogue of the target, which itself need not exist. Raises UsageError without a catalogue."""
     url = target_of(session)
     path = catalogue_path(session.data, url)
     if not os.path.exists(path):
@@ -119,7 +119,7 @@ def bring_in_step(
     *,
     wanted: Callable[[str], bool] = lambda _key: True,
 ) -> Synced:
-    """Fetch the manifests that are new, saying so where they are many, and warn of those that are no help."""
+    """Fetch new manifests, with progress where they are many, and warn of those that cannot be used."""
 
     def tell(done: int, of: int) -> None:
         if of > 100 and done % 100 == 0:

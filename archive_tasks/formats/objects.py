@@ -32,7 +32,7 @@ def objects_in(manifest: bytes) -> dict[str, ArchivedObject]:
     """What a manifest says of its objects, by key.
 
     Raises:
-        ManifestError: it is damaged, an entry is outside its item, or of an object only files in it are told.
+        ManifestError: it is damaged, an entry is outside its item, or does not describe an object of its files.
     """
     objects: dict[str, ArchivedObject] = {}
     item = ""
@@ -45,7 +45,7 @@ def objects_in(manifest: bytes) -> dict[str, ArchivedObject]:
         if "object" in record:
             _add_pack(objects, record)
         elif "key" in record and "within" in record:
-            objects.setdefault(_key(record["key"]), ArchivedObject()).files += 1  # once a small file: no more than this
+            objects.setdefault(_key(record["key"]), ArchivedObject()).files += 1  # once a small file: keep it minimal
         elif "path" in record:
             _add_file(objects, entry_of(record))
     for key, one in objects.items():

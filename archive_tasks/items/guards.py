@@ -21,17 +21,17 @@ from archive_tasks.plugins import answers
 from archive_tasks.session import Session
 
 MOST_REASONS = 5
-"""So many of one guard are told; after that it is not asked any more."""
+"""Reasons kept from one guard; after that it is not asked again."""
 _OPEN_ROOT = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _log = logging.getLogger("archive_tasks")
 
 
 def reasons_to_keep(session: Session, item: Item, rules: Rules | None = None) -> list[str]:
-    """Every plugin's reasons; a plugin that fails is a reason by itself.
+    """Every plugin's reasons; a plugin that fails counts as a reason.
 
     Args:
         rules: those of the item's root, whose guards may go by what they saw some seconds ago. Without them the
-            guards are made anew and look now, as they must before anything is removed.
+            guards are new and look now, as they must before anything is removed.
     """
     reasons: list[str] = []
     for plugin, ask in answers(session.manager, "reasons_to_keep", item=item, settings=session.settings):
@@ -100,7 +100,7 @@ def _listings(item: Item, rules: Rules, root_fd: int, asked: Sequence[_Asked]) -
 
 
 def _beside(names: set[str], rules: Rules, root_fd: int) -> Listing:
-    """The item, which is a file, and those of the named that lie beside it in the root."""
+    """The item, which is a file, and those of the named that are beside it in the root."""
 
     def look(name: str) -> os.stat_result:
         return os.stat(name, dir_fd=root_fd, follow_symlinks=False)

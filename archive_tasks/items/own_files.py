@@ -28,7 +28,7 @@ def is_stub(root_fd: int, name: str) -> bool:
 
 
 def stub_name(item: str) -> str:
-    """`thesis.archived.txt`; a name that has no room for more is cut and told apart by a hash."""
+    """`thesis.archived.txt`; a name that is too long is cut, and made unique by a hash."""
     if len(os.fsencode(item + ENDING)) <= 255:
         return item + ENDING
     raw = os.fsencode(item)

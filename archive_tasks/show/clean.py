@@ -43,7 +43,7 @@ def clean_rows(cleaning: Cleaning, plan: Plan) -> list[tuple[str, ...]]:
 
 
 def clean_lines(cleaning: Cleaning, plan: Plan) -> list[str]:
-    """The same for where there is no terminal: a sentence for each item."""
+    """The same without a terminal: a sentence for each item."""
     return [
         f"clean  {item} ({files} file{'' if files == '1' else 's'}, {size}): idle for {idle} days, archived {archived}"
         for item, idle, files, size, archived in clean_rows(cleaning, plan)

@@ -16,7 +16,7 @@ _REMOVAL = "can-delete"
 
 
 def summary(verdict: Verdict, probes: Sequence[Probe]) -> list[str]:
-    """What the verdict means for the user, in plain sentences, each fit for a terminal."""
+    """What the verdict means for the user, in plain sentences, each safe for a terminal."""
     lines = [
         _about_proof(verdict, probes),
         *_about_two_runs(verdict),

@@ -71,7 +71,7 @@ def _local_copy(known: KnownArchive, copies: Mapping[str, Document]) -> Document
 
 
 def _local_copies(catalogue: Catalogue) -> dict[str, Document]:
-    """What became of local copies, by archive, as far as this machine's journal tells; without those at home."""
+    """What became of local copies, by archive, as far as this machine's journal says; without those still at home."""
     found: dict[str, Document] = {}
     for at, what, details in catalogue.notes(*_GONE, *_BACK):
         found[details.get("manifest") or details.get("archive", "")] = (

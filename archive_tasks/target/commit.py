@@ -1,4 +1,4 @@
-"""Writing a manifest again from the copy beside its data: what a run that died did not come to, or what was lost."""
+"""Writing a manifest again from the copy beside its data: where a run died before writing it, or it was lost."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def write_from_copy(prefix: str, transfer: Transfer, *, sha256: str = "") -> Sto
 
     Raises:
         ManifestError: the copy is damaged, or another attempt's.
-        IntegrityError: it is another than is known, or an object that it refers to is not there.
-        ObjectMissing: there is no copy.
+        IntegrityError: it is not the known one, or an object that it refers to is not there.
+        ObjectMissing: the copy is missing.
     """
     copy = layout.copy_key(prefix)
     found, key, sizes = _read(copy, prefix, transfer)
@@ -44,7 +44,7 @@ def write_from_copy(prefix: str, transfer: Transfer, *, sha256: str = "") -> Sto
     unlisted = [name for name, size in sizes.items() if name not in listed or listed[name].size != size]
     if missing := first_missing(sizes, unlisted, transfer.store, transfer.patience):
         raise IntegrityError(f"{display(missing)}, which it refers to, is not in the target")
-    if not sha256:  # what was never committed may have met a prune that knows no mark
+    if not sha256:  # what was never committed may have met an older prune, which leaves no mark
         check_gaps(info.modified for info in listed.values())
     _make_way(key, found, transfer, is_known=bool(sha256))
     return write_manifest(key, iter([_whole(copy, transfer)]), transfer, sha256=found)
@@ -56,12 +56,12 @@ def write_from_catalogue(
     """Write a manifest again as this device keeps it; its copy before it, as a commit does, so that `prune` sees one.
 
     Args:
-        prefix: of its attempt; empty for formats 1 and 2, which had no copies. There a sign of life is left instead.
+        prefix: of its attempt; empty for formats 1 and 2, which had no copies. There a sign of life is written instead.
         frames: what the device keeps of it.
         sha256: of its bytes, in hex.
 
     Raises:
-        IntegrityError: the bytes are others, or `prune` has marked the attempt.
+        IntegrityError: the bytes differ, or `prune` has marked the attempt.
         ObjectExists: another manifest is there.
     """
     attempts = [prefix] if prefix else sorted(_attempts_in(b"".join(frames())))
@@ -107,7 +107,7 @@ def _check_not_pruned(prefix: str, transfer: Transfer) -> None:
         prefix,
         transfer.store,
         transfer.patience,
-        what_next=f"wait for prune to end, on every device; if it was cut off, remove {mark} and try again",
+        what_next=f"wait for prune to end, on every device; if it was interrupted, remove {mark} and try again",
     )
 
 
@@ -129,7 +129,7 @@ def _make_way(key: str, sha256: str, transfer: Transfer, *, is_known: bool) -> N
     A kill in between leaves the copy, from which the manifest is written again.
 
     Raises:
-        ObjectExists: a manifest is there that can be read, and nobody knows which of the two is right.
+        ObjectExists: a manifest is there that can be read, and it is unknown which of the two is right.
     """
     store, patience = transfer.store, transfer.patience
     try:
@@ -155,7 +155,7 @@ def write_manifest(key: str, data: Iterator[bytes], transfer: Transfer, *, sha25
         sha256: of its bytes, in hex.
 
     Raises:
-        IntegrityError: the bytes are others, or the target returns others.
+        IntegrityError: the bytes differ, or the target returns different ones.
         ObjectExists: another one is there.
     """
     writer = ObjectWriter(uncounted(transfer), key, max_size=LARGEST_MANIFEST, hot=True)
@@ -173,7 +173,7 @@ def write_manifest(key: str, data: Iterator[bytes], transfer: Transfer, *, sha25
 
 def commit(manifest: ObjectWriter, transfer: Transfer) -> Stored:
     """Have the manifest written, and read it back whatever the target's checksums say. Raises IntegrityError."""
-    stored = manifest.finish().result()  # where checksums are no proof, this has read it back
+    stored = manifest.finish().result()  # where checksums prove nothing, this has read it back
     if transfer.trusted:
         returned = transfer.patience.ask(lambda: _sha256(transfer.store.read(stored.key)))
         if returned != stored.sha256:

@@ -1,6 +1,6 @@
 """The look at an attempt right before its manifest is written: is everything that it refers to still there?
 
-`prune` removes attempts that nobody commits any more, and must not meet somebody who does. It puts a mark into the
+`prune` removes attempts that will never be committed, and must not meet a run that does. It puts a mark into the
 attempt, and then asks whether a copy of the manifest is there; a commit puts the copy there, and then asks for the
 mark. So one of the two sees the other, however long either was suspended, and no clock counts. (tests/models, MARKS)
 
@@ -53,9 +53,9 @@ def check_attempt(
 def check_claims(listed: Iterable[str], claims: frozenset[str]) -> None:
     """Raises IntegrityError where somebody else resumes, or resumed, the attempt.
 
-    Two that write below one prefix could replace each other's objects, on servers that let a write replace. So who
-    resumes writes a claim, and then looks for others' and for the copy of a manifest; who commits writes the copy,
-    and then looks for claims: one of two sees the other.
+    Two runs that write below one prefix could replace each other's objects, on servers that let a write replace. So
+    whoever resumes writes a claim, and then looks for others' and for the copy of a manifest; whoever commits writes
+    the copy, and then looks for claims: one of the two sees the other.
     """
     if any(layout.is_claim(key) and key not in claims for key in listed):
         raise IntegrityError(
@@ -88,7 +88,7 @@ def check_gaps(moments: Iterable[datetime | None]) -> None:
 
 
 class SignsOfLife:
-    """Writes a small object into an attempt once a day, so that a file which takes weeks is no reason to refuse it.
+    """Writes a small object into an attempt once a day, so that an upload of weeks does not look abandoned.
 
     Safe to call from several threads.
     """

@@ -1,4 +1,4 @@
-"""Writing one object as its bytes come: by one request while it is small, else in parts that are sent side by side."""
+"""Writing one object as its bytes come: in one request while it is small, else in parts sent in parallel."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ class ObjectWriter:
 
 
 def begun_anew(begin: Callable[[], ObjectWriter], write: Callable[[ObjectWriter], T]) -> T:
-    """Write an object; from its beginning again where the store declares an upload in parts void.
+    """Write an object; from the beginning again where the store declares an upload in parts void.
 
     Raises:
         StoreBusy: it did so three times.

@@ -28,7 +28,7 @@ class Thawing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prices:
-    """A table of prices, as it was read. `name` says whose and of when."""
+    """A table of prices, as it was read. `name` says whose it is and its date."""
 
     name: str
     table: Mapping[str, Any]
@@ -52,7 +52,7 @@ class Prices:
         return float(requests + months * (stored * known["storage"] + beside * standard["storage"]) / GIB)
 
     def to_fetch(self, storage_class: str, *, requests: int, size: int) -> float | None:
-        """GET requests, retrieval and data out, as if the free data out of the month were unused."""
+        """GET requests, retrieval and data out, as if none of the month's free data out were used."""
         known = self._class(storage_class)
         if known is None:
             return None

@@ -1,4 +1,4 @@
-"""`vault.json`: the random id of a target, by which it is known again."""
+"""`vault.json`: the random id of a target, by which it is recognised."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from archive_tasks.store import Store
 
 _FORMAT = 1
 LARGEST_VAULT_FILE = 4096
-"""Bytes that are read of one: somebody else's file of that name may be of any size."""
+"""Bytes read of it: somebody else's file of that name may have any size."""
 
 
 def is_vault(data: bytes) -> bool:
@@ -25,7 +25,7 @@ def is_vault(data: bytes) -> bool:
 
 
 def is_target_folder(path: str) -> bool:
-    """Is this folder a target? One that cannot be read is not known to be one."""
+    """Is this folder a target? One that cannot be read counts as not."""
     try:
         with open(os.path.join(path, layout.VAULT_KEY), "rb") as file:
             return is_vault(file.read(LARGEST_VAULT_FILE))
@@ -34,7 +34,7 @@ def is_target_folder(path: str) -> bool:
 
 
 def vault_bytes(store: Store, key: str = layout.VAULT_KEY) -> bytes | None:
-    """The beginning of the file, as much as one of ours has; None when there is none."""
+    """The beginning of the file, as much as one of ours has; None without a file."""
     try:
         return b"".join(store.read(key, length=LARGEST_VAULT_FILE))
     except ObjectMissing:
@@ -45,8 +45,8 @@ def read_vault(store: Store, known: str | None = None) -> str | None:
     """The target's id; None when it has none. What is not known to be right is read twice: a bit may flip on the way.
 
     Raises:
-        StoreUnusable: something else bears its name.
-        StoreBusy: it was not read the same way twice.
+        StoreUnusable: something else has its name.
+        StoreBusy: it read differently each time.
     """
     data = vault_bytes(store)
     if data is not None and known is not None and _id_in(data) == known:
@@ -66,7 +66,7 @@ def read_vault(store: Store, known: str | None = None) -> str | None:
 
 
 def check_vault(store: Store, known: str | None) -> str | None:
-    """The target's id; None when it has none, and none is known.
+    """The target's id; None when it has none and none is known.
 
     Raises:
         StoreUnusable: it is not the target of the id `known`.

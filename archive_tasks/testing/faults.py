@@ -27,7 +27,7 @@ _ASKED = frozenset({"exists", "create", "put", "upload", "describe", "delete", "
 
 
 class FailingStore:
-    """Stands before another store. Everything that it does not make fail is passed on.
+    """Wraps another store. Every call that it does not make fail is passed on.
 
     Args:
         random: decides; the same seed gives the same faults for the same calls in the same order.
@@ -49,7 +49,7 @@ class FailingStore:
         self._lock = threading.Lock()
 
     def heal(self) -> None:
-        """Nothing fails any more."""
+        """Stop failing."""
         self._rate = 0.0
 
     def __getattr__(self, name: str) -> Any:

@@ -56,7 +56,7 @@ def repair(
 
 
 def _copy_again(key: str, catalogue: Catalogue, transfer: Transfer) -> str:
-    """The key of the copy. Raises IntegrityError where nobody here knows which of the two is right."""
+    """The key of the copy. Raises IntegrityError where it is unknown here which of the two is right."""
     data = transfer.patience.ask(lambda: b"".join(transfer.store.read(key)))
     sha256, prefix = hashlib.sha256(data).hexdigest(), str(next(read_manifest(data)).get("data"))
     known = catalogue.known(key)

@@ -42,7 +42,7 @@ ENDINGS = (
     ".dtbase2",
 )
 APPLICATION = ".app"
-"""Also a plain folder's ending, so what macOS asks of an application must lie in it."""
+"""Also a plain folder's ending, so what macOS requires of an application must be in it."""
 
 
 def bundle_around(path: str, root: str) -> str | None:
@@ -60,7 +60,7 @@ def _is_application(path: str, root: str) -> bool:
 
 
 def split(listing: Listing, bundle: str) -> Iterator[str]:
-    """Reasons that the entries of a folder in a bundle make which would be left out."""
+    """Reasons to keep the item for entries of a bundle's folder that would be left out."""
     for name in listing.inodes:
         if why := listing.left_out(name):
             yield (
