@@ -217,10 +217,10 @@ def test_a_trusted_stores_checksums_are_believed() -> None:
 
 
 def test_an_untrusted_store_is_read_back_and_the_reason_is_told() -> None:
-    liar = Answer(False, "it took an object whose SHA-256 was a lie")
+    liar = Answer(False, "it accepted an object with a wrong SHA-256")
     text = said({"lies": liar, "fine": YES, "busy": StoreBusy("503 from the proxy")}, needed=("lies", "fine", "busy"))
     assert "Everything is read back" in text
-    assert "because it took an object whose SHA-256 was a lie" in text
+    assert "because it accepted an object with a wrong SHA-256" in text
     assert "does busy" in text
     assert "503 from the proxy" in text
     assert "trusted" not in text

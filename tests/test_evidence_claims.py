@@ -640,7 +640,7 @@ def test_without_a_receipt_every_entry_is_read_before_anything_is_cleaned(
 def test_a_manifest_that_lies_is_damage_when_every_byte_is_read(
     lying: Host, make_host: MakeHost, nas: FolderPlace
 ) -> None:
-    assert lying.ask("verify", code=1)["damaged"], "it is not as this device wrote it"
+    assert lying.ask("verify", code=1)["damaged"], "it is not what this device wrote"
     new = make_host("desktop", nas)
     damaged = new.ask("verify", "--read-data", code=1)["damaged"]
     assert {one["path"] for one in damaged} == {"thesis/a.txt", "thesis/b.txt"}

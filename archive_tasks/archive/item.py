@@ -66,7 +66,7 @@ from archive_tasks.target.resolve import scope_for, storage_class_for
 from archive_tasks.target.transfer import Transfer, uncounted
 
 RESUMED_FOR = timedelta(days=7)
-"""How long an attempt that was cut off is resumed; `prune` leaves its objects alone for longer."""
+"""How long an interrupted attempt can be resumed; `prune` leaves its objects alone for longer."""
 _STARTS = 3
 
 
@@ -111,7 +111,7 @@ class Work:
         """Class of the item's objects: a plugin's choice, else the target's.
 
         Raises:
-            ItemUnreadable: it is a cold one, and the target's checksums are no proof: nothing could be read back.
+            ItemUnreadable: it is a cold one, and the target's checksums prove nothing: it could not be read back.
         """
         chosen = storage_class_for(
             self.session,
@@ -123,7 +123,7 @@ class Work:
         if self.store.is_cold(chosen) and not self.target.verdict.trusted:
             raise ItemUnreadable(
                 f"it would go to the class {display(chosen)}, which cannot be read back, and this target's checksums "
-                "are no proof; choose a class like GLACIER_IR"
+                "prove nothing; choose a class like GLACIER_IR"
             )
         return chosen
 
@@ -174,10 +174,10 @@ class _ItemArchiver:
             forget_attempt(self._work.catalogue, self._of, now=self._work.now, why=str(error))
             if not self._resumed:
                 raise
-        return self._archive_with_patience()  # what an earlier attempt left was no help
+        return self._archive_with_patience()  # what an earlier attempt left could not be used
 
     def _archive_with_patience(self) -> ItemArchived | ItemAlreadyThere:
-        """Begin again where an upload in parts became void; objects that are whole are not sent again."""
+        """Start again where a multipart upload became void; objects that are whole are not sent again."""
         for start in range(1, _STARTS + 1):
             try:
                 return self._archive()
@@ -191,7 +191,7 @@ class _ItemArchiver:
     # -- is it there already? -----------------------------------------------------------------------
 
     def _already_there(self) -> ItemAlreadyThere | None:
-        """The newest archive of this source, where it is of this listing, whole, and of the same contents."""
+        """The newest archive of this source, if it has this listing, is whole, and has the same contents."""
         work = self._work
         known = newest_of(work.catalogue, work.source, self._item.name)
         if known is None or known.archive.id != self._survey.id:
@@ -206,13 +206,13 @@ class _ItemArchiver:
 
     @property
     def _fingerprint(self) -> str:
-        """What a later look may be compared with; empty where a write could hide from it, so that contents are read."""
+        """What a later look is compared with; empty where a write could go unnoticed, so that contents are read."""
         ctime = self._work.ctime
         shows = ctime.shows_writes(self._survey.newest_ctime_ns, since_ns=ctime.now_ns)
         return self._survey.fingerprint if shows else ""
 
     def _compared(self, known: KnownArchive) -> bool:
-        """Has the item the contents of an archive that shows other inodes or ctimes, or was found in the target?
+        """Does the item have the contents of an archive with other inodes or ctimes, or one found in the target?
 
         The id follows from names, sizes and times, and contents can change behind these.
         """
@@ -235,7 +235,7 @@ class _ItemArchiver:
             return False
 
     def _committed_after_all(self) -> ItemAlreadyThere | None:
-        """An attempt that was cut off at its commit is finished: its copy of the manifest says what there is."""
+        """Finish an attempt interrupted at its commit: its copy of the manifest says what it holds."""
         attempt = self._earlier_attempt()
         if attempt is None or not attempt.manifest:
             return None
@@ -255,7 +255,7 @@ class _ItemArchiver:
             write_from_copy(attempt.prefix, self._transfer(attempt.prefix, {}))
         info = self._patience.ask(lambda: work.store.describe(attempt.manifest))
         if info is None:
-            raise IntegrityError(f"{attempt.manifest} is not as its copy says")
+            raise IntegrityError(f"{attempt.manifest} differs from what its copy says")
         answer = Fetcher(work.store, work.catalogue, self._patience, work.now).fetch(info)
         if isinstance(answer, Failure):
             raise IntegrityError(answer.reason)
@@ -349,7 +349,7 @@ class _ItemArchiver:
         return how_objects_are_made(self._work.session.settings)
 
     def _attempt(self) -> tuple[str, dict[str, int]]:
-        """Where the objects go, and the sizes of those that an attempt that was cut off has left there."""
+        """Where the objects go, and the sizes of those that an interrupted attempt left there."""
         earlier = self._earlier_attempt()
         if earlier:
             self._resumed = True

@@ -60,10 +60,10 @@ _NOT_ITS_FAULT = frozenset(
         sqlite3.SQLITE_READONLY,
     }
 )
-"""What SQLite answers where the file is well, and something around it is not."""
+"""What SQLite answers where the file is intact, and something around it is not."""
 
 _UNUSABLE = (sqlite3.Error, UnicodeDecodeError)
-"""The second where SQLite's own words quote what is no text any more."""
+"""The second where SQLite's own message quotes text that is damaged."""
 
 _DAMAGED = "damaged "
 
@@ -88,7 +88,7 @@ def list_catalogues(data: str) -> list[str]:
 
 
 def set_aside_if_damaged(path: str) -> str:
-    """Move a catalogue that is not what was written out of the way. Returns where it is now, empty for a sound one.
+    """Move a damaged catalogue out of the way. Returns where it is now, empty for a sound one.
 
     Raises:
         CatalogueError: it cannot be opened, or is of a newer version.
@@ -110,10 +110,10 @@ class Catalogue:
     Args:
         path: its file, made when it is missing (with its folder, private).
         target: URL of the target that it belongs to; None takes the one that it names.
-        device: id of this device; archives that no manifest names a device for are its own where they were made here.
+        device: id of this device; archives whose manifest names no device are its own if they were made here.
 
     Raises:
-        CatalogueDamaged: it is no catalogue any more.
+        CatalogueDamaged: it is damaged.
         CatalogueError: it cannot be opened, or is of a newer version.
     """
 
@@ -172,7 +172,7 @@ class Catalogue:
             self.set_fact(f"{_DAMAGED}{manifest}", now.isoformat())
 
     def note_mended(self, manifests: Iterable[str]) -> None:
-        """Archives were seen to be whole, every byte of them, or were made so."""
+        """Archives were seen to be intact, every byte of them, or were repaired."""
         with self.writing() as write:
             for manifest in manifests:
                 write("delete from facts where name = ?", (f"{_DAMAGED}{manifest}",))
@@ -227,7 +227,7 @@ class Catalogue:
     # -- restores and thaws -------------------------------------------------------------------------
 
     def begin_restore(self, manifest: str, destination: str, *, now: datetime) -> bool:
-        """Remember a restore before it writes anything. True when it was begun before, and cut off."""
+        """Remember a restore before it writes anything. True when it was started before, and interrupted."""
         where = (manifest, os.fsencode(destination))
         known = self.rows("select 1 from restores where manifest = ? and destination = ?", *where)
         with self.writing() as write:
@@ -236,7 +236,7 @@ class Catalogue:
         return bool(known)
 
     def end_restore(self, manifest: str, destination: str, *, now: datetime, failed: int) -> None:
-        """A restore has come to its end; one in which something failed can be resumed."""
+        """A restore has ended; one in which something failed can be resumed."""
         with self.writing() as write:
             if not failed:
                 write(
@@ -299,7 +299,7 @@ class Catalogue:
             journal(write, now, "entries forgotten")
 
     def take_over(self, archive: Archive, *, device: str, root: str, now: datetime) -> None:
-        """An archive of another device, or of a root that bore another name, is of this source from now on."""
+        """An archive of another device, or of a root that had another name, belongs to this source from now on."""
         known = self.known(archive.manifest)
         if known is None:
             return
@@ -319,7 +319,7 @@ class Catalogue:
 
     def archives(self) -> list[KnownArchive]:
         """All archives, oldest first."""
-        # In the order of the table itself: an index in which a bit flipped leaves archives out without a word.
+        # In the order of the table itself: an index with a flipped bit silently leaves archives out.
         found = self._known("order by a.manifest")
         return sorted(found, key=lambda known: (known.archive.created, os.fsencode(known.archive.item)))
 
@@ -401,7 +401,7 @@ class Catalogue:
         if _is_full(error, os.path.dirname(self.path)):
             return CatalogueError(
                 f"the disk of the data folder {display(os.path.dirname(os.path.dirname(self.path)))} is full, so "
-                "nothing can be noted in the catalogue there: free some space on it by hand, and run the same again; "
+                "the catalogue there cannot be written: free some space on it by hand, and run the same command again; "
                 "what is archived is safe"
             )
         return CatalogueError(
@@ -411,7 +411,7 @@ class Catalogue:
 
 
 def _is_full(error: Exception, folder: str) -> bool:
-    """Is there no room? SQLite says only of some writes that it is so, of others that they failed: the disk knows."""
+    """Is the disk full? SQLite reports that for some writes only, and others as failed: so the disk is asked."""
     if isinstance(error, OSError):
         return error.errno in {errno.ENOSPC, errno.EDQUOT}
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
@@ -425,7 +425,7 @@ def _is_full(error: Exception, folder: str) -> bool:
 
 
 def _create_private(path: str) -> None:
-    """SQLite makes its files 0644; its -wal and -shm take over the rights of a file that is there already."""
+    """SQLite makes its files 0644; its -wal and -shm take the mode of an existing file."""
     os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
 

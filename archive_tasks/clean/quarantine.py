@@ -4,11 +4,11 @@
 <root>/.archive-set-aside/
   README.txt
   2026-06-01~thesis~4f0c2a91/   a slot
-    state.json                  what lies here and how far it has come; the truth about the slot
+    state.json                  what is here and how far it has come; the truth about the slot
     item/thesis                 the item under its own name
 ```
-An item comes in and goes back by one rename that replaces nothing. Everything is reached by handles that follow no
-link. A slot's state is on the disk before the step that it speaks of; so what a run that died has left behind follows
+An item is moved in and back by one rename that replaces nothing. Everything is reached by handles that follow no
+link. A slot's state is on the disk before the step that it announces; so what a run that died has left behind follows
 from the disk alone, and no catalogue is needed to put things back.
 """
 
@@ -40,7 +40,7 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
 _STATE = "state.json"
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
-"""What the system says of a full disk."""
+"""The system's errors for a full disk."""
 _SLOT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}~.+~[0-9a-f]{8}", re.S)
 """What a slot is called."""
 _ITEM = "item"
@@ -60,7 +60,7 @@ class Quarantine:
         root_fd: handle of the root, which stays the caller's.
 
     Raises:
-        UsageError: the folder is no folder, or somebody else's.
+        UsageError: it is not a folder, or somebody else's.
         RootLocked: another run works on this root.
         OSError: it cannot be made.
     """
@@ -120,7 +120,7 @@ class Quarantine:
         return Slot(name, state)
 
     def advance(self, slot: Slot, stage: Stage, *, since: datetime | None = None) -> Slot:
-        """Write down how far the item has come, before the next step is taken."""
+        """Record how far the item has come, before the next step is taken."""
         state = dataclasses.replace(state_of(slot), stage=stage, since=since or state_of(slot).since)
         with self._opened(slot.name) as slot_fd:
             try:
@@ -150,7 +150,7 @@ class Quarantine:
                 self._move_home(slot)
         except OSError as error:
             if self.holds(slot):
-                what = "something else has its name by now" if isinstance(error, FileExistsError) else refusal(error)
+                what = "something else has its name now" if isinstance(error, FileExistsError) else refusal(error)
                 raise NotCleaned(f"{what}, so it stays in {display(self.path_of(slot))}") from error
         self.close(slot)
 
@@ -162,7 +162,7 @@ class Quarantine:
             os.fsync(item_fd)
 
     def holds(self, slot: Slot) -> bool:
-        """Does the item lie in its slot?"""
+        """Is the item in its slot?"""
         try:
             with self.item_folder(slot) as item_fd:
                 os.stat(state_of(slot).item, dir_fd=item_fd, follow_symlinks=False)
@@ -171,7 +171,7 @@ class Quarantine:
         return True
 
     def is_unused(self, slot: Slot) -> bool:
-        """Is it as a run leaves it that died before it wrote a state? Whatever else is in it is somebody's."""
+        """Is it as left by a run that died before it wrote a state? Anything else in it is somebody's."""
         if not _SLOT.fullmatch(slot.name):
             return False
         try:
@@ -186,7 +186,7 @@ class Quarantine:
             return False
 
     def close(self, slot: Slot) -> None:
-        """Remove a slot whose item has left it. Raises OSError when something lies in it."""
+        """Remove a slot whose item has left it. Raises OSError when something is in it."""
         with self._opened(slot.name) as slot_fd:
             with contextlib.suppress(FileNotFoundError):
                 os.rmdir(_ITEM, dir_fd=slot_fd)
@@ -197,12 +197,12 @@ class Quarantine:
         os.fsync(self._fd)
 
     def path_of(self, slot: Slot) -> str:
-        """Where the item lies, for people."""
+        """Where the item is, for people."""
         return os.path.join(self.path, slot.name, _ITEM, slot.state.item if slot.state else "")
 
     @contextmanager
     def item_folder(self, slot: Slot) -> Iterator[int]:
-        """Handle of the folder that the item lies in."""
+        """Handle of the folder that the item is in."""
         with self._opened(slot.name) as slot_fd:
             item_fd = os.open(_ITEM, _FOLDER, dir_fd=slot_fd)
             try:
@@ -213,7 +213,7 @@ class Quarantine:
     # -- below --------------------------------------------------------------------------------------
 
     def _lock(self) -> int:
-        """The kernel lets go of the lock when a process dies, however it dies."""
+        """The kernel releases the lock when a process dies, however it dies."""
         while True:
             with contextlib.suppress(FileExistsError):
                 os.mkdir(SET_ASIDE, 0o700, dir_fd=self._root_fd)
@@ -230,7 +230,7 @@ class Quarantine:
                 if error.errno not in {errno.EBADF, errno.ENOLCK, errno.ENOTSUP}:
                     os.close(fd)
                     raise
-            if os.fstat(fd).st_nlink:  # else the run before us has just tidied it away
+            if os.fstat(fd).st_nlink:  # else the run before us has just removed it
                 return fd
             os.close(fd)
 
@@ -240,7 +240,7 @@ class Quarantine:
         except OSError as error:
             if error.errno in {errno.ENOTDIR, errno.ELOOP}:
                 raise UsageError(
-                    f"{display(self.path)} is no folder: move it away, it is where items are set aside"
+                    f"{display(self.path)} is not a folder: move it away, it is where items are set aside"
                 ) from None
             if error.errno == errno.EACCES:
                 raise self._of_another() from None
@@ -261,7 +261,7 @@ class Quarantine:
         return _opened(name, self._fd)
 
     def _leave_word(self, name: str, text: str) -> None:
-        """For people: what a full disk has no room for is left out."""
+        """For people: left out when the disk is full."""
         with contextlib.suppress(OSError):
             self._write(self._fd, name, text)
 
@@ -276,7 +276,7 @@ class Quarantine:
 
 
 def _write_over(folder: int, name: str, text: str) -> None:
-    """Into the block that the file has already: on a full disk nothing could be purged otherwise, which frees it.
+    """In place, in the file's existing block: otherwise nothing could be purged on a full disk, which frees space.
 
     A crash in between leaves a state that nobody can read, and its item aside, for a person to look at.
     """
@@ -291,14 +291,14 @@ def _write_over(folder: int, name: str, text: str) -> None:
 
 
 def _holder(folder: int) -> str:
-    """Who holds the lock, and since when: it writes that down right after it took it."""
+    """Who holds the lock, and since when: the holder writes that right after taking it."""
     for _ in range(10):
         with contextlib.suppress(OSError):
             began = os.stat(_HOLDER, dir_fd=folder, follow_symlinks=False).st_mtime
             break
         time.sleep(0.05)
     else:
-        return "it does not say which"
+        return "process unknown"
     return f"{display(_read(folder, _HOLDER))} since {datetime.fromtimestamp(began, UTC):%Y-%m-%d %H:%M} UTC"
 
 

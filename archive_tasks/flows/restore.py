@@ -100,7 +100,7 @@ def restore_named(session: Session, wanted: RestoreOptions, console: Console) ->
     if selected.elsewhere:
         raise PartlyFailed(
             f"{count_text(len(selected.elsewhere), 'item was', 'items were')} not restored, see above: where they were "
-            "may be another device's, so say where to with --to"
+            "may be another device's, so say where with --to"
         )
     return document
 
@@ -142,7 +142,7 @@ def _hex_of(archive_id: str) -> str:
 def _selected(
     session: Session, request: RestoreRequest, opened: Catalogue, synced: Synced, console: Console
 ) -> Selected:
-    """What the request comes to; where it is not clear, the candidates are shown. Raises UsageError."""
+    """What the request comes to; if it is ambiguous, the candidates are shown. Raises UsageError."""
     try:
         archives = [known.archive for known in opened.archives()]
         selected = select(request, archives, lambda archive, path: _holds(opened, archive, path))
@@ -160,7 +160,7 @@ def _selected(
         first = selected.elsewhere[0]
         raise UsageError(
             f"{display(first.item)} was archived from {display(first.root)} on {display(first.host)}, which may be "
-            "another device's, so nothing is written there: say where to with "
+            "another device's, so nothing is written there: say where with "
             f"restore {session.command(reporting.command_of(first))} --to FOLDER"
         )
     return selected
@@ -190,8 +190,8 @@ def _say_what_else(session: Session, selected: Selected, synced: Synced, console
     for one in selected.selections:
         if one.archive.manifest in missing:
             console.warn(
-                f"the manifest of {display(one.archive.item)} is not listed in the target; it is restored by what this "
-                f"device knows of it: run {session.command('verify --repair')}"
+                f"the manifest of {display(one.archive.item)} is not listed in the target; it is restored from what "
+                f"this device knows of it: run {session.command('verify --repair')}"
             )
 
 
@@ -222,7 +222,7 @@ def moment(text: str) -> datetime:
 
 
 def _manifests_of(patterns: Sequence[str]) -> Any:
-    """Which manifests can matter, by their keys: those of the items that are named."""
+    """Which manifests can matter, by their keys: those of the named items."""
     names = [pattern.strip("/").split("/")[0] for pattern in patterns]
     if EVERYTHING in patterns or any(
         set(name) & set("*?[~") or pattern.startswith("/") for name, pattern in zip(names, patterns, strict=True)
@@ -287,8 +287,8 @@ class _Restoring:
             )
         if document["thawing"]:
             raise PartlyFailed(
-                f"{count_text(document['thawing'], 'object is', 'objects are')} thawing: run the same again when they "
-                "are ready, or with --wait"
+                f"{count_text(document['thawing'], 'object is', 'objects are')} thawing: run the same command again "
+                "when they are ready, or with --wait"
             )
 
     @property
@@ -301,7 +301,7 @@ class _Restoring:
     # -- the plan -----------------------------------------------------------------------------------
 
     def _look_for_cold(self, selections: Sequence[Selection], *, always: bool) -> Any:
-        """Ask how far objects are thawed, where they are known to be cold."""
+        """Ask how far objects are thawed, for archives in a cold class."""
         from archive_tasks.restore import thaw
 
         suspicious = [one for one in selections if always or self._store.is_cold(one.archive.storage_class)]
@@ -425,7 +425,7 @@ class _Restoring:
         return thaw.check_tier(answer, list(ways))
 
     def _wait_for(self, keys: frozenset[str]) -> None:
-        """Look now and then until everything can be read."""
+        """Check from time to time until everything can be read."""
         from archive_tasks.restore import thaw
 
         seconds = _SHORTEST_POLL

@@ -78,7 +78,7 @@ def verify(c: Any, wanted: VerifyRequest, flags: Mapping[str, Any], *, json_docu
     document = verify_target(session_of(c, flags), wanted, console)
     console.document(document)
     if document["damaged"]:
-        number = count_text(len(document["damaged"]), "damage was", "damages were")
+        number = count_text(len(document["damaged"]), "problem was", "problems were")
         raise Damaged(f"{number} found in {display(document['target'])}")
     if document["not_repaired"]:
         number = count_text(len(document["not_repaired"]), "manifest")
@@ -208,7 +208,7 @@ def _repair(
 
 
 def _repair_vault(session: Session, console: Console) -> None:
-    """Write the target's id again where it is lost, and an archive shows that it is the target that it was.
+    """Write the target's id again where it is lost and an archive shows that it is the same target as before.
 
     Raises:
         UsageError: no archive that this device knows is there as it was written.
@@ -240,7 +240,7 @@ def _is_there(store: Store, known: KnownArchive) -> bool:
 
 @contextmanager
 def transfer_to(session: Session, store: Store, console: Console, *, trusted: bool) -> Iterator[Transfer]:
-    """What objects that are no item's are sent with."""
+    """How objects that belong to no item are sent."""
     pace = new_pace(session)
     with ThreadPoolExecutor(session.settings.concurrency, thread_name_prefix="send") as workers:
         yield Transfer(

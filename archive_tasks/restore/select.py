@@ -22,7 +22,7 @@ from archive_tasks.names import display
 _WILD = re.compile(r"[*?\[]")
 _RANGE_OR_ONE = re.compile(r"(.)-(.)|(.)", re.S)
 EVERYTHING = ""
-"""A pattern that no name can be taken for: an item may be called `*`."""
+"""A pattern that cannot be confused with a name: an item may be called `*`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +40,7 @@ class RestoreRequest:
         device: id of this device.
         root: the folder being kept tidy, which settles whose archives are meant where several sources have an item of
             the name; empty when none is known.
-        roots: folders that may be written into without `to`: those that this device is told of or archived from.
+        roots: folders that may be written into without `to`: those that this device was given or archived from.
     """
 
     patterns: tuple[str, ...]
@@ -79,7 +79,7 @@ class Selected:
     Attributes:
         selections: what is restored.
         elsewhere: archives whose root is not this device's, or that are another device's and whose item is here
-            already: they need to be told where to.
+            already: they need --to.
         others: archives of the same names from other sources, which were not chosen.
     """
 
@@ -108,7 +108,7 @@ def select(
 
     Raises:
         SeveralSources: several sources have an item of the name.
-        UsageError: nothing bears the name, or it has no place to go back to.
+        UsageError: nothing has the name, or it has no place to go back to.
     """
     chosen: dict[str, tuple[Archive, list[PathPattern]]] = {}
     others: dict[str, Archive] = {}
@@ -144,7 +144,7 @@ def wanted_entries(
     """(path below the destination, line of the manifest) of every entry that was asked for.
 
     Args:
-        on_outside: told the path of each entry that is not in its item, as nobody but a forger writes it.
+        on_outside: called with the path of each entry that is not in its item, which only a forger writes.
 
     Raises:
         ManifestError: the manifest is not known here.
@@ -162,7 +162,7 @@ def wanted_entries(
 
 
 def short_id(archive: Archive) -> str:
-    """What tells an archive from every other, for people: the commit, or in formats 1 and 2 a beginning of the id."""
+    """What distinguishes an archive, for people: the commit, or in formats 1 and 2 a beginning of the id."""
     return layout.commit_in(archive.manifest) or archive.id[:12]
 
 
@@ -177,7 +177,7 @@ def _below_root(text: str, request: RestoreRequest, archives: Sequence[Archive])
 
 
 def _pattern(text: str, archives: Sequence[Archive]) -> PathPattern:
-    """An item that is named just so is meant before all that its name, taken for a pattern, would match."""
+    """An item with exactly this name takes precedence over what the name would match as a pattern."""
     if text == EVERYTHING:
         return PathPattern("*")
     item = text.strip("/").partition("/")[0]
@@ -185,10 +185,10 @@ def _pattern(text: str, archives: Sequence[Archive]) -> PathPattern:
 
 
 def _archives_of(pattern: PathPattern, request: RestoreRequest, archives: Sequence[Archive]) -> list[Archive]:
-    """Of each source and item that is meant, the newest archive."""
+    """The newest archive of each source and item that is meant."""
     named = [one for one in archives if pattern.is_of(one.item) and _is_meant(one, request)]
     if not named:
-        filters = " by what --scope, --host, --from-root or --id say" if _filters(request) else ""
+        filters = " that matches --scope, --host, --from-root or --id" if _filters(request) else ""
         raise UsageError(f"nothing named {display(pattern.text)} is archived{filters}; look for names with find")
     if request.at is not None:
         named = [one for one in named if one.created <= request.at]
@@ -214,7 +214,7 @@ def _mixed(wanted: Sequence[Archive], request: RestoreRequest, archives: Sequenc
 
 
 def _may_go_back(archive: Archive, request: RestoreRequest) -> bool:
-    """Into a root of this device, and never into an item that is there and was another device's."""
+    """Into a root of this device, and never into an existing item that was another device's."""
     is_own = request.device in {"", archive.device}
     return archive.root in request.roots and (is_own or not os.path.lexists(os.path.join(archive.root, archive.item)))
 
@@ -255,7 +255,7 @@ def _only(found: list[Archive], pattern: PathPattern, request: RestoreRequest) -
 
 
 def _telling_flags(found: Sequence[Archive]) -> str:
-    """Flags by which each can be told from the others. Two devices may have one name, and roots of one path."""
+    """Flags that distinguish each from the others. Two devices may have the same name, and roots the same path."""
     if len({(one.root, one.host) for one in found}) < len(found):
         return "--id"
     named = {"--from-root": {one.root for one in found}, "--host": {one.host for one in found}}
@@ -265,7 +265,7 @@ def _telling_flags(found: Sequence[Archive]) -> str:
 def _folders_of(archives: set[Archive]) -> dict[Source, str]:
     """A folder for each source, where several sources are restored into one place; none where it is one.
 
-    None is another's, and none is inside of another, where an item of that one could have its name.
+    No two are the same, and none is inside another, where an item of that one could have its name.
     """
     scopes: dict[Source, str] = {}
     for one in sorted(archives, key=lambda one: one.order):
@@ -294,7 +294,7 @@ def _selection(archive: Archive, patterns: list[PathPattern], request: RestoreRe
     if not request.to and not os.path.isdir(destination):
         raise UsageError(
             f"{display(archive.item)} was in {display(archive.root)}, which is not here: "
-            "say where it shall go with --to"
+            "say where it should go with --to"
         )
     return Selection(
         archive=archive,
@@ -367,5 +367,5 @@ def _piece(piece: str) -> str:
 
 
 def _one_of_a_set(found: re.Match[str]) -> str:
-    """A character, or two and what is between them, as re takes them whatever else it may come to take in a set."""
+    """A character, or two and what is between them, as re takes them, whatever else it may accept in a set one day."""
     return "-".join(re.sub(r"([^\w\s])", r"\\\1", one) for one in found.groups() if one)

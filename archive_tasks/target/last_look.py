@@ -46,7 +46,7 @@ def check_attempt(
     check_claims(listed, claims)
     unlisted = [key for key, size in sizes.items() if key not in listed or listed[key].size != size]
     if missing := first_missing(sizes, unlisted, store, patience):
-        raise IntegrityError(f"the target does not hold {display(missing)} any more: it is sent again by the next run")
+        raise IntegrityError(f"the target no longer holds {display(missing)}: it is sent again by the next run")
     check_gaps(info.modified for info in listed.values())
 
 

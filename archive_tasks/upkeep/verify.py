@@ -1,6 +1,6 @@
 """Target against manifests: is every archive there, whole, and as it was written?
 
-Nothing is changed and nothing is thawed. What a store says of an object is believed as far as the doctor found its
+Nothing is changed and nothing is thawed. What a store says of an object is trusted as far as the doctor found its
 word to be proof; otherwise the object is read. What this device has a receipt for must be there, whatever is listed.
 """
 
@@ -51,7 +51,7 @@ class Verified:
         uncommitted: attempts that hold a copy of their manifest, which is not there itself.
         copies: keys of the manifests of archives whose copies of them are not as they should be.
         harmed: keys of the manifests of archives that are damaged, and not replaced.
-        whole: keys of the manifests of archives of which nothing is known to be wrong.
+        whole: keys of the manifests of archives with no known damage.
         orphans: attempts that nothing refers to: (objects, bytes).
     """
 
@@ -122,7 +122,7 @@ def verify(
     Args:
         wanted: which archives, by the key of the manifest. None takes all, and looks for what nothing refers to.
         promised: what this device has receipts for, by the key of the manifest.
-        on_progress: told how many archives of how many are done.
+        on_progress: called with how many archives of how many are done.
         random: a number from 0 to 1, for the sample.
 
     Raises:
@@ -164,7 +164,7 @@ def _count_copies(looked: Mapping[str, _Looked], verified: Verified) -> None:
 
 
 def _sum_up(looked: Mapping[str, _Looked], verified: Verified, contents: Callable[[str], str]) -> None:
-    """Damage counts, but for archives that a whole one of the same contents stands in for.
+    """Damage counts, except of archives that an intact one with the same contents replaces.
 
     Args:
         contents: a digest of what an archive holds, by key; empty where that cannot be known.
@@ -223,7 +223,7 @@ def _attempts_of(promises: Iterable[Promise]) -> set[str]:
 def _look_for_the_rest(
     present: Mapping[str, ObjectInfo], looked: Mapping[str, _Looked], referred_to: set[str], verified: Verified
 ) -> None:
-    """What no manifest refers to. Keys that are not of our shape are somebody else's."""
+    """What no manifest refers to. Keys that do not have our shape are somebody else's."""
     committed = {one.archive.data for one in looked.values() if one.archive}
     for key, info in present.items():
         attempt = layout.attempt_of_ours(key)
@@ -273,7 +273,7 @@ class _Verifier:
             return _Looked(archive, [Failure(key, str(error))])
         if promise and hashlib.sha256(manifest).hexdigest() != promise.sha256:
             self._verified.missing.append(key)
-            return _Looked(archive, [Failure(key, "it is not as this device wrote it")])
+            return _Looked(archive, [Failure(key, "it is not what this device wrote")])
         try:
             archive = archive or archive_of(next(read_manifest(manifest)), key, target=self._store.url)
             problems = self._problems(manifest, objects_in(manifest))
@@ -324,14 +324,14 @@ class _Verifier:
         return self._by_reading(key, expected)
 
     def _presence(self, key: str, expected: ArchivedObject) -> str:
-        """What is not listed is asked for by its key: a listing may hide things for a while."""
+        """What is not listed is looked up by its key: a listing may hide things for a while."""
         info = self._present.get(key) or self._patience.ask(lambda: self._store.describe(key))
         if info is None:
             return _MISSING
         return "" if info.size == expected.size else f"it has {info.size:,} bytes and should have {expected.size:,}"
 
     def _by_its_word(self, key: str, expected: ArchivedObject) -> str | None:
-        """By the store's checksum; None when that is none or no proof."""
+        """By the store's checksum; None when it is missing or proves nothing."""
         if not self._ask.trusted:
             return None
         found = self._patience.ask(lambda: self._store.describe(key))
@@ -404,7 +404,7 @@ class _Verifier:
                     problems.append(Failure(entry.path, f"{problem} ({place.key})"))
         for key, number in named.items():
             if not number:
-                what = f"{bad[key]}; no file of {display(item)} is harmed that could be read"
+                what = f"{bad[key]}; no readable file of {display(item)} is affected"
                 problems.append(Failure(key, what))
         return problems
 
@@ -428,7 +428,7 @@ class _Verifier:
 
 
 class _InOrder:
-    """Reads ranges of packs, some ahead; as they come in order, the digest of each pack comes by the way."""
+    """Reads ranges of packs, some ahead; as they come in order, the digest of each pack is computed along the way."""
 
     def __init__(
         self, packs: Mapping[str, ArchivedObject], read: Callable[[str, int, int], bytes], pool: Executor

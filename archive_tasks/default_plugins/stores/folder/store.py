@@ -1,7 +1,7 @@
 """The store for `file:///folder`: a disk, a NAS, and the place archives go before a target is configured.
 
 Every object is written beside its place, synced to the disk, and appears under its key by one hard link: whole,
-or not at all, and never over another. It is open to whom the target's top folder is open.
+or not at all, and never over another. It is open to whoever the target's top folder is open to.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from archive_tasks.settings import Settings
 from archive_tasks.store import ObjectInfo, Probe
 
 _OLD_INCOMING = ".incoming"
-"""What the first versions named it; it may be the user's own, so it is neither used nor hidden."""
+"""Its name in the first versions; it may be the user's own, so it is neither used nor hidden."""
 _KEY = re.compile(r"[A-Za-z0-9._~-]+(/[A-Za-z0-9._~-]+)*")
 _CHUNK = 1024 * 1024
 _OF_ONE_OBJECT = frozenset({errno.EIO, errno.EACCES, errno.EPERM})
@@ -60,7 +60,7 @@ class FolderStore:
         return found is not None
 
     def check_still_here(self) -> os.stat_result:
-        """What is said of the folder. Raises StoreUnusable when it is another than when the store was opened.
+        """The folder's stat. Raises StoreUnusable when it is not the one that the store was opened with.
 
         A mount point of fstab's or autofs' stays when its disk goes away, as an empty folder on another disk.
         """
@@ -70,7 +70,7 @@ class FolderStore:
         return now
 
     def _found(self) -> os.stat_result | None:
-        """None when there is no such folder."""
+        """None when the folder does not exist."""
         try:
             facts = os.stat(self.path)
         except (FileNotFoundError, NotADirectoryError):
@@ -149,7 +149,7 @@ class FolderStore:
         return _info(key, facts) if stat.S_ISREG(facts.st_mode) else None
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
-        """Links are not followed. One that the prefix leads over, or that is below it, raises StoreUnusable: what is
+        """Links are not followed. One in the prefix's path, or below it, raises StoreUnusable: what is
         behind it must not be taken for missing. Without a prefix each is listed itself, so that none is overlooked.
         """
         if self._place is None and self._found() is None:
@@ -166,7 +166,7 @@ class FolderStore:
         """Everything here can be read at once."""
 
     def delete(self, key: str) -> None:
-        """Raises StoreUnusable where the way leads over a link: what is behind it is not the target's."""
+        """Raises StoreUnusable where a link is on the way: what is behind it is not the target's."""
         path = self.place(key)
         *folders, name = key.split("/")
         try:
@@ -211,7 +211,7 @@ class FolderStore:
         return made(self._top(), key.split("/")[:-1], path=self.path, rights=rights)
 
     def _top(self) -> int:
-        """The top folder as a handle. Raises StoreUnusable when it is another than when the store was opened."""
+        """The top folder as a handle. Raises StoreUnusable when it is not the one that the store was opened with."""
         handle = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         if self._place not in {None, _place_of(os.fstat(handle))}:
             os.close(handle)
@@ -235,5 +235,5 @@ def _place_of(facts: os.stat_result | None) -> tuple[int, int] | None:
 
 
 def _without_waiting(path: str, flags: int) -> int:
-    """A pipe that bears an object's name has nobody at its other end."""
+    """A pipe with an object's name has nobody at its other end."""
     return os.open(path, flags | os.O_NONBLOCK)

@@ -32,7 +32,7 @@ S3Client = Any
 
 _CHUNK = MIB
 _MOST_PARTS = 9_000
-"""S3 allows 10,000; the rest is room for a file that is counted in other units than ours."""
+"""S3 allows 10,000; the rest is a reserve."""
 LARGEST_OBJECT = 5 * 1024 * 1024 * MIB
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _SHORTEST_BUCKET, _LONGEST_BUCKET = 3, 63
@@ -44,7 +44,7 @@ class S3Store:
     """A bucket and a prefix as a target. See `archive_tasks.store.Store` for what its methods promise.
 
     Raises:
-        UsageError: the URL is none, or the endpoint would send credentials in clear.
+        UsageError: the URL is invalid, or the endpoint would send credentials in clear.
     """
 
     dates_can_be_set = False
@@ -184,7 +184,7 @@ class S3Store:
         self._conditionally(self.client.complete_multipart_upload, request)
 
     def holds(self, key: str, size: int, sha256: str, checksum: str) -> bool:
-        """Is the object there with these contents? By its checksum, and where there is none by reading it."""
+        """Is the object there with these contents? By its checksum, or without one by reading it."""
         found = self.describe(key)
         if found is None or found.size != size:
             return False
@@ -239,7 +239,7 @@ def _parse(url: str) -> tuple[str, str]:
         )
     if not _BUCKET.fullmatch(bucket) or not good:
         raise UsageError(
-            f"the target {display(url)} is no bucket and prefix; write s3://my-bucket/laptop, in letters, digits "
+            f"the target {display(url)} is not a bucket and prefix; write s3://my-bucket/laptop, in letters, digits "
             "and . _ -"
         )
     return bucket, "".join(f"{segment}/" for segment in segments)
@@ -266,7 +266,7 @@ def _make_client(settings: Settings, url: str) -> S3Client:
             )
             client: S3Client = session.client("s3", config=config)
         _check_endpoint(client.meta.endpoint_url, http_allowed=settings.s3.allow_http)
-    except ValueError:  # botocore's own word for an address without a scheme, which may hold a password
+    except ValueError:  # botocore's message quotes an address without a scheme, which may hold a password
         raise UsageError(_NO_ADDRESS) from None
     return client
 
@@ -277,13 +277,13 @@ def _region() -> str:
 
 
 _NO_ADDRESS = (
-    "the endpoint in AWS_ENDPOINT_URL_S3 (or endpoint_url of the AWS profile) is no address: write https://host or "
+    "the endpoint in AWS_ENDPOINT_URL_S3 (or endpoint_url of the AWS profile) is not an address: write https://host or "
     "https://host:port"
 )
 
 
 def _check_endpoint(endpoint: str, *, http_allowed: bool) -> None:
-    """Raises UsageError for one that is none, holds a password, or would send credentials in clear."""
+    """Raises UsageError for one that is invalid, holds a password, or would send credentials in clear."""
     parts = urlsplit(endpoint)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise UsageError(_NO_ADDRESS)
