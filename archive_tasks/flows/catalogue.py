@@ -87,7 +87,7 @@ def catalogue_of(session: Session, wanted: CatalogueRequest, console: Console) -
         archives = opened.archives()
     document = catalogue_document(store.url, archives, synced, gone=gone)
     still_known = {known.archive.manifest for known in archives}
-    for archive in [one for one in synced.missing if one.manifest in still_known][:MOST_SHOWN]:
+    for archive in [known for known in synced.missing if known.manifest in still_known][:MOST_SHOWN]:
         console.warn(
             f"{display(archive.manifest)} is not listed in the target: run {session.command('verify --repair')}"
         )
@@ -95,7 +95,7 @@ def catalogue_of(session: Session, wanted: CatalogueRequest, console: Console) -
     return document
 
 
-# -- archives of another device, or of a root that bore another name ----------------------------------
+# -- archives of another device, or of a root that had another name ----------------------------------
 
 
 def _take_over(
@@ -108,28 +108,31 @@ def _take_over(
     chosen = _of_host(opened, wanted.adopt, session.device) if wanted.adopt else _of_root(opened, wanted.moved)
     if not chosen:
         raise UsageError(_nothing_to_take(opened, wanted))
-    for one in chosen[:MOST_SHOWN]:
-        console.say(f"{one.created:%Y-%m-%d}  {display(one.item)}  ({display(one.host)}, {display(one.root)})")
+    for archive in chosen[:MOST_SHOWN]:
+        source = f"{display(archive.host)}, {display(archive.root)}"
+        console.say(f"{archive.created:%Y-%m-%d}  {display(archive.item)}  ({source})")
     if len(chosen) > MOST_SHOWN:
         console.say(f"… and {len(chosen) - MOST_SHOWN:,} more", style="dim")
     number = count_text(len(chosen), "archive")
     what = f"{number} of {display(wanted.adopt or wanted.moved)}"
     as_whose = f"those of this device ({display(root)})" if root else "those of this device"
     _ask(console, f"Take over {what} as {as_whose}?", nothing="nothing was taken over", yes=wanted.yes)
-    for one in chosen:
-        opened.take_over(one, device=session.device, root=root or one.root, now=session.now)
+    for archive in chosen:
+        opened.take_over(archive, device=session.device, root=root or archive.root, now=session.now)
     console.say(f"{what} are {as_whose} now; the next archive compares them before it relies on them", style="bold")
-    return {"target": store.url, "taken_over": [one.manifest for one in chosen]}
+    return {"target": store.url, "taken_over": [archive.manifest for archive in chosen]}
 
 
 def _of_host(opened: Catalogue, host: str, device: str) -> list[Archive]:
-    return [one.archive for one in opened.archives() if one.archive.host == host and one.archive.device != device]
+    return [
+        other.archive for other in opened.archives() if other.archive.host == host and other.archive.device != device
+    ]
 
 
 def _of_root(opened: Catalogue, moved: str) -> list[Archive]:
     """Archives of this device that were made from the root when it bore that name."""
     old = _path_of(moved)
-    return [one.archive for one in opened.archives() if one.archive.device == opened.device and one.archive.root == old]
+    return [own.archive for own in opened.archives() if own.archive.device == opened.device and own.archive.root == old]
 
 
 def _path_of(moved: str) -> str:
@@ -139,10 +142,10 @@ def _path_of(moved: str) -> str:
 
 def _nothing_to_take(opened: Catalogue, wanted: CatalogueRequest) -> str:
     if wanted.adopt:
-        known = sorted({one.archive.host for one in opened.archives() if one.archive.device != opened.device})
+        known = sorted({other.archive.host for other in opened.archives() if other.archive.device != opened.device})
         others = f"other hosts: {display(', '.join(known))}" if known else "no other host has archives there"
         return f"no other device named {display(wanted.adopt)} has archives in {display(opened.target)}; {others}"
-    known = sorted({one.archive.root for one in opened.archives() if one.archive.device == opened.device})
+    known = sorted({own.archive.root for own in opened.archives() if own.archive.device == opened.device})
     others = f"known: {display(', '.join(known))}" if known else "this device has none there"
     return f"this device has no archives of {display(wanted.moved)} in {display(opened.target)}; {others}"
 

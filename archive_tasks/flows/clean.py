@@ -120,7 +120,9 @@ def clean_root(session: Session, wanted: CleanRequest, console: Console) -> Docu
             _learn_of_newer(session, target, plan, console)
             cleaning = _planned(session, catalogue, plan, quarantine.slots(), wanted)
             is_agreed = (
-                bool(wanted.agreed) and not cleaning.due and {one.item for one in cleaning.candidates} <= wanted.agreed
+                bool(wanted.agreed)
+                and not cleaning.due
+                and {candidate.item for candidate in cleaning.candidates} <= wanted.agreed
             )
             if not is_agreed:
                 show_cleaning(plan, cleaning, session.settings.clean, console)
@@ -179,7 +181,7 @@ def warn_of_one_disk(root: Root, console: Console) -> None:
 
 def _learn_of_newer(session: Session, target: Target, plan: Plan, console: Console) -> None:
     """Only the newest archive of an item frees it, and one may have been made that is not known here."""
-    segments = {key_segment(one.item.name) for one in plan.to_archive}
+    segments = {key_segment(decision.item.name) for decision in plan.to_archive}
 
     def is_of_these(key: str) -> bool:
         name = layout.manifest_name(key)
@@ -224,7 +226,7 @@ def _ask(plan: Plan, cleaning: Cleaning, limits: CleanSettings, console: Console
         ):
             raise Interrupted("nothing was cleaned")
         return
-    judged = [one for one in plan.decisions if not one.item.name.startswith(".")]
+    judged = [decision for decision in plan.decisions if not decision.item.name.startswith(".")]
     share = 100 * len(cleaning.candidates) / max(1, len(judged))
     if share > limits.max_share and len(cleaning.candidates) > 1:
         raise UsageError(

@@ -85,10 +85,10 @@ def prune_target(session: Session, wanted: PruneRequest, console: Console) -> Do
         patience = new_patience(session, new_pace(session), console)
         pruner = Pruner(store, catalogue, patience, open_store=session.open_store)
         found = pruner.look()
-        old = [one for one in found.orphans if one.is_old(now=found.now, grace=wanted.grace)]
+        old = [orphan for orphan in found.orphans if orphan.is_old(now=found.now, grace=wanted.grace)]
         not_begun_here = _of_others(old, catalogue)
         others = [] if wanted.all_devices else not_begun_here
-        old = [one for one in old if one not in others]
+        old = [orphan for orphan in old if orphan not in others]
         show_orphans(found, old, others, wanted.grace, console)
         if not_begun_here and wanted.all_devices:
             console.warn(
@@ -107,13 +107,13 @@ def prune_target(session: Session, wanted: PruneRequest, console: Console) -> Do
 def _of_others(orphans: Sequence[Orphan], catalogue: Catalogue) -> list[Orphan]:
     """Those that this device did not begin. What another one may know of them, and of a lost manifest, is not seen."""
     begun = {details.get("prefix") for _, _, details in catalogue.notes("attempt")}
-    return [one for one in orphans if one.attempt not in begun]
+    return [orphan for orphan in orphans if orphan.attempt not in begun]
 
 
 def _check_share(old: Sequence[Orphan], found: Found, max_share: int) -> None:
     """Raises UsageError where so much would go that something else may be wrong."""
-    objects = 100 * sum(len(one.objects) for one in old) / max(1, found.objects)
-    size = 100 * sum(one.bytes for one in old) / max(1, found.bytes)
+    objects = 100 * sum(len(orphan.objects) for orphan in old) / max(1, found.objects)
+    size = 100 * sum(orphan.bytes for orphan in old) / max(1, found.bytes)
     share = max(objects, size)
     if share > max_share:
         raise UsageError(

@@ -65,7 +65,10 @@ def restore_document(target: str, selections: Sequence[Selection], restored: Res
     """The document of `restore`."""
     return {
         "target": target,
-        "items": [{"item": one.archive.item, "archive": one.archive.id, "to": one.destination} for one in selections],
+        "items": [
+            {"item": selection.archive.item, "archive": selection.archive.id, "to": selection.destination}
+            for selection in selections
+        ],
         "files": restored.files,
         "bytes": restored.bytes,
         "already": restored.already,
@@ -104,14 +107,14 @@ def candidate_rows(archives: Sequence[Archive]) -> list[tuple[str, ...]]:
     """A row an archive, the newest first."""
     return [
         (
-            display(one.item),
-            display(one.host),
-            display(one.root),
-            f"{one.created:%Y-%m-%d %H:%M}",
-            size_text(one.bytes),
-            short_id(one),
+            display(archive.item),
+            display(archive.host),
+            display(archive.root),
+            f"{archive.created:%Y-%m-%d %H:%M}",
+            size_text(archive.bytes),
+            short_id(archive),
         )
-        for one in sorted(archives, key=lambda one: one.created, reverse=True)
+        for archive in sorted(archives, key=lambda archive: archive.created, reverse=True)
     ]
 
 

@@ -89,15 +89,15 @@ def catalogue_summary(document: Document) -> str:
 
 
 def orphans_text(orphans: Sequence[Orphan]) -> str:
-    objects = sum(len(one.objects) for one in orphans)
-    return f"{count_text(objects, 'object')} ({size_text(sum(one.bytes for one in orphans))})"
+    objects = sum(len(orphan.objects) for orphan in orphans)
+    return f"{count_text(objects, 'object')} ({size_text(sum(orphan.bytes for orphan in orphans))})"
 
 
 def show_orphans(
     found: Found, old: Sequence[Orphan], others: Sequence[Orphan], grace: timedelta, console: Console
 ) -> None:
-    for one in old[:MOST_SHOWN]:
-        console.say(f"orphan   {display(one.attempt)} ({orphans_text([one])})")
+    for orphan in old[:MOST_SHOWN]:
+        console.say(f"orphan   {display(orphan.attempt)} ({orphans_text([orphan])})")
     young = len(found.orphans) - len(old) - len(others)
     waits = f"; {count_text(young, 'attempt')} younger than {grace.days} days stay" if young else ""
     console.say(f"{count_text(len(old), 'attempt')} that nothing refers to{waits}", style="bold")
@@ -112,9 +112,11 @@ def prune_document(
     target: str, found: Found, old: Sequence[Orphan], others: Sequence[Orphan], *, dry_run: bool
 ) -> Document:
     def listed(orphans: Sequence[Orphan]) -> list[Document]:
-        return [{"attempt": one.attempt, "objects": len(one.objects), "bytes": one.bytes} for one in orphans]
+        return [
+            {"attempt": orphan.attempt, "objects": len(orphan.objects), "bytes": orphan.bytes} for orphan in orphans
+        ]
 
-    young = [one for one in found.orphans if one not in old and one not in others]
+    young = [orphan for orphan in found.orphans if orphan not in old and orphan not in others]
     return {
         "target": target,
         "dry_run": dry_run,

@@ -60,7 +60,7 @@ class ObjectWriter:
         if self.size <= min(self._part_size, self._transfer.store.largest_put) and not self._parts and not self._sent:
             return self._finish_whole(self._taken(self._filled))
         self._send_part(self._taken(self._filled))
-        self._parts += [one.result() for one in self._sent]
+        self._parts += [future.result() for future in self._sent]
         self._sent.clear()
         stored = self._stored(tuple(self._parts))
         if self._already_stored is not None:
@@ -74,7 +74,7 @@ class ObjectWriter:
 
     def abort(self) -> None:
         """Forget what was sent; no harm when the object is finished."""
-        wait([one for one in self._sent if not one.cancel()])
+        wait([future for future in self._sent if not future.cancel()])
         self._sent.clear()
         if self._upload is not None:
             self._upload.abort()

@@ -85,13 +85,15 @@ def _of_piece(data: bytes, piece: _Piece) -> Iterator[Failure]:
 
 
 def _of_span(data: bytes, span: Span) -> Iterator[tuple[WantedFile, str]]:
-    sane = [one for one in span.files if one.begin + one.size <= LARGEST_UNPACKED]
-    yield from ((one, "its manifest gives an impossible position in the pack") for one in span.files if one not in sane)
+    sane = [file for file in span.files if file.begin + file.size <= LARGEST_UNPACKED]
+    yield from (
+        (file, "its manifest gives an impossible position in the pack") for file in span.files if file not in sane
+    )
     try:
         contents = contents_of(data, sane)
     except ValueError as error:
-        yield from ((one, f"its pack is damaged: {error}") for one in sane)
+        yield from ((file, f"its pack is damaged: {error}") for file in sane)
         return
-    for one in sane:
-        digest = hashlib.sha256(memoryview(contents)[one.begin : one.begin + one.size]).hexdigest()
-        yield one, "" if digest == one.sha256 else "it holds other bytes than were written"
+    for file in sane:
+        digest = hashlib.sha256(memoryview(contents)[file.begin : file.begin + file.size]).hexdigest()
+        yield file, "" if digest == file.sha256 else "it holds other bytes than were written"

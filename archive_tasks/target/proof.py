@@ -42,10 +42,10 @@ def prove_side_by_side(stored: Stored, transfer: Transfer) -> None:
         for expected, offset, length in _ranges(stored)
     ]
     try:
-        for one in reading:
-            one.result()
+        for future in reading:
+            future.result()
     finally:
-        wait([one for one in reading if not one.cancel()])
+        wait([future for future in reading if not future.cancel()])
 
 
 def _is_confirmed(stored: Stored, transfer: Transfer) -> bool:
