@@ -100,7 +100,7 @@ class StoreUnusable(StoreError):
 
 
 class StoreBusy(StoreError):
-    """A passing fault: worth another try.
+    """A temporary fault: worth another try.
 
     Args:
         message: what the store answered.

@@ -103,7 +103,7 @@ class Settings:
         pack_size: bytes of a pack, at most.
         part_size: bytes of a part, at least, when a file is sent in parts.
         bandwidth: bytes sent a second, at most; 0 is unlimited.
-        retry_minutes: how long an item waits for a target that answers with passing faults.
+        retry_minutes: how long an item waits for a target that answers with temporary faults.
         prices: file of a price table to use instead of the one that comes with archive_tasks.
         stop_chain: True makes a run in which an item failed (exit code 3) end the chain of tasks.
         plugins_off: names of plugins that are not loaded.

@@ -394,7 +394,7 @@ def test_a_name_that_is_taken_where_it_would_move_keeps_the_item_at_home(bench: 
     make_tree(to, {"note": "another note"})
     document = bench.clean("move", to=str(to))
     assert items_of(document["freed"]) == {"film", "papers"}
-    assert reasons(document)["note"].endswith("is there already; it stays where it was")
+    assert reasons(document)["note"].endswith("already exists; it stays where it was")
     assert (to / "note").read_text() == "another note"
     assert (bench.root / "note").read_text() == "note"
     assert not bench.slots()

@@ -197,7 +197,7 @@ def test_an_id_is_of_a_commit_or_of_a_listing_and_its_beginning_will_do(shelf: S
     assert shelf.chosen(archive_id="ABCD") == [old]
     assert shelf.chosen(archive_id="abc") == [new], "of those that are meant, the newest"
     assert shelf.chosen(archive_id="5555") == [new]
-    with pytest.raises(UsageError, match="by what"):
+    with pytest.raises(UsageError, match="that matches --scope"):
         shelf.select(archive_id="bcd")
 
 

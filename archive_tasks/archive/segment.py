@@ -55,7 +55,7 @@ class Packed(NamedTuple):
     """Where a file's contents are in its segment.
 
     Attributes:
-        sha256: hex digest of the contents; empty for what has none.
+        sha256: hex digest of the contents; empty without contents.
         frame: number of its frame in the segment.
         within: where its contents begin in what the frame unpacks to.
         attributes: its extended attributes.

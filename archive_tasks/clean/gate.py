@@ -1,4 +1,4 @@
-"""The gate: the only module that removes anything of the user's.
+"""The gate: the only module that removes the user's data.
 
 For each item, in this order: the target is asked for evidence (manifest read back, every object confirmed); the guards
 are asked again; the item is moved aside by one rename; there it is compared with the manifest, and with what was seen

@@ -1,4 +1,4 @@
-"""The folder that entries are restored into: the only code that writes below a folder of the user's.
+"""The folder that entries are restored into: the only code that writes into the user's folders.
 
 Nothing is written outside it, whatever path, link target or race it meets; nothing is overwritten unless
 asked; and nothing incomplete has its final name. Paths are relative to it, their segments separated by `/`,

@@ -61,7 +61,7 @@ def open_catalogue(session: Session, target: str) -> Catalogue:
 
 
 def _check_there(session: Session, store: Store, path: str) -> None:
-    """Raises UsageError where no target is, and none was known; StoreUnusable where it is not the one that it was."""
+    """Raises UsageError where there is no target and none was known; StoreUnusable where it is not the same one."""
     patience = Patience(pace=new_pace(session), seconds=session.settings.retry_minutes * 60)
     known = known_vault(path)
     if not patience.ask(store.exists):

@@ -125,7 +125,7 @@ def _beside(names: set[str], rules: Rules, root_fd: int) -> Listing:
 
 
 def _listing(folder: Folder, rules: Rules) -> Listing:
-    """One folder's entries; its subfolders are walked next, but for those that are left out."""
+    """One folder's entries; its subfolders are walked next, except those that are left out."""
     below = folder.path + "/"
     inodes: dict[str, int] = {}
     folders: set[str] = set()

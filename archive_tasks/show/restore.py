@@ -119,5 +119,5 @@ def candidate_rows(archives: Sequence[Archive]) -> list[tuple[str, ...]]:
 
 
 def command_of(archive: Archive) -> str:
-    """What to type behind `restore` for just this archive, but for its destination."""
+    """What to type behind `restore` for just this archive, without its destination."""
     return f"{typed(archive.item)} --id {short_id(archive)}"

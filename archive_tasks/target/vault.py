@@ -42,7 +42,7 @@ def vault_bytes(store: Store, key: str = layout.VAULT_KEY) -> bytes | None:
 
 
 def read_vault(store: Store, known: str | None = None) -> str | None:
-    """The target's id; None when it has none. What is not known to be right is read twice: a bit may flip on the way.
+    """The target's id; None when it has none. An unexpected one is read twice: a bit may flip in transit.
 
     Raises:
         StoreUnusable: something else has its name.
@@ -126,7 +126,7 @@ def _what_it_is(data: bytes, store: Store, known: str | None) -> str:
 
 
 def _id_in(data: bytes) -> str:
-    """Empty for what has none."""
+    """Empty where it has no id."""
     return str(_document(data).get("id", ""))
 
 

@@ -24,7 +24,7 @@ _COUNTER = struct.Struct("Q")
 def may_fork(functions: Sequence[Callable[..., Any]]) -> bool:
     """Is it safe to fork here, for these functions?
 
-    Only where Linux's calls are at hand, no other thread could hold a lock for ever, and every function is our
+    Only where Linux's calls are at hand, no other thread could hold a lock forever, and every function is our
     own: a plugin's may keep count, or hold a connection that two processes must not share.
     """
     at_hand = hasattr(os, "memfd_create") and hasattr(os, "sched_getaffinity")

@@ -46,7 +46,7 @@ APPLICATION = ".app"
 
 
 def bundle_around(path: str, root: str) -> str | None:
-    """The outermost folder of `path`, relative to the root, that is a bundle; None where none is."""
+    """The outermost folder of `path`, relative to the root, that is a bundle, or None."""
     below = ""
     for name in path.split("/"):
         below = f"{below}/{name}" if below else name

@@ -231,7 +231,7 @@ class _Git:
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
-    """End git and all it started, else one of them could hold the pipes open for ever."""
+    """End git and all it started, else one of them could hold the pipes open forever."""
     try:
         os.killpg(process.pid, signal.SIGKILL)
     except ProcessLookupError:

@@ -27,7 +27,7 @@ def path_of(url: str) -> str:
 
 
 def refused(error: OSError, doing: str, target: str, *, at: str | None = None) -> ArchiveTasksError:
-    """Our error for one of the system's. `target` is the target's path, `at` one in it, where one is known."""
+    """Our error for a system error. `target` is the target's path, `at` one in it, where one is known."""
     where = display(target)
     if error.errno in _FULL:
         return StoreUnusable(f"the disk that holds {where} is full: free space there or name another target")
