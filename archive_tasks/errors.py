@@ -14,7 +14,7 @@ ArchiveTasksError                exit code 1
 │   ├── PartlyPurged             a part of its local copy is gone, the rest is aside
 │   └── NotProven                its local copy stays: the target does not provably hold it
 ├── EntryError                   one entry cannot be restored; the others go on
-│   └── EntryOccupied            something else lies where it would go
+│   └── EntryOccupied            something else is where it would go
 ├── DestinationUnusable          no further entry can be restored: full disk, read-only, vanished; stops the run
 ├── StoreError                   the target
 │   ├── StoreUnusable            no retry will help: credentials, bucket, full disk; stops the run
@@ -27,7 +27,7 @@ ArchiveTasksError                exit code 1
 ├── ManifestError                a manifest that cannot be read
 ├── RootLocked                   another run works on this root
 ├── CatalogueError               the local catalogue cannot be used
-│   └── CatalogueDamaged         it is not what was written, and must be built anew
+│   └── CatalogueDamaged         it is not what was written, and must be rebuilt
 └── Interrupted                  the user stopped the run
 ```
 """
@@ -84,7 +84,7 @@ class EntryError(ArchiveTasksError):
 
 
 class EntryOccupied(EntryError):
-    """Something that is not the entry lies where it would go; it was left as it is."""
+    """Something that is not the entry is where it would go; it was left unchanged."""
 
 
 class DestinationUnusable(ArchiveTasksError):
@@ -100,7 +100,7 @@ class StoreUnusable(StoreError):
 
 
 class StoreBusy(StoreError):
-    """A passing fault: worth another try.
+    """A temporary fault: worth another try.
 
     Args:
         message: what the store answered.
@@ -128,7 +128,7 @@ class ObjectExists(StoreError):
 
 
 class ObjectMissing(StoreError):
-    """There is no object of that key."""
+    """There is no object with that key."""
 
 
 class ObjectFrozen(StoreError):
@@ -156,7 +156,7 @@ class CatalogueError(ArchiveTasksError):
 
 
 class CatalogueDamaged(CatalogueError):
-    """The local catalogue is not what was written; it can be built anew from the target."""
+    """The local catalogue is not what was written; it can be rebuilt from the target."""
 
 
 class Interrupted(ArchiveTasksError):

@@ -1,4 +1,4 @@
-"""What observers and the progress display are told of an archive run."""
+"""What observers and the progress display hear about a run."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class RunFinished:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retrying:
-    """A request to the target failed in passing and is tried again after `seconds`."""
+    """A request to the target failed temporarily and is retried after `seconds`."""
 
     item: str
     problem: str
@@ -67,7 +67,7 @@ class Retrying:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ManifestUnreadable:
-    """A manifest that matters to the run is no help; the archive that it was counts as none."""
+    """A manifest that matters to the run cannot be used; its archive does not count as one."""
 
     manifest: str
     reason: str
@@ -85,7 +85,7 @@ class RestoreStarted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ItemRestored:
-    """What was asked for of an archive is in the folder `to`, but for `failed` entries, which `EntryFailed` told."""
+    """What was asked for of an archive is in the folder `to`, except `failed` entries: see `EntryFailed`."""
 
     archive: Archive
     to: str
@@ -117,7 +117,7 @@ Event = (
 
 
 class Progress(Protocol):
-    """Told of work as it goes on, from several threads at once."""
+    """Receives progress as the work goes on, from several threads at once."""
 
     def event(self, event: Event) -> None: ...
 

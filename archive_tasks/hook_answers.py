@@ -70,7 +70,7 @@ class HookAnswers:
                 if name in named:
                     both = f"{self.origin(owners[name])} and {self.origin(plugin)}"
                     raise PluginError(
-                        f"{hook}: {both} both bring {name!r}; leave one of them out (archive.plugins_off)"
+                        f"{hook}: {both} both provide {name!r}; leave one of them out (archive.plugins_off)"
                     )
                 named[name], owners[name] = thing, plugin
         return named

@@ -1,4 +1,4 @@
-"""Every hook, grouped by phase of a run. The form of a name tells cost and rules:
+"""Every hook, grouped by phase of a run. The form of a name shows its cost and rules:
 
 | form | called | answers |
 |---|---|---|
@@ -64,7 +64,7 @@ def make_excluder(root: str, settings: Settings) -> Excluder | FolderExcluder | 
 
 @hookspec
 def make_noise_filter(root: str, settings: Settings) -> NoiseFilter | None:
-    """Return the function that tells which names of this root do not count as use, or None."""
+    """Return the function that says which names of this root do not count as use, or None."""
 
 
 @hookspec

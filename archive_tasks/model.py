@@ -1,7 +1,7 @@
 """The values that the parts of archive_tasks hand to each other. All are frozen; times are UTC.
 
 Paths of entries are relative to the root, separated by `/`, and begin with the item's name. They are `str`
-as `os.fsdecode` makes them, so a name that is no valid UTF-8 keeps its bytes (`os.fsencode` gives them back).
+as `os.fsdecode` makes them, so a name that is not valid UTF-8 keeps its bytes (`os.fsencode` gives them back).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ NANOSECONDS_PER_DAY = 86_400 * 10**9
 Clock = Callable[[str, os.stat_result], int]
 """(path, lstat result) -> when the entry was last used, in nanoseconds since the epoch.
 
-`path` is the entry's absolute path; it is for clocks that look further than the stat result."""
+`path` is the entry's absolute path; it is for clocks that need more than the stat result."""
 
 Excluder = Callable[[str, bool], str | None]
 """(path relative to the root, is it a folder) -> why the entry is left out, or None to keep it in."""
@@ -42,14 +42,14 @@ class FolderExcluder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
-    """What a guard is shown: one folder of a stale item; for an item that is a file, that file and what lies beside it.
+    """What a guard is shown: one folder of a stale item; for an item that is a file, that file and what is beside it.
 
     Attributes:
         path: of the folder, relative to the root; "" is the root itself.
         fd: handle of the folder, open while the guard looks.
         inodes: of every entry, by name.
         folders: names of those that are folders.
-        stat: name -> its own stat, links not followed. Raises ItemUnreadable. It costs a call of the system's.
+        stat: name -> its own stat, links not followed. Raises ItemUnreadable. It costs a system call.
         left_out: name -> why the entry is left out, or None.
     """
 
@@ -76,7 +76,7 @@ class Guard:
     Attributes:
         looks: called for each folder of a stale item -> reasons to keep the item. It reads no file that may be a
             placeholder, follows no link, and changes no access time.
-        beside: name of an item that is a file -> names that matter to this guard if they lie beside it.
+        beside: name of an item that is a file -> names that matter to this guard if they are beside it.
     """
 
     looks: Callable[[Listing], Iterable[str]]
@@ -162,7 +162,7 @@ class Plan:
 
 
 class Source(NamedTuple):
-    """Who archived an item, and from where. Items are told apart by source and name.
+    """Who archived an item, and from where. Items are identified by source and name.
 
     Attributes:
         device: id of the device; empty for the unnamed device of a host (formats 1 and 2 did not name it).
@@ -270,13 +270,13 @@ class Outcome:
 
 
 class Attributes(NamedTuple):
-    """What a manifest tells of an entry besides its contents.
+    """What a manifest says about an entry besides its contents.
 
     Attributes:
         mode: permission bits; what is above 0o7777 does not count.
         mtime_ns: nanoseconds since the epoch.
         uid: number of the owner, -1 when unknown; `gid` alike.
-        user: name of the owner, empty when unknown; `group` alike. A name goes before a number.
+        user: name of the owner, empty when unknown; `group` alike. A name takes precedence over a number.
         xattrs: extended attributes, name -> value.
     """
 

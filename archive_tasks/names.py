@@ -10,9 +10,9 @@ _UNSAFE_ON_TERMINAL = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 
 def display(text: str) -> str:
-    r"""`text` as it may be shown: what is no plain printable character becomes an escape.
+    r"""`text` as it may be shown: anything but plain printable characters is escaped.
 
-    Controls, escape sequences, line breaks, bidirectional marks and bytes that are no UTF-8 come out as
+    Controls, escape sequences, line breaks, bidirectional marks and bytes that are not UTF-8 come out as
     `\\n`, `\\x1b`, `\\u202e`, so that a name can neither break a line nor pass for another.
     """
     if text.isascii() and text.isprintable():

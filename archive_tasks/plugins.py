@@ -108,7 +108,7 @@ def origin_of(manager: pluggy.PluginManager, plugin_name: str) -> str:
 def answers(manager: pluggy.PluginManager, hook: str, **arguments: Any) -> Iterator[tuple[str, Callable[[], Any]]]:
     """One call a plugin, in pluggy's order, unmade: (plugin name, function without arguments).
 
-    The caller makes the call, so that what one plugin raises can be told from what another answers.
+    The caller makes the call, so that one plugin's error can be distinguished from another's answer.
     """
     for implementation in reversed(getattr(manager.hook, hook).get_hookimpls()):
         wanted = {name: arguments[name] for name in implementation.argnames}
@@ -146,7 +146,7 @@ def _load_entry_point(point: importlib.metadata.EntryPoint, blocked: frozenset[s
         return _Found(name=point.name, origin=origin, version=version, module=point.load())
     except (Exception, SystemExit) as error:
         raise PluginError(
-            f"the plugin {point.name} of {origin} cannot be loaded: {_said(error)}; mend or uninstall it, or "
+            f"the plugin {point.name} of {origin} cannot be loaded: {_said(error)}; fix or uninstall it, or "
             f"leave it out with archive.plugins_off: [{point.name}]"
         ) from error
 
@@ -166,7 +166,7 @@ def _load_file(path: str, blocked: frozenset[str]) -> _Found:
         module = _import_file(path, name)
     except (Exception, SystemExit) as error:
         raise PluginError(
-            f"the plugin file {path} cannot be loaded: {_said(error)}; mend or remove it, or leave it out with "
+            f"the plugin file {path} cannot be loaded: {_said(error)}; fix or remove it, or leave it out with "
             f"archive.plugins_off: [{name}]"
         ) from error
     return _Found(name=name, origin=path, version=str(getattr(module, "__version__", "")), module=module)
@@ -176,7 +176,7 @@ def _import_file(path: str, name: str) -> ModuleType:
     module_name = f"archive_tasks_dropin_{name}"
     spec = importlib.util.spec_from_file_location(module_name, path)
     if spec is None or spec.loader is None:
-        raise ImportError("it is no Python file")
+        raise ImportError("it is not a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[module_name] = module
     try:
@@ -206,7 +206,7 @@ def _register(manager: pluggy.PluginManager, found: _Found) -> None:
     try:
         manager.register(found.module, name=found.name)
     except (pluggy.PluginValidationError, ValueError) as error:
-        raise PluginError(f"the plugin {found.name} ({found.origin}) is wrong: {_one_line(error)}") from error
+        raise PluginError(f"the plugin {found.name} ({found.origin}) is invalid: {_one_line(error)}") from error
     _registered(manager)[found.name] = found
     _check_has_hooks(manager, found)
     _check_no_wrappers(manager, found)
@@ -228,7 +228,7 @@ def _check_has_hooks(manager: pluggy.PluginManager, found: _Found) -> None:
     if not implemented:
         raise PluginError(
             f"the plugin {found.name} ({found.origin}) implements no hook: use archive_tasks.hookimpl, or begin the "
-            "file's name with _ if it is no plugin"
+            "file's name with _ if it is not a plugin"
         )
 
 
@@ -258,7 +258,7 @@ def _check_hook_names(manager: pluggy.PluginManager) -> None:
         manager.check_pending()
     except pluggy.PluginValidationError as error:
         origin = origin_of(manager, manager.get_name(error.plugin) or "?")
-        raise PluginError(f"the plugin {origin} is wrong: {_one_line(error)}") from error
+        raise PluginError(f"the plugin {origin} is invalid: {_one_line(error)}") from error
 
 
 def _one_line(error: BaseException) -> str:

@@ -1,7 +1,7 @@
 """`archive-tasks`: the same tasks as a program of their own, for machines without a tasks.py.
 
-Its invoke.yaml and its plugins folder lie in the user's configuration directory, not in the current folder:
-a cron job has no current folder to speak of, and a folder being scanned must not configure its own archiving.
+Its invoke.yaml and its plugins folder are in the user's configuration directory, not in the current folder:
+a cron job has no meaningful current folder, and a folder being scanned must not configure its own archiving.
 """
 
 from __future__ import annotations
@@ -31,4 +31,4 @@ def main() -> None:
         program.run()
     except yaml.YAMLError as error:
         folder = display(config_folder())
-        sys.exit(f"error: the settings in {folder} are no YAML: {' '.join(str(error).split())}")
+        sys.exit(f"error: the settings in {folder} are not valid YAML: {' '.join(str(error).split())}")

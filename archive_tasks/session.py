@@ -55,7 +55,7 @@ class Session:
         """The id of this device: the setting, else the one of the data folder on this machine.
 
         Raises:
-            ArchiveTasksError: it can neither be read nor written down.
+            ArchiveTasksError: it can neither be read nor stored.
         """
         if not self._device:
             self._device = device_id(self.data)
@@ -67,7 +67,7 @@ class Session:
         return f"{text} --target {typed(named)}" if named else text
 
     def open_store(self, url: str) -> Store:
-        """Open a target; nothing is asked of it yet.
+        """Open a target; makes no request yet.
 
         Raises:
             UsageError: the URL has no scheme, or one that no plugin opens.
@@ -77,15 +77,15 @@ class Session:
         if not separator:
             place = url.removeprefix("s3:").lstrip("/")
             hint = f"file:///{place}" if url.startswith("/") else f"s3://{place}"
-            raise UsageError(f"the target {display(url)} is no URL; did you mean {display(hint)}?")
+            raise UsageError(f"the target {display(url)} is not a URL; did you mean {display(hint)}?")
         if scheme not in factories:
             known = ", ".join(f"{name}://" for name in sorted(factories))
-            raise UsageError(f"no plugin opens {display(scheme)}:// targets; known are {known}")
+            raise UsageError(f"no plugin opens {display(scheme)}:// targets; known: {known}")
         store: Store = factories[scheme](url, self.settings)
         return store
 
     def notify(self, event: Event) -> None:
-        """Tell the observers; what one of them raises is logged once and changes nothing."""
+        """Notify the observers; what one of them raises is logged once and changes nothing."""
         for plugin, tell in answers(self.manager, "on_event", event=event, settings=self.settings):
             try:
                 tell()

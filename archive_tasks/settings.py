@@ -28,7 +28,7 @@ class S3Settings:
 
     Attributes:
         profile: name of an AWS profile; empty takes AWS's default.
-        region: region of a bucket that has to be created, or to talk to; empty takes AWS's default.
+        region: region of the bucket, or of one to create; empty takes AWS's default.
         storage_class: class of the data objects, e.g. STANDARD_IA, GLACIER_IR, DEEP_ARCHIVE; empty leaves
             the choice to the bucket. Manifests always stay in the bucket's default class.
         encryption: AES256 or aws:kms; empty leaves it to the bucket.
@@ -58,7 +58,7 @@ class CleanSettings:
         stub: True leaves a small text file where an item was: what it was, and how to get it back.
         max_items: items that one run frees, at most; 0 is unlimited.
         max_bytes: bytes that one run frees, at most; 0 is unlimited.
-        max_share: percentage of the root's items that a run which asks nobody may free.
+        max_share: percentage of the root's items that a run without a question may free.
         max_failures: percentage of items that may fail before a run stops.
     """
 
@@ -73,7 +73,7 @@ class CleanSettings:
 
     def __post_init__(self) -> None:
         if self.mode not in CLEAN_MODES:
-            raise SettingsError(f"archive.clean.mode is {self.mode!r}; known are {', '.join(CLEAN_MODES)}")
+            raise SettingsError(f"archive.clean.mode is {self.mode!r}; known: {', '.join(CLEAN_MODES)}")
         _check_range("clean.grace", self.grace, 0, 100_000)
         _check_range("clean.max_items", self.max_items, 0, 1 << 50)
         _check_range("clean.max_bytes", self.max_bytes, 0, 1 << 62)
@@ -83,7 +83,7 @@ class CleanSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Everything that a run can be told.
+    """Every setting of a run.
 
     Attributes:
         root: the folder being kept tidy; empty when a flag must name it.
@@ -103,7 +103,7 @@ class Settings:
         pack_size: bytes of a pack, at most.
         part_size: bytes of a part, at least, when a file is sent in parts.
         bandwidth: bytes sent a second, at most; 0 is unlimited.
-        retry_minutes: how long an item waits for a target that answers with passing faults.
+        retry_minutes: how long an item waits for a target that answers with temporary faults.
         prices: file of a price table to use instead of the one that comes with archive_tasks.
         stop_chain: True makes a run in which an item failed (exit code 3) end the chain of tasks.
         plugins_off: names of plugins that are not loaded.
@@ -195,7 +195,7 @@ def parse_size(text: str | int, *, name: str) -> int:
     """`16M`, `1.5 GiB`, `500 kB/s` or a number -> bytes. K, M, G, T count by 1,024 as file managers do.
 
     Raises:
-        SettingsError: the text is no size.
+        SettingsError: the text is not a size.
     """
     if isinstance(text, int) and not isinstance(text, bool):
         return text
@@ -206,7 +206,7 @@ def parse_size(text: str | int, *, name: str) -> int:
         return int(float(number) * _UNITS[unit])
     except (KeyError, ValueError, OverflowError):
         raise SettingsError(
-            f"archive.{name} is {text!r}, which is no size: write e.g. 16M, 1.5G or a number of bytes"
+            f"archive.{name} is {text!r}, which is not a size: write e.g. 16M, 1.5G or a number of bytes"
         ) from None
 
 
@@ -219,11 +219,11 @@ def known_settings() -> list[str]:
 
 def _check_range(name: str, value: int, lowest: int, highest: int) -> None:
     if not lowest <= value <= highest:
-        raise SettingsError(f"archive.{name} is {value}, but must lie between {lowest} and {highest}")
+        raise SettingsError(f"archive.{name} is {value}, but must be between {lowest} and {highest}")
 
 
 def _plain(value: Any) -> Any:
-    """Invoke hands out DataProxy objects; what lies below is wanted as plain dicts and lists."""
+    """Invoke hands out DataProxy objects; plain dicts and lists are wanted."""
     if isinstance(value, Mapping) or hasattr(value, "_config"):
         return {str(key): _plain(value[key]) for key in value}
     return value
@@ -259,7 +259,7 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
             values[name] = text
         else:
             known = ", ".join(prefix + key.upper().replace(".", "_") for key in known_settings() if key != "options")
-            raise SettingsError(f"the variable {variable} names no setting; known are {known}")
+            raise SettingsError(f"the variable {variable} names no setting; known: {known}")
     return values
 
 
@@ -281,7 +281,7 @@ def _build(kind: type[Any], values: Mapping[str, Any], *, where: str) -> Any:
 def _unknown_key(key: str, *, where: str, known: Sequence[str]) -> str:
     near = difflib.get_close_matches(key, known, n=1)
     hint = f"; did you mean {where}.{near[0]}?" if near else ""
-    return f"there is no setting {where}.{key}{hint or ';'} known are: {', '.join(known)}"
+    return f"there is no setting {where}.{key}{hint or ';'} known: {', '.join(known)}"
 
 
 def _convert(value: Any, kind: Any, *, name: str, field: dataclasses.Field[Any]) -> Any:

@@ -16,7 +16,7 @@ class Thaw(NamedTuple):
 
     Attributes:
         state: `frozen` until it is asked for, `thawing` while the store brings a copy up, `thawed` while that lasts.
-        until: when the copy goes away; None while there is none.
+        until: when the copy goes away; None without a copy.
     """
 
     state: Literal["frozen", "thawing", "thawed"]
@@ -29,10 +29,10 @@ class ObjectInfo(NamedTuple):
     Attributes:
         size: bytes.
         checksum: SHA-256 in the notation of `archive_tasks.formats.checksums`, or None when the store gives none.
-            It is the store's word: it proves something only where the store was seen to refuse wrong ones.
+            It is only a claim: proof only where the store was seen to refuse wrong ones.
         modified: when it was written, by the store's clock.
         storage_class: in the store's words; empty where it has none.
-        thaw: None for what can be read at once; told by `describe` only.
+        thaw: None for what can be read at once; set by `describe` only.
     """
 
     key: str
@@ -195,7 +195,7 @@ class Verdict:
         identity: the store's, see `Store.identity`.
         answers: by probe name.
         trusted: True when the store was seen to refuse wrong checksums and to return right ones, so
-            that its word is proof; otherwise every object is read back.
+            that its checksums are proof; otherwise every object is read back.
     """
 
     target: str

@@ -4,15 +4,15 @@
 archive:
   options:
     cold_by_age:
-      classes: { GLACIER_IR: 365, DEEP_ARCHIVE: 1095 } # class -> days idle; the most that are reached count
+      classes: { GLACIER_IR: 365, DEEP_ARCHIVE: 1095 } # class -> days idle; the highest threshold reached counts
       smallest: 1048576 # bytes; a smaller item stays in the default class
 ```
 
 It does nothing without `classes`. Small items are not worth it: every object in GLACIER or DEEP_ARCHIVE costs 40 KB
-more than it holds, is paid for 90 or 180 days at least, and a thousand of them cost 0.03 to 0.05 dollars to write.
+more than it holds, is billed for at least 90 or 180 days, and a thousand of them cost 0.03 to 0.05 dollars to write.
 
 The classes are the keys, and not the days, because Invoke 3.0 ends with a TypeError at any configuration
-that has a number as a key: it joins all keys to the name of a variable.
+that has a number as a key: it joins all keys into the name of a variable.
 """
 
 from __future__ import annotations
@@ -40,9 +40,7 @@ def class_for(days_idle: int, size: int, options: Mapping[str, Any]) -> str | No
     """
     for name in options:
         if name not in _KNOWN:
-            raise SettingsError(
-                f"there is no setting archive.options.cold_by_age.{name}; known are classes and smallest"
-            )
+            raise SettingsError(f"there is no setting archive.options.cold_by_age.{name}; known: classes and smallest")
     class_after = _classes(options.get("classes", {}))
     if size < _smallest(options.get("smallest", _SMALLEST)):
         return None
@@ -51,7 +49,7 @@ def class_for(days_idle: int, size: int, options: Mapping[str, Any]) -> str | No
 
 
 def _classes(value: Any) -> dict[int, str]:
-    """Classes by days; of two at the same number of days nobody could say which is meant."""
+    """Classes by days; two at the same number of days would be ambiguous."""
     pairs: list[tuple[Any, Any]] = list(value.items()) if isinstance(value, Mapping) else [(None, None)]
     class_after: dict[int, str] = {days: name for name, days in pairs if _is_class(name, days)}
     if len(class_after) < len(pairs):

@@ -5,7 +5,7 @@ archive:
   options:
     photos:
       roots: [~/Pictures, /srv/photos]
-      clock: atime # mtime when it is not said
+      clock: atime # default: mtime
 ```
 
 It does nothing without `roots`. A `--clock` flag wins over it.
@@ -38,7 +38,7 @@ def clock_for(root: str, options: Mapping[str, Any]) -> str | None:
     """
     for name in options:
         if name not in _KNOWN:
-            raise SettingsError(f"there is no setting archive.options.photos.{name}; known are roots and clock")
+            raise SettingsError(f"there is no setting archive.options.photos.{name}; known: roots and clock")
     clock = options.get("clock", "mtime")
     if not isinstance(clock, str) or not clock:
         raise SettingsError(f"archive.options.photos.clock is {clock!r}, but must be the name of a clock, e.g. mtime")

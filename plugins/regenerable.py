@@ -8,8 +8,8 @@ archive:
 ```
 
 It does nothing without `use: true`, for what is left out is not archived. No folder is recognised by its name
-alone: the recipe that makes it again must lie beside it, and where tools leave a mark inside, the mark too.
-Gradle's `build` is no such folder: it bears no mark, and people keep things of their own under that name.
+alone: the recipe that makes it again must be beside it, and where tools leave a mark inside, the mark too.
+Gradle's `build` does not qualify: it has no mark, and people keep things of their own under that name.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ __version__ = "1.0"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """What tells that a folder can be made again.
+    """What shows that a folder can be made again.
 
     Attributes:
-        beside: patterns of files; one of them must lie beside the folder, and is what it is made from.
-        inside: names; one of them must lie in the folder. None asks for nothing.
+        beside: patterns of files; one of them must be beside the folder, and is what it is made from.
+        inside: names; one of them must be in the folder. None requires nothing.
         tool: what makes it again where no recipe is needed.
     """
 
@@ -103,18 +103,18 @@ def _maker(folder: str, rule: Rule) -> str | None:
 
 
 def _first_match(names: frozenset[str], patterns: Iterable[str]) -> str | None:
-    """The first pattern that a name matches; the pattern is said, since a name may hold anything."""
+    """The first pattern that a name matches; the pattern is shown, since a name may hold anything."""
     return next((pattern for pattern in patterns if any(fnmatch.fnmatchcase(name, pattern) for name in names)), None)
 
 
 def _files(folder: str) -> frozenset[str]:
-    """Names of the regular files in it; a link is no recipe, since what it points to is not archived with it."""
+    """Names of the regular files in it; a link is not a recipe, since what it points to is not archived with it."""
     with os.scandir(folder) as entries:
         return frozenset(entry.name for entry in entries if entry.is_file(follow_symlinks=False))
 
 
 def _reason_of_bytecode(folder: str) -> str | None:
-    """Bytecode alone, all of it with its source beside: bytecode without a source is the only copy."""
+    """Bytecode alone, all of it with its source beside it: bytecode without a source is the only copy."""
     with os.scandir(folder) as entries:
         compiled = [(entry.name, entry.is_file(follow_symlinks=False)) for entry in entries]
     sources = _files(os.path.dirname(folder))
@@ -129,7 +129,7 @@ def make_excluder(root: str, settings: Settings) -> FolderExcluder | None:
     options = settings.options.get("regenerable", {})
     for name in options:
         if name != "use":
-            raise SettingsError(f"there is no setting archive.options.regenerable.{name}; known is use")
+            raise SettingsError(f"there is no setting archive.options.regenerable.{name}; known: use")
     use = options.get("use", False)
     if not isinstance(use, bool):
         raise SettingsError(f"archive.options.regenerable.use is {use!r}, but must be true or false")

@@ -28,7 +28,7 @@ class IncompleteArchive(NamedTuple):
 
 
 def find_archive(surveyed: SurveyedItem) -> KnownArchive | IncompleteArchive | None:
-    """The newest archive of this source, where it is of this listing, whole, and of the same contents."""
+    """The newest archive of this source, if it has this listing, is whole, and has the same contents."""
     work = surveyed.work
     known = newest_of(work.catalogue, work.source, surveyed.item.name)
     if known is None or known.archive.id != surveyed.survey.id:
@@ -43,13 +43,13 @@ def find_archive(surveyed: SurveyedItem) -> KnownArchive | IncompleteArchive | N
 
 
 def lasting_fingerprint(survey: Survey, ctime: CtimeTrial) -> str:
-    """What a later look may be compared with; empty where a write could hide from it, so that contents are read."""
+    """What a later look is compared with; empty where a write could go unnoticed, so that contents are read."""
     shows = ctime.shows_writes(survey.newest_ctime_ns, since_ns=ctime.now_ns)
     return survey.fingerprint if shows else ""
 
 
 def _compare(known: KnownArchive, surveyed: SurveyedItem, fingerprint: str) -> bool:
-    """Has the item the contents of an archive that shows other inodes or ctimes, or was found in the target?
+    """Does the item have the contents of an archive with other inodes or ctimes, or one found in the target?
 
     The id follows from names, sizes and times, and contents can change behind these. Where they are the same, the
     item's fingerprint is remembered.

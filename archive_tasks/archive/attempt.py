@@ -28,7 +28,7 @@ from archive_tasks.target.refresh import Fetcher
 from archive_tasks.target.transfer import Transfer
 
 RESUMED_FOR = timedelta(days=7)
-"""How long an attempt that was cut off is resumed; `prune` leaves its objects alone for longer."""
+"""How long an interrupted attempt can be resumed; `prune` leaves its objects alone for longer."""
 
 
 class OpenAttempt(NamedTuple):
@@ -117,7 +117,7 @@ def _finish_commit(attempt: Attempt, surveyed: SurveyedItem, transfer_into: Call
         write_from_copy(attempt.prefix, transfer_into(attempt.prefix))
     info = patience.ask(lambda: work.store.describe(attempt.manifest))
     if info is None:
-        raise IntegrityError(f"{attempt.manifest} is not as its copy says")
+        raise IntegrityError(f"{attempt.manifest} differs from what its copy says")
     answer = Fetcher(work.store, work.catalogue, patience, work.now).fetch(info)
     if isinstance(answer, Failure):
         raise IntegrityError(answer.reason)

@@ -65,7 +65,7 @@ class Work:
         """Class of the item's objects: a plugin's choice, else the target's.
 
         Raises:
-            ItemUnreadable: it is a cold one, and the target's checksums are no proof: nothing could be read back.
+            ItemUnreadable: it is a cold one, and the target's checksums prove nothing: it could not be read back.
         """
         chosen = storage_class_for(
             self.session,
@@ -77,7 +77,7 @@ class Work:
         if self.store.is_cold(chosen) and not self.target.verdict.trusted:
             raise ItemUnreadable(
                 f"it would go to the class {display(chosen)}, which cannot be read back, and this target's checksums "
-                "are no proof; choose a class like GLACIER_IR"
+                "prove nothing; choose a class like GLACIER_IR"
             )
         return chosen
 

@@ -80,10 +80,10 @@ class _ItemArchiver:
             attempts.give_up(self._surveyed, error)
             if not self._resumed:
                 raise
-        return self._archive_with_patience()  # what an earlier attempt left was no help
+        return self._archive_with_patience()  # what an earlier attempt left could not be used
 
     def _archive_with_patience(self) -> ItemArchived | ItemAlreadyThere:
-        """Begin again where an upload in parts became void; objects that are whole are not sent again."""
+        """Start again where a multipart upload became void; objects that are whole are not sent again."""
         for start in range(1, _STARTS + 1):
             try:
                 return self._archive()

@@ -21,7 +21,7 @@ BATCH_BYTES = 4 * 1024 * 1024
 BATCH_MEMBERS = 1000
 _BATCHES_AT_ONCE = 3
 _FRAME_OVERHEAD = 4096
-"""For the room that a pack may take: what does not compress grows by a few bytes in a hundred thousand."""
+"""Allowance for a pack's size: incompressible data grows by a few bytes in a hundred thousand."""
 
 StartPacking = Callable[[PackJob], Callable[[], Segment]]
 """Has a segment packed, here or in another process; what it returns waits for it."""
@@ -103,7 +103,7 @@ class Packs:
             yield object_line(finished.result())
 
     def abort(self) -> None:
-        """Leave nothing under way."""
+        """Leave nothing running."""
         if self._writer is not None:
             self._writer.abort()
         for finished in self._finished:

@@ -1,7 +1,7 @@
 """Plan -> archives. Several items at a time; each is surveyed, sent, proven, looked at again and committed.
 
 An item is committed by its manifest, written last and read back. Whatever goes wrong before that leaves no
-archive: objects without a manifest are no archive, and the next run goes on with them.
+archive: objects without a manifest are not an archive, and the next run resumes from them.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def archive(
         What was done; an item that failed is in `failed` and did not stop the others.
 
     Raises:
-        StoreUnusable: the target cannot be used any more. What is committed stays.
+        StoreUnusable: the target can no longer be used. What is committed stays.
         Interrupted: the user stopped the run.
     """
     return _ArchiveRun(plan, root, session, target, progress, helpers).carry_out()
@@ -198,7 +198,7 @@ class _ArchiveRun:
                     one.result()
         except KeyboardInterrupt:
             raise Interrupted(
-                "stopped. What is archived is safe, nothing is half done; run the same again to go on"
+                "stopped. What is archived is safe, nothing is half done; run the same command again to resume"
             ) from None
         finally:
             if running:
@@ -220,7 +220,7 @@ class _ArchiveRun:
             self._fail(item, str(error))
         except OSError as error:
             self._fail(item, f"the system refused: {error}")
-        except Exception as error:  # noqa: BLE001 - nobody's fault may keep the other items at home
+        except Exception as error:  # noqa: BLE001 - one item's failure must not stop the others
             _log.exception("unexpected error (a bug; please report it) at %s", display(item.name))
             self._fail(item, f"unexpected error (a bug; please report it): {type(error).__name__}: {error}")
 
@@ -237,7 +237,7 @@ class _ArchiveRun:
         )
 
     def _tell_of_trouble(self, event: Retrying) -> None:
-        """Once in half a minute: in an outage every part of every item meets the same."""
+        """Once in half a minute: in an outage every part of every item meets the same fault."""
         with self._lock:
             now = time.monotonic()
             if now - self._told_at < _SECONDS_BETWEEN_TROUBLES:
@@ -246,7 +246,7 @@ class _ArchiveRun:
         self._tell(event)
 
     def _stop_if_nothing_answers(self, error: StoreBusy) -> None:
-        """An item has waited in vain; when no other had an answer in that time, more waiting is in vain too."""
+        """An item has waited in vain; when no other got an answer in that time, further waiting is useless."""
         patience = self._settings.retry_minutes * 60
         if patience and self._pace.silent_for >= 0.9 * patience:
             raise StoreUnusable(f"the target has not answered for {self._pace.silent_for / 60:.0f} minutes: {error}")

@@ -1,6 +1,6 @@
-"""One segment of a pack: its members are read, packed into frames, and each is looked for where it is said to be.
+"""One segment of a pack: its members are read and packed into frames, and each is then checked at its stated place.
 
-The unit of work is an `PackJob`: plain values, so that it can be sent to another process, or to a machine that
+The unit of work is a `PackJob`: plain values, so that it can be sent to another process, or to a machine that
 sees the same root.
 """
 
@@ -55,7 +55,7 @@ class Packed(NamedTuple):
     """Where a file's contents are in its segment.
 
     Attributes:
-        sha256: hex digest of the contents; empty for what has none.
+        sha256: hex digest of the contents; empty without contents.
         frame: number of its frame in the segment.
         within: where its contents begin in what the frame unpacks to.
         attributes: its extended attributes.
@@ -68,7 +68,7 @@ class Packed(NamedTuple):
 
 
 class Segment(NamedTuple):
-    """Frames one behind the other.
+    """Consecutive frames.
 
     Attributes:
         frames: bytes of each frame, compressed.
@@ -108,9 +108,9 @@ def pack_segment(order: PackJob) -> Segment:
 
 
 def check_places(frames: Sequence[bytes], members: Sequence[Member], packed: Sequence[Packed]) -> None:
-    """Unpack what was packed, and hash each file where it is said to be: a manifest is believed for years.
+    """Unpack what was packed, and hash each file at its stated place: a manifest is relied on for years.
 
-    A digest of the pack proves its bytes, and not what is where in them.
+    A digest of the pack proves its bytes, but not what is where in them.
 
     Raises:
         ItemUnreadable: a place is wrong: a fault of this program's, or of this machine's memory.
@@ -124,7 +124,7 @@ def check_places(frames: Sequence[bytes], members: Sequence[Member], packed: Seq
         end = place.within + member.identity.size
         digest = hashlib.sha256(memoryview(contents)[place.within : end]).hexdigest()
         if end > len(contents) or digest != place.sha256:
-            raise ItemUnreadable(f"{display(member.path)} was packed wrongly: try again; if it stays, report it")
+            raise ItemUnreadable(f"{display(member.path)} was packed wrongly: try again; if it persists, report it")
 
 
 def _header(member: Member, attributes: dict[str, bytes]) -> bytes:

@@ -24,7 +24,7 @@ _PIECE = 1024 * 1024
 
 
 class HolesHoldData(Exception):
-    """The filesystem named a range as a hole that is none: the file must be sent as any other."""
+    """The filesystem reported a hole that holds data: the file must be sent as any other."""
 
 
 class SparseSent(NamedTuple):
@@ -32,7 +32,7 @@ class SparseSent(NamedTuple):
 
     Attributes:
         object: the tar, when it is in the store.
-        fields: what its line of the manifest says of its contents, but for the key.
+        fields: what its line of the manifest says of its contents, except the key.
     """
 
     object: Future[Stored]
@@ -42,7 +42,7 @@ class SparseSent(NamedTuple):
 def send_sparse(
     source: SourceFile, member: Member, extents: Sequence[Extent], key: str, transfer: Transfer
 ) -> SparseSent:
-    """Send a file without its holes, which are read, too. It is not closed.
+    """Send a file without its holes, which are read all the same. It is not closed.
 
     Args:
         member: its path, rights, times, owner and attributes.

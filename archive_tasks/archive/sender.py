@@ -101,7 +101,7 @@ class ItemSender:
                     line.transfer.exception()
 
     def _ready(self, packs: Packs) -> Iterator[tuple[str, Record]]:
-        """Lines that are complete, and those that must be waited for before more is begun."""
+        """Lines that are complete, and those that must be waited for before more is started."""
         waiting = self._waiting
         while waiting and (waiting[0].is_ready or self._open > self._most_open or len(waiting) > _LINES_WAITING):
             yield self._finished(packs)
@@ -160,7 +160,7 @@ class ItemSender:
         return _Line(path, record | _EMPTY)
 
     def _sent_without_holes(self, listed: Listed, record: Record, source: SourceFile, prefix: str) -> SparseSent | None:
-        """None where it has no holes that are worth it, or not those that the filesystem says."""
+        """None without holes that are worth it, or where they are not what the filesystem says."""
         extents = extents_of(source.fd, source.size)
         if extents is None:
             return None
@@ -191,5 +191,5 @@ def _member(listed: Listed, record: Record) -> Member:
 
 
 def _without_place(record: Record) -> Record:
-    """An empty file is in the tar for who unpacks it; its line needs no place."""
+    """An empty file is in the tar for whoever unpacks it; its line needs no place."""
     return {name: value for name, value in record.items() if name not in {"key", "offset", "length", "within"}}

@@ -45,8 +45,8 @@ def find_attempt(catalogue: Catalogue, of: AttemptOf, *, how: str, since: dateti
     """An attempt that can be resumed.
 
     Args:
-        how: what the bytes of its objects follow from; one that made them otherwise is no help.
-        since: one that began before is left to `prune`, which must not meet somebody who resumes it.
+        how: what the bytes of its objects follow from; one that made them otherwise cannot be used.
+        since: one that began earlier is left to `prune`, which must not meet a run that resumes it.
     """
     rows = catalogue.rows(
         "select prefix, manifest from attempts where device = ? and root = ? and item = ? and archive_id = ? "
@@ -66,13 +66,13 @@ def begin_attempt(catalogue: Catalogue, of: AttemptOf, *, prefix: str, how: str,
 
 
 def note_claim(catalogue: Catalogue, claim: str, *, now: datetime) -> None:
-    """Remember the key by which a run says that it resumes an attempt, before that is written."""
+    """Remember the key by which a run says that it resumes an attempt, before the key is written."""
     with catalogue.writing() as write:
         journal.add(write, now, "resuming", claim=claim)
 
 
 def claims_of(catalogue: Catalogue, prefix: str) -> frozenset[str]:
-    """Claims of this data folder to an attempt. Others are of a copy of it, on a cloned disk perhaps."""
+    """Claims of this data folder to an attempt. Others come from a copy of it, perhaps on a cloned disk."""
     claims = [details.get("claim", "") for _, _, details in journal.notes(catalogue, "resuming")]
     return frozenset(claim for claim in claims if claim.startswith(prefix))
 
@@ -88,7 +88,7 @@ def note_commit(catalogue: Catalogue, of: AttemptOf, *, manifest: str, now: date
 
 
 def note_number(catalogue: Catalogue, of: AttemptOf, number: int) -> None:
-    """Remember that a number is used, before a manifest that bears it is written anywhere.
+    """Remember that a number is used, before a manifest with it is written anywhere.
 
     A run that dies then may have committed or not: the next archive gets a higher number in any case.
     """
@@ -105,14 +105,14 @@ def _number_of(device: str, root: str, item: str) -> str:
 
 
 def forget_attempt(catalogue: Catalogue, of: AttemptOf, *, now: datetime, why: str) -> None:
-    """It is resumed no more."""
+    """It is no longer resumed."""
     with catalogue.writing() as write:
         write("delete from attempts where device = ? and root = ? and item = ? and archive_id = ?", of.columns)
         journal.add(write, now, "attempt given up", archive=of.archive_id, why=why)
 
 
 def forget_attempts_below(catalogue: Catalogue, prefix: str, *, now: datetime) -> None:
-    """Attempts whose objects are about to be removed are resumed no more."""
+    """Attempts whose objects are about to be removed are no longer resumed."""
     with catalogue.writing() as write:
         write("delete from attempts where prefix = ?", (prefix,))
         journal.add(write, now, "orphan removed", prefix=prefix)

@@ -27,7 +27,7 @@ def check(catalogue: Catalogue) -> None:
 
 
 def set_aside_if_damaged(path: str) -> str:
-    """Move a catalogue that is not what was written out of the way. Returns where it is now, empty for a sound one.
+    """Move a damaged catalogue out of the way. Returns where it is now, empty for a sound one.
 
     Raises:
         CatalogueError: it cannot be opened, or is of a newer version.
@@ -53,7 +53,7 @@ def note_damage(catalogue: Catalogue, manifests: Sequence[str], *, now: datetime
 
 
 def note_mended(catalogue: Catalogue, manifests: Iterable[str]) -> None:
-    """Archives were seen to be whole, every byte of them, or were made so."""
+    """Archives were seen to be intact, every byte of them, or were repaired."""
     with catalogue.writing() as write:
         for manifest in manifests:
             write("delete from facts where name = ?", (f"{DAMAGED}{manifest}",))

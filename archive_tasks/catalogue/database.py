@@ -59,10 +59,10 @@ class Catalogue(SqliteFile):
     Args:
         path: its file, made when it is missing (with its folder, private).
         target: URL of the target that it belongs to; None takes the one that it names.
-        device: id of this device; archives that no manifest names a device for are its own where they were made here.
+        device: id of this device; archives whose manifest names no device are its own if they were made here.
 
     Raises:
-        CatalogueDamaged: it is no catalogue any more.
+        CatalogueDamaged: it is damaged.
         CatalogueError: it cannot be opened, or is of a newer version.
     """
 
@@ -144,7 +144,7 @@ class Catalogue(SqliteFile):
             journal.add(write, now, "forgotten", manifest=manifest, why=why)
 
     def take_over(self, archive: Archive, *, device: str, root: str, now: datetime) -> None:
-        """An archive of another device, or of a root that bore another name, is of this source from now on."""
+        """An archive of another device, or of a root that had another name, belongs to this source from now on."""
         known = self.known(archive.manifest)
         if known is None:
             return
@@ -164,7 +164,7 @@ class Catalogue(SqliteFile):
 
     def archives(self) -> list[KnownArchive]:
         """All archives, oldest first."""
-        # In the order of the table itself: an index in which a bit flipped leaves archives out without a word.
+        # In the order of the table itself: an index with a flipped bit silently leaves archives out.
         found = self._known("order by a.manifest")
         return sorted(found, key=lambda known: (known.archive.created, os.fsencode(known.archive.item)))
 

@@ -1,6 +1,6 @@
 """Which device this is: a random id for a data folder on a machine.
 
-A host name is no identity: two installations can bear one name, and one that is renamed stays the same device. The id
+A host name is not an identity: two installations can have the same name, and a renamed one is the same device. The id
 is kept in the data folder, in a file of its own for each machine, so that a data folder which two machines share, or
 which was copied to another one, does not make two machines one device.
 """
@@ -28,10 +28,10 @@ def device_id(data: str, *, machine: str | None = None) -> str:
 
     Args:
         data: the user's data folder.
-        machine: what tells the machine from others; None asks the system.
+        machine: what identifies the machine; None asks the system.
 
     Raises:
-        ArchiveTasksError: it can neither be read nor written down.
+        ArchiveTasksError: it can neither be read nor stored.
     """
     path = os.path.join(data, f"device-{machine if machine is not None else machine_digest()}")
     try:
@@ -45,9 +45,9 @@ def device_id(data: str, *, machine: str | None = None) -> str:
 
 
 def machine_digest() -> str:
-    """16 hex digits that tell this machine from others; zeros where the system has no id (many containers).
+    """16 hex digits that identify this machine; zeros where the system has no id (many containers).
 
-    The id itself is not shown: machine-id(5) asks programs to hash it with a word of their own.
+    The id itself is not shown: machine-id(5) asks programs to hash it with a string of their own.
     """
     found = [text for path in _MACHINE_IDS if _ID.fullmatch(text := _text(path))][:1]
     if not found:
@@ -65,13 +65,13 @@ def _text(path: str) -> str:
 
 
 def _read(path: str) -> str:
-    """The id; empty where there is none, or where a full disk left a part of one."""
+    """The id; empty if it is missing, or if a full disk left only part of it."""
     text = _text(path)
     return text if _ID.fullmatch(text) else ""
 
 
 def _made(path: str) -> str:
-    """A new id, whole or not at all. Of two runs that make one at once, both take that of the first."""
+    """A new id, whole or not at all. If two runs make one at once, both take the first."""
     os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
     beside = f"{path}.{secrets.token_hex(4)}"
     made = secrets.token_hex(16)

@@ -34,11 +34,11 @@ class EntryKeeper:
         self._number = 0
 
     def note(self, record: Record) -> None:
-        """Take the size of the object that a line of the manifest tells of, if it does. Raises ManifestError."""
+        """Take the size of the object that a line of the manifest describes, if any. Raises ManifestError."""
         object_sizes.note(record, self.objects)
 
     def add(self, block: Block) -> None:
-        """Take a block; many are written down now and then, so that memory does not grow with the item."""
+        """Take a block; blocks are stored in batches, so that memory does not grow with the item."""
         self._waiting.append((self._number, pack_names(block.paths), block.frame))
         self._number += 1
         if len(self._waiting) > _MOST_WAITING:
@@ -53,7 +53,7 @@ class EntryKeeper:
         object_sizes.keep(write, self._manifest, self.objects)
 
     def discard(self) -> None:
-        """Forget what was written down of an archive that came to nothing."""
+        """Forget what was stored of an archive that was not committed."""
         with self._catalogue.writing() as write:
             write("delete from blocks where manifest = ?", (self._manifest,))
 

@@ -26,7 +26,7 @@ class Found(NamedTuple):
 
 
 def number_in(record: Record, field: str) -> int | None:
-    """A number of a line; None where there is none that makes sense."""
+    """A number of a line; None where it is missing or makes no sense."""
     value = record.get(field)
     return value if type(value) is int and 0 <= value < 1 << 63 else None
 

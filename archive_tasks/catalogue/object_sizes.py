@@ -26,7 +26,7 @@ _OPTIONS: Mapping[int, int] = {
 
 
 def note(record: Record, sizes: dict[str, int]) -> None:
-    """Add what a line of a manifest tells of an object. Raises ManifestError for a line that makes no sense."""
+    """Add what a line of a manifest says about an object. Raises ManifestError for a line that makes no sense."""
     if "object" in record:
         key, size = record["object"], record.get("size")
     elif "key" in record and "within" not in record and "extents" not in record:
@@ -39,14 +39,14 @@ def note(record: Record, sizes: dict[str, int]) -> None:
 
 
 def keep(write: Write, manifest: str, sizes: Mapping[str, int]) -> None:
-    """Write them down, in the transaction that records the archive."""
+    """Store them, in the transaction that records the archive."""
     below = layout.attempt_of(next(iter(sizes), ""))
     packed = zstd.compress(json.dumps(sizes, separators=(",", ":")).encode(), options=_OPTIONS)
     write("insert or replace into objects values (?,?,?,?)", (manifest, below, len(sizes), packed))
 
 
 def kept(catalogue: Catalogue, manifest: str) -> dict[str, int] | None:
-    """What was written down; None where nothing was. Raises CatalogueDamaged."""
+    """What was stored, or None. Raises CatalogueDamaged."""
     rows = catalogue.rows("select list from objects where manifest = ?", manifest)
     if not rows:
         return None

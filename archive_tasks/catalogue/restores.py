@@ -10,7 +10,7 @@ from archive_tasks.catalogue.database import Catalogue
 
 
 def begin_restore(catalogue: Catalogue, manifest: str, destination: str, *, now: datetime) -> bool:
-    """Remember a restore before it writes anything. True when it was begun before, and cut off."""
+    """Remember a restore before it writes anything. True when it was started before, and interrupted."""
     where = (manifest, os.fsencode(destination))
     known = catalogue.rows("select 1 from restores where manifest = ? and destination = ?", *where)
     with catalogue.writing() as write:
@@ -20,7 +20,7 @@ def begin_restore(catalogue: Catalogue, manifest: str, destination: str, *, now:
 
 
 def end_restore(catalogue: Catalogue, manifest: str, destination: str, *, now: datetime, failed: int) -> None:
-    """A restore has come to its end; one in which something failed can be resumed."""
+    """A restore has ended; one in which something failed can be resumed."""
     with catalogue.writing() as write:
         if not failed:
             write("delete from restores where manifest = ? and destination = ?", (manifest, os.fsencode(destination)))

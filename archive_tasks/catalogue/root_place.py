@@ -11,13 +11,13 @@ from archive_tasks.names import display
 
 
 def place_of_root(root: str) -> str:
-    """What tells the folder from another at the same path: its filesystem's id and its inode.
+    """What distinguishes the folder from another at the same path: its filesystem's id and its inode.
 
-    The id is the filesystem's own where it has one (ext4, btrfs, APFS); where it has none it may change at a mount,
+    The id is the filesystem's own where it has one (ext4, btrfs, APFS); without one it may change at a mount,
     and then the inode has to.
     """
     inode = os.stat(root).st_ino
-    if os.stat(root).st_ino != inode:  # a filesystem that gives another one at each look
+    if os.stat(root).st_ino != inode:  # a filesystem whose inodes change at each look
         inode = 0
     return f"{os.statvfs(root).f_fsid:x} {inode}"
 
@@ -28,13 +28,13 @@ def remember_place(catalogue: Catalogue, root: str) -> None:
 
 
 def check_place(catalogue: Catalogue, root: str) -> None:
-    """Raises UsageError when another folder lies at this path than when it was archived last."""
+    """Raises UsageError when another folder is at this path than when it was archived last."""
     known = catalogue.fact(_fact(root))
     if known is None or place_of_root(root) == known:
         return
     raise UsageError(
-        f"another disk or folder lies at {display(root)} than when it was archived: is the right disk mounted? "
-        "If it is, run archive again, which compares everything anew"
+        f"another disk or folder is at {display(root)} than when it was archived: is the right disk mounted? "
+        "If it is, run archive again, which compares everything again"
     )
 
 

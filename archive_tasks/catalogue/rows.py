@@ -1,7 +1,7 @@
-"""What rows of the catalogue are as values, and the proofs by which a damaged one is told.
+"""The catalogue's rows as values, and the proofs by which a damaged one is detected.
 
 A database file has no checksums of its own: of single flipped bits in it, SQLite notices those that break its
-structure, and none in what was written. A row that could lead a restore astray therefore bears a digest of itself.
+structure, and none in what was written. A row that could mislead a restore therefore has a digest of itself.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Write = Callable[..., Any]
 
 
 class Run(NamedTuple):
-    """One archive run; `ended` is None when it was cut off."""
+    """One archive run; `ended` is None when it was interrupted."""
 
     number: int
     started: datetime
@@ -89,7 +89,7 @@ def known_from(row: Sequence[Any], target: str, device: str) -> KnownArchive:
     """An archive from its columns, its receipt's, and its proof.
 
     Args:
-        device: whose an archive of format 1 or 2 is that this catalogue has a run or a receipt for.
+        device: the owner of archives of format 1 or 2 that this catalogue has a run or a receipt for.
 
     Raises:
         ValueError: they are not what was written.

@@ -94,7 +94,7 @@ alter table runs add column device text not null default '';
 """Each brings the schema from one version to the next; what was written is never changed.
 
 From the fourth version on, an archive is named by the key of its manifest, and what was known by archive id is known
-by that. Attempts that were cut off by an older version are left to `prune`.
+by that. Interrupted attempts of an older version are left to `prune`.
 """
 COLUMNS_OF_3 = (
     *("id", "run", "item", "root", "scope", "manifest", "files", "bytes", "created", "seen"),

@@ -34,10 +34,10 @@ _NOT_ITS_FAULT = frozenset(
         sqlite3.SQLITE_READONLY,
     }
 )
-"""What SQLite answers where the file is well, and something around it is not."""
+"""What SQLite answers where the file is intact, and something around it is not."""
 
 _UNUSABLE = (sqlite3.Error, UnicodeDecodeError)
-"""The second where SQLite's own words quote what is no text any more."""
+"""The second where SQLite's own message quotes text that is damaged."""
 
 _Value = TypeVar("_Value")
 
@@ -50,7 +50,7 @@ class SqliteFile:
         target: URL of the target that it is about, for what is said of damage; empty where that is not known.
 
     Raises:
-        CatalogueDamaged: it is no catalogue any more.
+        CatalogueDamaged: it is damaged.
         CatalogueError: it cannot be opened, or is of a newer version.
     """
 
@@ -134,7 +134,7 @@ class SqliteFile:
         if _is_full(error, os.path.dirname(self.path)):
             return CatalogueError(
                 f"the disk of the data folder {display(os.path.dirname(os.path.dirname(self.path)))} is full, so "
-                "nothing can be noted in the catalogue there: free some space on it by hand, and run the same again; "
+                "the catalogue there cannot be written: free some space on it by hand, and run the same command again; "
                 "what is archived is safe"
             )
         return CatalogueError(
@@ -144,7 +144,7 @@ class SqliteFile:
 
 
 def _is_full(error: Exception, folder: str) -> bool:
-    """Is there no room? SQLite says only of some writes that it is so, of others that they failed: the disk knows."""
+    """Is the disk full? SQLite reports that for some writes only, and others as failed: so the disk is asked."""
     if isinstance(error, OSError):
         return error.errno in {errno.ENOSPC, errno.EDQUOT}
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
@@ -158,6 +158,6 @@ def _is_full(error: Exception, folder: str) -> bool:
 
 
 def _create_private(path: str) -> None:
-    """SQLite makes its files 0644; its -wal and -shm take over the rights of a file that is there already."""
+    """SQLite makes its files 0644; its -wal and -shm take the mode of an existing file."""
     os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))

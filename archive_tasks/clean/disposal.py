@@ -42,11 +42,11 @@ class Disposal:
 
 
 def dispose(proof: Proof, gate: Gate, disposal: Disposal) -> None:
-    """Let it go as its state says.
+    """Dispose of it as its state says.
 
     Raises:
         NotCleaned: it could not; it is at home again, or still aside, and the message says which.
-        NotProven: the target does not hold it any more; it stays aside.
+        NotProven: the target no longer holds it; it stays aside.
     """
     mode = state_of(proof.slot).mode
     if mode == "trash":
@@ -66,14 +66,14 @@ def _purge(proof: Proof, gate: Gate, disposal: Disposal) -> None:
 
 
 def _to_trash(proof: Proof, disposal: Disposal) -> None:
-    """The trash remembers where things were, so it is given the item at home."""
+    """The trash remembers where things were, so the item is put back first."""
     slot, state = proof.slot, state_of(proof.slot)
     disposal.note("to the trash", slot)
     disposal.quarantine.put_back(slot)
     try:
         disposal.trash(os.path.join(disposal.root, state.item))
     except OSError as error:
-        raise NotCleaned(f"the trash did not take it, so it stays where it was: {refusal(error)}") from error
+        raise NotCleaned(f"it could not be moved to the trash, so it stays where it was: {refusal(error)}") from error
     disposal.note("in the trash", slot)
 
 
@@ -87,7 +87,7 @@ def _move(proof: Proof, gate: Gate, disposal: Disposal) -> None:
     try:
         _move_into(to_fd, proof, gate, disposal)
     except FileExistsError as error:
-        raise _stays(disposal, slot, f"{display(os.path.join(state.to, state.item))} is there already") from error
+        raise _stays(disposal, slot, f"{display(os.path.join(state.to, state.item))} already exists") from error
     except (OSError, ItemError) as error:
         what = refusal(error) if isinstance(error, OSError) else str(error)
         raise _stays(disposal, slot, f"it could not be moved to {display(state.to)}: {what}") from error
@@ -114,7 +114,7 @@ def _copy(to_fd: int, proof: Proof, disposal: Disposal, gate: Gate) -> None:
     """To another disk: copied beside, compared with the manifest, renamed; then the first copy is purged."""
     slot, state = proof.slot, state_of(proof.slot)
     place = os.path.join(state.to, f".{slot.name}.partial")
-    _forget_copy(place)  # of a run that died
+    _forget_copy(place)  # from a run that died
     if os.path.lexists(os.path.join(state.to, state.item)):
         _check_copied_before(proof, gate)
         gate.purge(proof)
@@ -136,7 +136,7 @@ def _copy(to_fd: int, proof: Proof, disposal: Disposal, gate: Gate) -> None:
 
 
 def _check_copied_before(proof: Proof, gate: Gate) -> None:
-    """A run that died may have copied it already. Raises FileExistsError for anything else of that name."""
+    """A run that died may have copied it already. Raises FileExistsError for anything else with that name."""
     try:
         _check_copy(state_of(proof.slot).to, proof, gate)
     except ItemError as error:
@@ -171,7 +171,7 @@ def _forget_copy(place: str) -> None:
 
 
 def _stays(disposal: Disposal, slot: Slot, why: str) -> NotCleaned:
-    """Bring it home, and say so."""
+    """Put it back, and say so."""
     try:
         if disposal.quarantine.holds(slot):
             disposal.quarantine.put_back(slot)

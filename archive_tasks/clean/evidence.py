@@ -29,7 +29,7 @@ from archive_tasks.target.ranges import Fetch
 from archive_tasks.target.transfer import Transfer
 
 FRESH = timedelta(minutes=15)
-"""How old evidence may be when something is removed; what is older is looked at again."""
+"""How old evidence may be when something is removed; what is older is checked again."""
 
 
 class Evidence(NamedTuple):
@@ -37,7 +37,7 @@ class Evidence(NamedTuple):
 
     Attributes:
         left_out: paths of what is not in the archive, and why.
-        at: when the looking began, in seconds: of a clock that nobody sets, and of the wall's.
+        at: when the looking began, in seconds: of a monotonic clock, and of the wall clock.
     """
 
     archive_id: str
@@ -58,9 +58,9 @@ class Witness:
     """Asks the target.
 
     Attributes:
-        transfer: how; when it is not `trusted`, every byte of every object is read back.
-        wall: what the clock says.
-        monotonic: seconds of a clock that nobody sets.
+        transfer: how to read; when it is not `trusted`, every byte of every object is read back.
+        wall: current time, in seconds.
+        monotonic: seconds of a monotonic clock.
     """
 
     target: Target
@@ -72,12 +72,12 @@ class Witness:
         """Read the manifest back, and have every object confirmed.
 
         Args:
-            sha256: of the manifest, as this device's receipt has it; empty where there is no receipt. Then nothing is
+            sha256: of the manifest, as this device's receipt has it; empty without a receipt. Then nothing is
                 known of what is inside packs, and every entry in them is unpacked and hashed.
 
         Raises:
-            NotProven: the target does not hold the archive, or holds it otherwise.
-            StoreUnusable: the target cannot be used any more.
+            NotProven: the target does not hold the archive, or not as it was written.
+            StoreUnusable: the target can no longer be used.
         """
         at = self._times()
         try:
@@ -95,7 +95,7 @@ class Witness:
             raise NotProven(f"the target does not provably hold it: {error}") from error
 
     def check_fresh(self, evidence: Evidence) -> None:
-        """Look again where the evidence took long to come by: is everything still there? Raises NotProven."""
+        """Check again where the evidence took long to gather: is everything still there? Raises NotProven."""
         now, then = self._times(), evidence.at
         ages = (now[0] - then[0], now[1] - then[1])
         if all(0 <= age <= FRESH.total_seconds() for age in ages):
@@ -105,9 +105,9 @@ class Witness:
             same = self._manifest(evidence.key) == evidence.manifest
             sizes = [self._size(one.key) for one in evidence.objects]
         except (ObjectMissing, ObjectUnreadable, StoreBusy) as error:
-            raise NotProven(f"the target does not provably hold it any more: {error}") from error
+            raise NotProven(f"the target no longer provably holds it: {error}") from error
         if not same or sizes != [one.size for one in evidence.objects]:
-            raise NotProven("the target does not hold it any more as it did a moment ago")
+            raise NotProven("the target no longer holds it as it did a moment ago")
 
     def _times(self) -> tuple[float, float]:
         return self.monotonic(), self.wall().timestamp()
@@ -120,7 +120,7 @@ class Witness:
         return info.size if info else None
 
     def _check_packed(self, manifest: bytes) -> None:
-        """Raises NotProven for a manifest that does not say what is in its packs; ObjectFrozen where none can look."""
+        """Raises NotProven where packs are not what the manifest says; ObjectFrozen where they cannot be read."""
         if problem := next(packed_problems(manifest, self._ranges), None):
             raise NotProven(f"{display(problem.item)} in the target is not what its manifest says: {problem.reason}")
 
@@ -132,7 +132,7 @@ class Witness:
         return b"".join(self.target.store.read(one.key, offset=one.offset, length=one.length))
 
     def _confirm(self, objects: tuple[Stored, ...]) -> None:
-        """Small objects side by side; large ones one by one, their parts side by side."""
+        """Small objects in parallel; large ones one by one, their parts in parallel."""
         asked = [self.transfer.workers.submit(prove, one, self.transfer) for one in objects if not one.parts]
         for one in objects:
             if one.parts:
@@ -144,7 +144,7 @@ class Witness:
 def _check_header(manifest: bytes, archive_id: str, item: str) -> None:
     header = next(read_manifest(manifest))
     if header.get("id") != archive_id or name_in(header, "item") != item:
-        raise NotProven("its manifest in the target is of something else")
+        raise NotProven("its manifest in the target is of another item")
 
 
 def _left_out(manifest: bytes) -> dict[str, str]:

@@ -61,7 +61,7 @@ class Gate:
     # -- an item goes aside -------------------------------------------------------------------------
 
     def set_aside(self, item: Item, known: KnownArchive, *, mode: str, to: str = "") -> Proof:
-        """Move an item aside that is provably in the target. Whatever is raised, it is where it was.
+        """Move an item aside that is provably in the target. On any error, it is where it was.
 
         Raises:
             NotCleaned: it stays at home, for a reason of its own.
@@ -133,7 +133,7 @@ class Gate:
     # -- what is proven is purged -------------------------------------------------------------------
 
     def prove_again(self, slot: Slot) -> Proof:
-        """Prove an item that lies aside, in this run. It stays there, whatever is raised.
+        """Prove an item that is set aside, in this run. On any error, it stays there.
 
         Raises:
             NotCleaned: it is not as it was archived.
@@ -160,12 +160,12 @@ class Gate:
         """Remove what was proven, for good.
 
         Raises:
-            PartlyPurged: something is not as it was proven; it and what was not looked at yet stay aside.
-            NotProven: the target does not hold it any more.
-            ValueError: the proof is none of this gate's, or was used.
+            PartlyPurged: something is not as it was proven; it and what was not reached yet stay aside.
+            NotProven: the target no longer holds it.
+            ValueError: the proof is not one of this gate's, or was used.
         """
         if proof not in self._proofs:
-            raise ValueError("this is no proof of this gate's")
+            raise ValueError("this proof is not one of this gate's")
         self._proofs.remove(proof)
         self._witness.check_fresh(proof.evidence)
         slot = self._advanced(proof.slot, "purging")
@@ -193,7 +193,7 @@ def _check_nothing_left_out(evidence: Evidence) -> None:
     if evidence.left_out:
         first, more = next(iter(evidence.left_out)), len(evidence.left_out) - 1
         others = f" and {more:,} more" if more else ""
-        raise NotCleaned(f"{display(first)}{others} was left out of the archive; --discard-left-out gives it up")
+        raise NotCleaned(f"{display(first)}{others} was left out of the archive; --discard-left-out discards it")
 
 
 def _receipt_of(proof: Proof, witness: Witness, now: datetime) -> Receipt:
@@ -207,7 +207,7 @@ def _receipt_of(proof: Proof, witness: Witness, now: datetime) -> Receipt:
 
 
 def _refused(what: str, error: OSError) -> ItemError:
-    """A full disk is no reason of the item's own: that it stays is a failure, which the exit code tells."""
+    """A full disk is not the item's own reason to stay: that is a failure, which the exit code shows."""
     if error.errno not in FULL:
         return NotCleaned(f"{what}: {refusal(error)}")
-    return ItemUnreadable(f"{what}: the disk is full. Free some space there by hand, 1 MB will do, and run it again")
+    return ItemUnreadable(f"{what}: the disk is full. Free some space there by hand, 1 MB is enough, and run it again")

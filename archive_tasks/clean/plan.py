@@ -26,7 +26,7 @@ def bytes_lacking(root: str, wanted: int | None) -> int | None:
 
 
 class Candidate(NamedTuple):
-    """An item whose archive is known; whether the target still holds it, the gate will see."""
+    """An item whose archive is known; whether the target still holds it, the gate will check."""
 
     decision: Decision
     known: KnownArchive
@@ -47,7 +47,7 @@ class Cleaning:
     Attributes:
         candidates: items to free, the longest idle first.
         kept: items that stay, and why.
-        due: slots whose items are purged now: their grace is over, or they were cut off on their way.
+        due: slots whose items are purged now: their grace is over, or they were interrupted on their way.
         waiting: slots that stay set aside.
     """
 
@@ -97,14 +97,14 @@ def plan_cleaning(
 
 
 def is_due(state: State, *, grace: int, now: datetime) -> bool:
-    """Is it time to go on with what lies aside? What is not in quarantine was cut off on its way out."""
+    """Is it time to finish what is set aside? What is not in quarantine mode was interrupted on its way out."""
     if state.stage == "moving":
         return False
     return state.stage == "purging" or state.mode != "quarantine" or now - state.since >= timedelta(days=grace)
 
 
 def _candidate(decision: Decision, newest: KnownArchive | None) -> Candidate | str:
-    """The item's newest archive, if it has as many files and bytes; a sentence where there is none."""
+    """The item's newest archive, if it has as many files and bytes; else a sentence that says why not."""
     if newest is None:
         return "it is not archived yet, from this device and folder"
     archive = newest.archive

@@ -1,4 +1,4 @@
-"""Is what lies aside what was archived? Compared with the manifest, and with what was seen when it was archived."""
+"""Is what is set aside what was archived? Compared with the manifest, and with what was seen when it was archived."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ from archive_tasks.names import display
 FACTS = struct.Struct("<QIqqIqI")
 """Inode, mode, size, mtime and ctime of an entry; times in seconds and nanoseconds: a year may be 1601 or 2400."""
 _LASTING = slice(1, 5)
-"""Mode, size and mtime: what nobody changes without meaning it."""
+"""Mode, size and mtime: what nobody changes by accident."""
 _LARGE = 64 * 1024 * 1024
-"""Bytes of a file that is not read twice, where a moment's waiting saves it."""
+"""Bytes from which on it is worth waiting a moment to avoid reading a file twice."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Proof:
-    """That what lies in a slot is what the target holds. A gate lets only those pass that it had made, each once.
+    """Proof that a slot holds what the target holds. A gate accepts only proofs that it made, each once.
 
     Attributes:
         facts: of each entry, in the order of its listing.
-        looked_ns: when the looking began, as the filesystem says it.
+        looked_ns: when the look began, by the filesystem's clock.
         lasts: whatever is written from then on shows in another digest.
         fingerprint: digest of the entries' marks.
     """
@@ -56,7 +56,7 @@ class Proof:
 
 @dataclass(frozen=True, slots=True)
 class Comparer:
-    """Compares what lies in the slots of a root.
+    """Compares what is in the slots of a root.
 
     Attributes:
         ctime: whether the root's filesystem shows every write.
@@ -67,10 +67,10 @@ class Comparer:
     ctime: CtimeTrial = NOT_TRIED
 
     def proof(self, slot: Slot, evidence: Evidence, *, fingerprint: str) -> Proof:
-        """Compare what lies in the slot with the manifest. Raises NotCleaned, naming the difference.
+        """Compare what is in the slot with the manifest. Raises NotCleaned, naming the difference.
 
         What shows the inodes and times that it had when it was archived is not read again, where a ctime shows every
-        write. A file by itself is: the rename moved its ctime, behind which a write could hide.
+        write. An item that is a file is: the rename moved its ctime, which could hide a write.
         """
         is_file, counts = state_of(slot).kind == "file", CTIME_COUNTS and self.ctime.counts
         if is_file and counts and state_of(slot).bytes >= _LARGE:
@@ -87,7 +87,7 @@ class Comparer:
         return proof
 
     def last_look(self, proof: Proof) -> LastLook:
-        """To be taken of each entry right before it goes."""
+        """To be called for each entry right before it goes."""
         return LastLook(proof, self.ctime)
 
     def _look(self, slot: Slot, evidence: Evidence, folder: int, *, reading: bool) -> Proof:
@@ -118,7 +118,7 @@ class Comparer:
         )
 
     def listing(self, slot: Slot, evidence: Evidence, folder: int) -> Iterator[Listed]:
-        """What lies in the slot. Left out is what the manifest says, whatever the rules have become."""
+        """What is in the slot. What is left out follows the manifest, whatever the rules are now."""
         state = state_of(slot)
         where = os.path.dirname(self.quarantine.path_of(slot))
         mounts = mounts_below(where)
@@ -128,7 +128,7 @@ class Comparer:
         return list_entries(Item(name=state.item, root=where, kind=state.kind), rules, folder)
 
     def rules_for(self, where: str, evidence: Evidence) -> Rules:
-        """Rules to list a copy of the archived item by: left out is what the manifest says."""
+        """Rules to list a copy of the archived item by: what is left out follows the manifest."""
         left_out = evidence.left_out
         return dataclasses.replace(
             self.rules,
@@ -141,7 +141,7 @@ class Comparer:
 
 
 def facts_of(facts: os.stat_result) -> bytes:
-    """What tells whether an entry is the one that it was."""
+    """What shows whether an entry is unchanged."""
     times = (*divmod(facts.st_mtime_ns, 10**9), *divmod(facts.st_ctime_ns, 10**9))
     return FACTS.pack(facts.st_ino, facts.st_mode, facts.st_size, *times)
 
@@ -150,7 +150,7 @@ class LastLook:
     """Looks at each entry once more, right before it is removed: is it what was proven?
 
     Where the facts leave room for a write that does not show, and where an inode or a ctime is another one (somebody
-    made or removed another name of the file, or the filesystem counts anew), contents decide.
+    made or removed another name of the file, or the filesystem renumbered), contents decide.
     """
 
     def __init__(self, proof: Proof, ctime: CtimeTrial) -> None:
@@ -186,7 +186,7 @@ class LastLook:
 
 @contextmanager
 def not_in_use(listed: Listed) -> Iterator[None]:
-    """Nobody has the file open for writing, as far as the system tells. Raises ItemChanged."""
+    """Nobody has the file open for writing, as far as the system reports. Raises ItemChanged."""
     if not stat.S_ISREG(listed.entry.stat.st_mode):
         yield
         return

@@ -4,11 +4,11 @@
 <root>/.archive-set-aside/
   README.txt
   2026-06-01~thesis~4f0c2a91/   a slot
-    state.json                  what lies here and how far it has come; the truth about the slot
+    state.json                  what is here and how far it has come; the truth about the slot
     item/thesis                 the item under its own name
 ```
-An item comes in and goes back by one rename that replaces nothing. Everything is reached by handles that follow no
-link. A slot's state is on the disk before the step that it speaks of; so what a run that died has left behind follows
+An item is moved in and back by one rename that replaces nothing. Everything is reached by handles that follow no
+link. A slot's state is on the disk before the step that it announces; so what a run that died has left behind follows
 from the disk alone, and no catalogue is needed to put things back.
 """
 
@@ -38,7 +38,7 @@ from archive_tasks.names import display
 
 _STATE = "state.json"
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
-"""What the system says of a full disk."""
+"""The system's errors for a full disk."""
 _SLOT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}~.+~[0-9a-f]{8}", re.S)
 """What a slot is called."""
 _ITEM = "item"
@@ -57,7 +57,7 @@ class Quarantine:
         root_fd: handle of the root, which stays the caller's.
 
     Raises:
-        UsageError: the folder is no folder, or somebody else's.
+        UsageError: it is not a folder, or somebody else's.
         RootLocked: another run works on this root.
         OSError: it cannot be made.
     """
@@ -115,7 +115,7 @@ class Quarantine:
         return Slot(name, state)
 
     def advance(self, slot: Slot, stage: Stage, *, since: datetime | None = None) -> Slot:
-        """Write down how far the item has come, before the next step is taken."""
+        """Record how far the item has come, before the next step is taken."""
         state = dataclasses.replace(state_of(slot), stage=stage, since=since or state_of(slot).since)
         with self._opened(slot.name) as slot_fd:
             try:
@@ -145,7 +145,7 @@ class Quarantine:
                 self._move_home(slot)
         except OSError as error:
             if self.holds(slot):
-                what = "something else has its name by now" if isinstance(error, FileExistsError) else refusal(error)
+                what = "something else has its name now" if isinstance(error, FileExistsError) else refusal(error)
                 raise NotCleaned(f"{what}, so it stays in {display(self.path_of(slot))}") from error
         self.close(slot)
 
@@ -157,7 +157,7 @@ class Quarantine:
             os.fsync(item_fd)
 
     def holds(self, slot: Slot) -> bool:
-        """Does the item lie in its slot?"""
+        """Is the item in its slot?"""
         try:
             with self.item_folder(slot) as item_fd:
                 os.stat(state_of(slot).item, dir_fd=item_fd, follow_symlinks=False)
@@ -166,7 +166,7 @@ class Quarantine:
         return True
 
     def is_unused(self, slot: Slot) -> bool:
-        """Is it as a run leaves it that died before it wrote a state? Whatever else is in it is somebody's."""
+        """Is it as left by a run that died before it wrote a state? Anything else in it is somebody's."""
         if not _SLOT.fullmatch(slot.name):
             return False
         try:
@@ -181,7 +181,7 @@ class Quarantine:
             return False
 
     def close(self, slot: Slot) -> None:
-        """Remove a slot whose item has left it. Raises OSError when something lies in it."""
+        """Remove a slot whose item has left it. Raises OSError when something is in it."""
         with self._opened(slot.name) as slot_fd:
             with contextlib.suppress(FileNotFoundError):
                 os.rmdir(_ITEM, dir_fd=slot_fd)
@@ -192,12 +192,12 @@ class Quarantine:
         os.fsync(self._fd)
 
     def path_of(self, slot: Slot) -> str:
-        """Where the item lies, for people."""
+        """Where the item is, for people."""
         return os.path.join(self.path, slot.name, _ITEM, slot.state.item if slot.state else "")
 
     @contextmanager
     def item_folder(self, slot: Slot) -> Iterator[int]:
-        """Handle of the folder that the item lies in."""
+        """Handle of the folder that the item is in."""
         with self._opened(slot.name) as slot_fd:
             item_fd = os.open(_ITEM, FOLDER, dir_fd=slot_fd)
             try:

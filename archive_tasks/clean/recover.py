@@ -1,4 +1,4 @@
-"""After a crash: what earlier runs left half done is finished, or brought home."""
+"""After a crash: what earlier runs left half done is finished or put back."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from archive_tasks.model import Failure
 
 
 def recover(quarantine: Quarantine, note: Callable[[str, Slot], None]) -> list[Failure]:
-    """Finish what a run that died has left behind: items that were not proven yet go home.
+    """Finish what a run that died has left behind: items that were not proven yet are put back.
 
     Returns:
         Slots that need a person: (where, what is wrong).
@@ -27,10 +27,10 @@ def recover(quarantine: Quarantine, note: Callable[[str, Slot], None]) -> list[F
 
 
 def _recovered(quarantine: Quarantine, slot: Slot) -> bool:
-    """Tidy one slot. True when its item went home."""
+    """Tidy one slot. True when its item was put back."""
     if slot.state is None:
         if not quarantine.is_unused(slot):
-            raise NotCleaned("its state cannot be read: look what it is, and move it to where it belongs")
+            raise NotCleaned("its state cannot be read: see what it is, and move it to where it belongs")
         quarantine.close(slot)
         return False
     held = quarantine.holds(slot)

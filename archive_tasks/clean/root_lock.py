@@ -27,7 +27,7 @@ def lock_root(root: str, root_fd: int) -> int:
         root_fd: handle of the root.
 
     Raises:
-        UsageError: the folder is no folder, or somebody else's.
+        UsageError: it is not a folder, or somebody else's.
         RootLocked: another run works on this root.
         OSError: it cannot be made.
     """
@@ -43,7 +43,7 @@ def forget_holder(folder: int) -> None:
 
 
 def _locked(root: str, root_fd: int) -> int:
-    """The kernel lets go of the lock when a process dies, however it dies."""
+    """The kernel releases the lock when a process dies, however it dies."""
     while True:
         with contextlib.suppress(FileExistsError):
             os.mkdir(SET_ASIDE, 0o700, dir_fd=root_fd)
@@ -58,7 +58,7 @@ def _locked(root: str, root_fd: int) -> int:
             if error.errno not in {errno.EBADF, errno.ENOLCK, errno.ENOTSUP}:
                 os.close(fd)
                 raise
-        if os.fstat(fd).st_nlink:  # else the run before us has just tidied it away
+        if os.fstat(fd).st_nlink:  # else the run before us has just removed it
             return fd
         os.close(fd)
 
@@ -69,7 +69,7 @@ def _open_own(root: str, root_fd: int) -> int:
         fd = os.open(SET_ASIDE, FOLDER, dir_fd=root_fd)
     except OSError as error:
         if error.errno in {errno.ENOTDIR, errno.ELOOP}:
-            raise UsageError(f"{display(path)} is no folder: move it away, it is where items are set aside") from None
+            raise UsageError(f"{display(path)} is not a folder: move it away, it is where items are set aside") from None
         if error.errno == errno.EACCES:
             raise _of_another(path, root_fd) from None
         raise
@@ -88,12 +88,12 @@ def _of_another(path: str, root_fd: int) -> UsageError:
 
 
 def _holder(folder: int) -> str:
-    """Who holds the lock, and since when: it writes that down right after it took it."""
+    """Who holds the lock, and since when: the holder writes that right after taking it."""
     for _ in range(10):
         with contextlib.suppress(OSError):
             began = os.stat(HOLDER, dir_fd=folder, follow_symlinks=False).st_mtime
             break
         time.sleep(0.05)
     else:
-        return "it does not say which"
+        return "process unknown"
     return f"{display(read_text(folder, HOLDER))} since {datetime.fromtimestamp(began, UTC):%Y-%m-%d %H:%M} UTC"

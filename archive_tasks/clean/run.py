@@ -17,7 +17,7 @@ from archive_tasks.settings import CleanSettings
 
 _log = logging.getLogger("archive_tasks")
 _FEWEST_FAILURES = 3
-"""Before that, a share of failures says nothing."""
+"""Below that, a share of failures means nothing."""
 
 
 @dataclass(slots=True)
@@ -30,7 +30,7 @@ class Cleaned:
         kept: items that stay, and why.
         failed: items that should have gone, and what went wrong.
         stopped: why the run stopped early; empty when it did not.
-        untried: how many items it did not come to then.
+        untried: how many items it did not reach then.
     """
 
     freed: list[State] = field(default_factory=list)
@@ -52,10 +52,10 @@ def clean(
     """Carry it out, one item after the other.
 
     Args:
-        tell: told of each step: `purged`, `freed`, `kept`, `failed`.
+        tell: called for each step: `purged`, `freed`, `kept`, `failed`.
 
     Raises:
-        StoreUnusable: the target cannot be used any more.
+        StoreUnusable: the target can no longer be used.
     """
     return _CleanRun(gate, disposal, limits, tell, Cleaned(kept=list(cleaning.kept))).carry_out(cleaning)
 
@@ -122,7 +122,7 @@ class _CleanRun:
             self._add("failed", self._cleaned.failed, Failure(item, str(error)))
         except ArchiveTasksError:  # of the target or the catalogue, and so of every item
             raise
-        except Exception as error:  # noqa: BLE001 - nobody's fault may keep the other items at home
+        except Exception as error:  # noqa: BLE001 - one item's failure must not stop the others
             _log.exception("unexpected error (a bug; please report it) at %s", display(item))
             what = f"unexpected error (a bug; please report it): {type(error).__name__}: {error}"
             self._add("failed", self._cleaned.failed, Failure(item, what))

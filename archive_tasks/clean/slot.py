@@ -1,4 +1,4 @@
-"""What a slot says about itself: a small JSON document, written before each step that it speaks of."""
+"""What a slot says about itself: a small JSON document, written before each step that it announces."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Stage = Literal["moving", "aside", "purging"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class State:
-    """What lies in a slot.
+    """What is in a slot.
 
     Attributes:
         archive_id: of the archive that holds it; `manifest` is the archive's key in `target`.

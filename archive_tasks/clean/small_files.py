@@ -23,7 +23,7 @@ def write_whole(folder: int, name: str, text: str) -> None:
 
 
 def write_over(folder: int, name: str, text: str) -> None:
-    """Into the block that the file has already: on a full disk nothing could be purged otherwise, which frees it.
+    """In place, in the file's existing block: otherwise nothing could be purged on a full disk, which frees space.
 
     A crash in between leaves a state that nobody can read, and its item aside, for a person to look at.
     """
@@ -38,7 +38,7 @@ def write_over(folder: int, name: str, text: str) -> None:
 
 
 def leave_word(folder: int, name: str, text: str) -> None:
-    """For people: what a full disk has no room for is left out."""
+    """For people: left out when the disk is full."""
     with contextlib.suppress(OSError):
         write_whole(folder, name, text)
 

@@ -31,10 +31,10 @@ def choose(slots: Sequence[Slot], *, item: str, everything: bool) -> list[Slot]:
 
 
 def undo(quarantine: Quarantine, slots: Sequence[Slot], *, done: Callable[[Slot], None]) -> Undone:
-    """Put each back, the newest first: of two items of one name, the later one was there last.
+    """Put each back, the newest first: of two items with one name, the later one was there last.
 
     Args:
-        done: told of each that is home again.
+        done: called for each that is back.
     """
     undone = Undone()
     for slot in reversed(slots):
@@ -42,7 +42,7 @@ def undo(quarantine: Quarantine, slots: Sequence[Slot], *, done: Callable[[Slot]
         try:
             if state.stage == "purging":
                 raise NotCleaned(
-                    f"a part of it is purged already: restore it; what is left is in {quarantine.path_of(slot)}"
+                    f"part of it is already purged: restore it; what is left is in {quarantine.path_of(slot)}"
                 )
             quarantine.put_back(slot)
         except (NotCleaned, OSError) as error:

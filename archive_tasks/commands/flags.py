@@ -10,5 +10,5 @@ JUDGING = {
     "exclude": "leave out what matches this gitignore pattern (repeatable)",
 }
 TARGET = "URL of the target: s3://bucket/prefix or file:///folder"
-CREATE = "use a target that is not empty, for the first time"
+CREATE = "allow a new target in a place that is not empty"
 JSON = "print one JSON document on stdout; messages go to stderr"

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 @archive_task(
     help={
         "orphans": "remove objects of runs that never finished",
-        "grace": "leave alone what is younger than so many days (default 14, at least 8)",
+        "grace": "leave alone what is younger than this many days (default 14, at least 8)",
         "max-share": "percentage of the target's objects or bytes that may go (default 10)",
-        "all-devices": "what other devices began too; each removes its own otherwise",
+        "all-devices": "also what other devices started; otherwise each removes its own",
         "target": TARGET,
         "yes": "do not ask",
         "dry-run": "show what would be removed; remove nothing",

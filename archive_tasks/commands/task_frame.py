@@ -71,7 +71,7 @@ class ArchiveTask(Task):  # type: ignore[type-arg]  # Invoke 2.2's Task is not g
                 raise
             raise Exit(_system_line(error), code=1) from error
         except KeyboardInterrupt:
-            raise Exit("\nstopped. What is archived is safe; run the same again to go on", code=1) from None
+            raise Exit("\nstopped. What is archived is safe; run the same command again to resume", code=1) from None
 
 
 def archive_task(**options: Any) -> Callable[[Callable[..., Any]], Any]:

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     help={
         "item": "only the archives of this item",
         "target": TARGET,
-        "read-data": "read every byte, unpack every pack, whatever the target says of it",
+        "read-data": "read every byte, unpack every pack, whatever the target reports",
         "sample": "read this share of the objects, e.g. 5%",
         "quick": "read nothing: presence, size, and checksums where they are proof",
-        "repair": "write manifests again that are missing, from their copies or this device's catalogue",
+        "repair": "write missing manifests again, from their copies or this device's catalogue",
         "json": JSON,
     }
 )

@@ -15,7 +15,7 @@ IGNORE_FILE = ".archiveignore"
 
 
 def make_pattern_excluder(patterns: Sequence[str]) -> Excluder | None:
-    """Leave out what the patterns match, the last that matches decides; None when there are none.
+    """Leave out what the patterns match; the last that matches decides. None without patterns.
 
     Raises:
         SettingsError: a pattern cannot be understood.
@@ -27,7 +27,7 @@ def make_pattern_excluder(patterns: Sequence[str]) -> Excluder | None:
     try:
         spec = GitIgnoreSpec.from_lines(patterns)
     except ValueError as error:
-        raise SettingsError(f"archive.exclude or {IGNORE_FILE} has a pattern that is none: {error}") from error
+        raise SettingsError(f"archive.exclude or {IGNORE_FILE} has an invalid pattern: {error}") from error
 
     def excludes(path: str, is_folder: bool) -> str | None:
         result = spec.check_file(path + "/" if is_folder else path)
@@ -37,7 +37,7 @@ def make_pattern_excluder(patterns: Sequence[str]) -> Excluder | None:
 
 
 def read_ignore_file(root: str) -> list[str]:
-    """The lines of the root's `.archiveignore`, none when it has no such file.
+    """The lines of the root's `.archiveignore`; empty without such a file.
 
     Raises:
         SettingsError: it cannot be read: leaving its patterns out silently would archive what it protects.
@@ -49,7 +49,7 @@ def read_ignore_file(root: str) -> list[str]:
     except FileNotFoundError:
         return []
     except OSError as error:
-        raise SettingsError(f"{display(path)} cannot be read: {error.strerror}; mend or remove it") from error
+        raise SettingsError(f"{display(path)} cannot be read: {error.strerror}; fix or remove it") from error
 
 
 @hookimpl

@@ -15,7 +15,7 @@ SIGNATURE = b"Signature: 8a477f597d28d172789f06886806bc55"
 
 
 def is_cache(folder: str) -> bool:
-    """Does the folder hold a `CACHEDIR.TAG` with the signature? A link or a fifo of that name is none."""
+    """Does the folder hold a `CACHEDIR.TAG` with the signature? A link or a fifo of that name does not count."""
     try:
         handle = os.open(os.path.join(folder, "CACHEDIR.TAG"), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:

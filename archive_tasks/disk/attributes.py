@@ -1,6 +1,6 @@
 """What an entry has besides its contents: permission bits, times, owner, extended attributes.
 
-What cannot be brought back is no failure: the entry is there, and it is told what it is back without.
+What cannot be brought back is not a failure: the entry is there, and what it is back without is reported.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from archive_tasks.model import Attributes
 from archive_tasks.names import display
 
 FILE_BITS = 0o777
-FOLDER_BITS = 0o3777  # setgid and sticky say how a folder is shared, and give nobody any rights of another user's
+FOLDER_BITS = 0o3777  # setgid and sticky say how a folder is shared, and give nobody another user's rights
 _SPECIAL_BITS = {stat.S_ISUID: "setuid", stat.S_ISGID: "setgid", stat.S_ISVTX: "sticky"}
 _POWER = "security.capability"
 _NOT_FOR_USERS = ("security.", "trusted.")
@@ -25,7 +25,7 @@ _NOT_FOR_USERS = ("security.", "trusted.")
 class Owners:
     """Finds the numbers of users and groups here, asking the system once for each name.
 
-    Without root's rights there is nothing to find: nobody else can give a file away.
+    Without root there is nothing to find: nobody else can give a file away.
     """
 
     def __init__(self, *, as_root: bool) -> None:
@@ -46,7 +46,7 @@ class Owners:
 
 @functools.lru_cache(maxsize=1024)
 def user_name(uid: int) -> str:
-    """The user's name, empty when the system knows none."""
+    """The user's name, empty when unknown to the system."""
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
@@ -55,7 +55,7 @@ def user_name(uid: int) -> str:
 
 @functools.lru_cache(maxsize=1024)
 def group_name(gid: int) -> str:
-    """The group's name, empty when the system knows none."""
+    """The group's name, empty when unknown to the system."""
     try:
         return grp.getgrgid(gid).gr_name
     except KeyError:
@@ -130,7 +130,7 @@ def _without(name: str, why: str) -> str:
 
 
 def _try(lost: list[str], what: str, act: Callable[[], None]) -> None:
-    """A manifest may hold numbers that no system takes: those raise ValueError or OverflowError, not OSError."""
+    """A manifest may hold numbers that no system accepts: those raise ValueError or OverflowError, not OSError."""
     try:
         act()
     except (OSError, ValueError, OverflowError) as error:

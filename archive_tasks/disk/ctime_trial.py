@@ -1,8 +1,8 @@
-"""Does a filesystem move a file's ctime on every write? Found out by trying, in this run; nothing is remembered.
+"""Does a filesystem move a file's ctime on every write? Tested in this run; nothing is remembered.
 
-On FAT, exFAT and many a FUSE or network mount the ctime is the mtime, which any program can put back after it has
+On FAT, exFAT and many FUSE or network mounts the ctime is the mtime, which any program can put back after it has
 written (`exiftool -P` does, VeraCrypt does); ext4 with small inodes counts whole seconds. There a file that looks as it
-did when it was archived may hold something else, and contents alone decide.
+did when it was archived may hold something else, and only contents decide.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ _NO_NAMELESS = frozenset({errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.EN
 
 
 class CtimeTrial(NamedTuple):
-    """What came of it.
+    """The result.
 
     Attributes:
-        counts: a write was seen to move the ctime, one through a new mapping too, and putting the mtime back not to;
-            and leases tell who else might have mapped a file.
+        counts: a write moved the ctime, also through a new mapping, and putting the mtime back did not undo that;
+            and leases show who else might have mapped a file.
         now_ns: what the filesystem said the time was.
-        began_ns: what a clock that nobody sets said then.
-        inodes_stay: of one file, two looks showed one inode.
+        began_ns: what a monotonic clock said then.
+        inodes_stay: two looks at one file showed the same inode.
     """
 
     counts: bool
@@ -45,7 +45,7 @@ class CtimeTrial(NamedTuple):
     inodes_stay: bool = True
 
     def time_ns(self) -> int:
-        """What the filesystem would say that the time is now."""
+        """The current time by the filesystem's clock."""
         return self.now_ns + time.monotonic_ns() - self.began_ns
 
     def shows_writes(self, ctime_ns: int, *, since_ns: int) -> bool:
@@ -57,16 +57,16 @@ class CtimeTrial(NamedTuple):
 
 
 def counting_ctime(facts: os.stat_result) -> int:
-    """A file's ctime, for `shows_writes`; later than every look where it says nothing.
+    """A file's ctime, for `shows_writes`; later than every look where it means nothing.
 
-    What is written through a mapping that has written before leaves no sign. So a ctime says something only of a file
-    of which a lease tells that nobody has it open for writing.
+    What is written through a mapping that has written before leaves no sign. So a ctime counts only for a file
+    that nobody has open for writing, as a lease shows.
     """
     return facts.st_ctime_ns if not stat.S_ISREG(facts.st_mode) or can_tell(facts) else _NEVER
 
 
 NOT_TRIED = CtimeTrial(counts=False)
-"""Where nobody tried, the ctime counts for nothing."""
+"""Where it was not tested, the ctime counts for nothing."""
 
 
 def try_ctime(folder: int) -> CtimeTrial:

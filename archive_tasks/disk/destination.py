@@ -1,7 +1,7 @@
-"""The folder that entries are restored into: the only code that writes below a folder of the user's.
+"""The folder that entries are restored into: the only code that writes into the user's folders.
 
-Nothing is written outside it, whatever path, link target or race it meets; nothing is overwritten without
-being told; and nothing half stands under its right name. Paths are relative to it, their segments parted by `/`,
+Nothing is written outside it, whatever path, link target or race it meets; nothing is overwritten unless
+asked; and nothing incomplete has its final name. Paths are relative to it, their segments separated by `/`,
 as os.fsdecode makes them; one that could lead anywhere else is refused before anything is touched.
 """
 
@@ -43,18 +43,18 @@ class Destination:
     """An open folder that entries are restored into. For several threads and several processes at once.
 
     Every method raises EntryError, naming the path, when that one entry cannot be restored (EntryOccupied when
-    something else lies where it would go), and DestinationUnusable when nothing more can be.
+    something else is where it would go), and DestinationUnusable when nothing more can be.
 
     Args:
         path: made, with the folders above it, when it is missing.
         on_conflict: when a name is taken: `refuse` the entry, `overwrite` (a file or symlink, never a folder),
             or keep `both`, the new one as `name (restored).ext`.
-        clock: seconds since the epoch; tells how old leftovers of a crash are.
+        clock: seconds since the epoch; used to find the age of a crash's leftovers.
         sweep: remove those that are a day old, in each folder that something is restored into.
         folder: its id, when it was opened before; it is not made again, and must be the same.
 
     Raises:
-        DestinationUnusable: it cannot be made or opened, or is another than it was.
+        DestinationUnusable: it cannot be made or opened, or is not the same folder as before.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class Destination:
 
     @property
     def folder(self) -> FolderId:
-        """Tells the folder from any other, whatever its path."""
+        """Identifies the folder, whatever its path."""
         return FolderId(self._handles.root.device, self._handles.root.inode)
 
     def __enter__(self) -> Destination:
@@ -94,7 +94,7 @@ class Destination:
         self.close()
 
     def close(self) -> None:
-        """Let go of the folder, once is enough. Every new file must have ended before."""
+        """Close it. Safe to call twice. Every new file must have ended before."""
         self._handles.close()
 
     def find(self, path: str) -> os.stat_result | None:
@@ -123,7 +123,7 @@ class Destination:
             raise self._handles.failure(path, error) from error
 
     def link_target(self, path: str) -> str | None:
-        """Where the symlink there points; None when there is none."""
+        """Where the symlink there points, or None."""
         above, name = split_path(path)
         try:
             return os.readlink(name, dir_fd=self._handles.open(above).fd)
@@ -131,7 +131,7 @@ class Destination:
             return None
 
     def check_free(self, path: str) -> None:
-        """Tell now what `put_file` would tell later: a conflict that is there already. Raises EntryOccupied."""
+        """Report now a conflict that `put_file` would meet later. Raises EntryOccupied."""
         try:
             self._check_free(self._place(path))
         except OSError as error:
@@ -161,11 +161,11 @@ class Destination:
     def new_file(self, path: str, size: int, *, sparse: bool = False) -> NewFile:
         """Begin a file of `size` bytes in a folder that is there; `sparse` leaves blocks of zeros as holes.
 
-        A conflict that is there already is told now, before anything is fetched.
+        An existing conflict is reported now, before anything is fetched.
         """
         place = self._place(path)
         if not 0 <= size <= _LARGEST:
-            raise EntryError(f"{display(path)} cannot be restored: no file has {size} bytes")
+            raise EntryError(f"{display(path)} cannot be restored: a file cannot have {size} bytes")
         try:
             self._check_free(place)
             return self._begin(place, size, sparse=sparse)
@@ -173,7 +173,7 @@ class Destination:
             raise self._handles.failure(path, error) from error
 
     def put_file(self, path: str, data: bytes, attributes: Attributes, *, sparse: bool = False) -> Written:
-        """Restore a small file, in a folder that is there, at one stroke."""
+        """Restore a small file at once, in a folder that is there."""
         place = self._place(path)
         try:
             file = self._begin(place, len(data), sparse=sparse)
@@ -188,7 +188,7 @@ class Destination:
     def make_link(self, path: str, target: str, attributes: Attributes) -> Written:
         """Restore a symlink, its target as it is: it may point anywhere, as nothing is written through it."""
         if not target or "\0" in target or not is_encodable(target):
-            raise EntryError(f"{display(path)} cannot be restored: {display(target)!r} is no target of a symlink")
+            raise EntryError(f"{display(path)} cannot be restored: {display(target)!r} is not a valid symlink target")
         place = self._place(path)
         lost: list[str] = []
 
@@ -215,7 +215,7 @@ class Destination:
 
         facts = self.find(first)
         if facts is None or not stat.S_ISREG(facts.st_mode):
-            raise EntryError(f"{display(path)} cannot be restored: {display(first)}, its other name, is no file")
+            raise EntryError(f"{display(path)} cannot be restored: {display(first)}, its other name, is not a file")
         try:
             return Written(give_name(place, attach, self._on_conflict), ())
         except OSError as error:

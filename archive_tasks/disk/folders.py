@@ -29,7 +29,7 @@ _STOP = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.ESTALE, errno.
 
 
 def temporary_name() -> str:
-    """A name for what is not whole yet; one that a crash left behind is removed a day later."""
+    """A name for what is not complete yet; one that a crash left behind is removed a day later."""
     return f".{os.urandom(8).hex()}{TEMPORARY}"
 
 
@@ -39,7 +39,7 @@ class OpenFolder:
     `within` leads to it from `base`, and `up` back; base is the root, or one on the way where that would be longer
     than the system takes at once.
 
-    It is closed when nobody holds it any more, so that one that drops out of the cache stays open for a file
+    It is closed when nobody holds it any longer, so that one that drops out of the cache stays open for a file
     that is still being written in it.
     """
 
@@ -66,13 +66,13 @@ class OpenFolder:
         self.close()
 
     def close(self) -> None:
-        """Let go of it, once is enough."""
+        """Close it. Safe to call twice."""
         fd, self.fd = self.fd, -1
         if fd >= 0:
             os.close(fd)
 
     def is_at(self, facts: os.stat_result) -> bool:
-        """Do these facts tell of this folder?"""
+        """Do these facts describe this folder?"""
         return facts.st_ino == self.inode and facts.st_dev == self.device
 
 
@@ -81,7 +81,7 @@ class OpenFolders:
 
     Args:
         root: path of the folder that nothing leaves; links in it are followed, it is the user's own choice.
-        clock: seconds since the epoch; tells how old a leftover is.
+        clock: seconds since the epoch; used to find a leftover's age.
         sweep: remove the leftovers of runs that crashed, in each folder that is entered.
 
     Raises:
@@ -99,7 +99,7 @@ class OpenFolders:
         self._sweep_once(self.root)
 
     def close(self) -> None:
-        """Let go of all folders, once is enough; using this afterwards fails.
+        """Close all folders. Safe to call twice; using this afterwards fails.
 
         At once, and not when the last to hold them does: the frames of an error may for long, and a disk with an open
         folder cannot be unmounted.
@@ -113,7 +113,7 @@ class OpenFolders:
         """The folder at `path`, which is checked already; the root when it is empty.
 
         Raises:
-            EntryOccupied: something that is no folder is on the way.
+            EntryOccupied: something that is not a folder is on the way.
             OSError: it is missing, or cannot be opened.
         """
         folder = self._nearest(path)
@@ -163,7 +163,7 @@ class OpenFolders:
     def _is_in_place(self, folder: OpenFolder) -> bool:
         """Has nobody moved it? Its path must lead to it, and as many steps up as it has names to the root.
 
-        The second look makes sure of the destination: `..` is where a folder really lies, whatever links
+        The second look makes sure of the destination: `..` is where a folder really is, whatever links
         its path goes through by now. Two calls, three microseconds.
         """
         while folder.base is not None:
@@ -191,7 +191,7 @@ class OpenFolders:
         except OSError as error:
             if error.errno in _NO_FOLDER:
                 path = _joined(parent.path, name)
-                raise EntryOccupied(f"{display(path)} is no folder, and lies where one would go") from error
+                raise EntryOccupied(f"{display(path)} is not a folder, and is where one would go") from error
             raise
         self._remember(folder)
         self._sweep_once(folder)
@@ -214,7 +214,7 @@ class OpenFolders:
                 remove_quietly(folder, name)
 
     def _is_abandoned(self, folder: OpenFolder, name: str) -> bool:
-        """By its ctime: its mtime may be the one it is restored with. Never a folder, we make none so named."""
+        """By its ctime: its mtime may be the one it is restored with. Never a folder: none of ours has such a name."""
         try:
             facts = os.stat(name, dir_fd=folder.fd, follow_symlinks=False)
         except OSError:

@@ -3,7 +3,7 @@
 A new file goes one of three ways, by what the filesystem can do:
 
 - nameless: O_TMPFILE, then a link to /proc/self/fd/N. A crash leaves nothing. (open(2), O_TMPFILE) The link needs
-  `dst_dir_fd`: without it os.link is link(2), which does not follow that path to the file, whatever it is told.
+  `dst_dir_fd`: without it os.link is link(2), which does not follow that path to the file, whatever the flags.
 - link: a temporary name, then a second link with the right name. For NFS, older FUSE, macOS.
 - rename: a temporary name, then renameat2 with RENAME_NOREPLACE, or a look and a rename. For FAT and others
   that have no hard links.
@@ -33,7 +33,7 @@ _LONGEST_ENDING = 32
 
 
 class Written(NamedTuple):
-    """An entry that stands in the destination.
+    """An entry in the destination.
 
     Attributes:
         path: where, relative to the destination; not the path asked for when that was taken and both are kept.
@@ -59,7 +59,7 @@ class Ways:
         self._known: dict[int, Way] = {}
 
     def at(self, folder: OpenFolder) -> Way:
-        """The best way that works there, as far as one can tell without a name. Raises OSError when none does."""
+        """The best way that works there, as far as can be known without a name. Raises OSError when none does."""
         way = self._known.get(folder.device)
         if way is None:
             way = self._known[folder.device] = "nameless" if _makes_nameless(folder) else _find_named_way(folder)
@@ -96,7 +96,7 @@ def give_name(place: NamedPlace, attach: Attach, on_conflict: OnConflict) -> str
     """Let the entry appear under its name, or do as `on_conflict` says when that is taken.
 
     Returns:
-        The path under which it stands.
+        The path at which it was written.
 
     Raises:
         EntryOccupied: the name is taken, and may not be replaced.
@@ -117,7 +117,7 @@ def give_name(place: NamedPlace, attach: Attach, on_conflict: OnConflict) -> str
 def check_replaceable(place: NamedPlace, facts: os.stat_result) -> None:
     """Raises EntryOccupied for what is neither a file nor a symlink: it is never overwritten."""
     if not (stat.S_ISREG(facts.st_mode) or stat.S_ISLNK(facts.st_mode)):
-        what = "a folder" if stat.S_ISDIR(facts.st_mode) else "something that is no file"
+        what = "a folder" if stat.S_ISDIR(facts.st_mode) else "something that is not a file"
         raise EntryOccupied(f"{display(place.path)} was not restored: {what} has its name, and is never overwritten")
 
 
@@ -162,7 +162,7 @@ def _attach_beside(place: NamedPlace, attach: Attach) -> str:
 
 
 def open_nameless(folder: OpenFolder) -> int:
-    """A new file without a name. Raises OSError, also where there is no such thing."""
+    """A new file without a name. Raises OSError, also where that is not supported."""
     if not hasattr(os, "O_TMPFILE"):
         raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
     return os.open(".", os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600, dir_fd=folder.fd)

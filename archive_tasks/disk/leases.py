@@ -1,4 +1,4 @@
-"""Has anybody a file open for writing? A lease of the kernel's tells, without a look at other processes.
+"""Does anybody have a file open for writing? A kernel lease shows it, without looking at other processes.
 
 A read lease is granted only while nobody has the file open for writing, and a shared writable mapping counts as open.
 (fcntl(2), "Leases".) Seen on ext4 and tmpfs, on one's own files. Where the kernel, the filesystem or the owner says no,
@@ -20,7 +20,7 @@ _CAP_LEASE = 28
 
 
 def is_open_for_writing(fd: int) -> bool | None:
-    """Is the file open for writing anywhere? None when the system does not tell, or nobody called
+    """Is the file open for writing anywhere? None when the system does not say, or nobody called
     `leases_break_quietly`.
 
     Args:
@@ -45,7 +45,7 @@ def give_back(fd: int) -> None:
 
 
 def can_tell(facts: os.stat_result) -> bool:
-    """Would a lease tell whether anybody has this file open for writing? Of others' files only who may lease any."""
+    """Would a lease show whether anybody has this file open for writing? On others' files, only with CAP_LEASE."""
     return _SET_LEASE is not None and (facts.st_uid == os.geteuid() or _may_lease_any(os.geteuid()))
 
 
@@ -60,7 +60,7 @@ def _may_lease_any(_user: int) -> bool:
 
 
 def is_granted(fd: int) -> bool:
-    """Is a lease granted on a file that nobody else has? Where it is not, the filesystem's leases tell nothing."""
+    """Is a lease granted on a file that nobody else has open? Where it is not, the filesystem's leases show nothing."""
     if _SET_LEASE is None:
         return False
     try:

@@ -81,7 +81,7 @@ class NewFile:
         """Put `data` at `offset`. Safe from several threads.
 
         Raises:
-            EntryError: it cannot be written, or lies beyond the size that was said.
+            EntryError: it cannot be written, or is beyond the announced size.
             DestinationUnusable: nothing more can be written there at all.
         """
         if offset < 0 or offset + len(data) > self.size:
@@ -95,7 +95,7 @@ class NewFile:
             raise self._handles.failure(self._place.path, error) from error
 
     def sha256(self, extents: Sequence[Extent]) -> str:
-        """Of all that it holds by now, in hex, where only these ranges were written: they are read again.
+        """SHA-256 of all that it holds, in hex, where only these ranges were written: they are read again.
 
         Raises:
             EntryError: they cannot be.
@@ -114,7 +114,7 @@ class NewFile:
 
         Raises:
             EntryOccupied: the name is taken, and may not be replaced.
-            EntryError: the file is shorter than was said, or cannot get its name.
+            EntryError: the file is shorter than announced, or cannot get its name.
             DestinationUnusable: nothing more can be written there at all.
         """
         try:
@@ -128,7 +128,7 @@ class NewFile:
             self.discard()
 
     def discard(self) -> None:
-        """Let nothing be left of it, if it has not been published; once is enough."""
+        """Remove all of it, unless it was published. Safe to call twice."""
         if self._fd >= 0:
             fd, self._fd = self._fd, -1
             os.close(fd)
@@ -142,7 +142,7 @@ class NewFile:
         A large file is flushed here, so that its name stands for contents on the disk even when the power
         fails. A small one is not: a flush costs milliseconds, for 10,000s of them minutes; the caller syncs the
         filesystem once at the end. One with a temporary name is closed before it gets the right one: NFS
-        sends what it holds back only then, and tells of a full disk only then. (close(2))
+        sends what it holds back only then, and reports a full disk only then. (close(2))
         """
         if os.fstat(self._fd).st_size != self.size:
             raise EntryError(f"{display(self._place.path)} cannot be restored: its contents are shorter than its size")
@@ -171,7 +171,7 @@ class NewFile:
             self._attach(name)
 
     def _take_temporary_name(self) -> None:
-        """Go on with a copy that has one."""
+        """Continue with a copy that has one."""
         self._way = self._ways.without_nameless(self._place.folder)
         self._temporary = temporary_name()
         nameless, self._fd = self._fd, open_named(self._place.folder, self._temporary)

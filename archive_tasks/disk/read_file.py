@@ -1,4 +1,4 @@
-"""Reading a file of the user's once, whole and unchanged, and leaving no trace of it.
+"""Reading one of the user's files once, whole and unchanged, and leaving no trace of it.
 
 One descriptor, opened without following links and without blocking; what it is, is compared with what was
 listed before the first byte and after the last. (RELIABILITY: a client that reopens the path for each part
@@ -26,7 +26,7 @@ class Identity(NamedTuple):
     """What makes a file the one that was listed. The ctime is not in it: reading can move it, see `check`.
 
     Attributes:
-        inode: 0 where it says nothing.
+        inode: 0 where it means nothing.
     """
 
     device: int
@@ -81,7 +81,7 @@ class SourceFile:
         self.close()
 
     def close(self) -> None:
-        """Close it; once is enough."""
+        """Close it. Safe to call twice."""
         if self.fd >= 0:
             self._put_access_time_back()
             os.close(self.fd)
@@ -110,14 +110,14 @@ class SourceFile:
             ItemUnreadable: it holds more than its size says, as files of /proc and of some online disks do.
         """
         if self._holds_more():
-            raise ItemUnreadable(f"{display(self.path)} says that it has {self.size:,} bytes, and holds more")
+            raise ItemUnreadable(f"{display(self.path)} claims {self.size:,} bytes and holds more")
         now, then = os.fstat(self.fd), self._opened
         if self._identity(now) != self._identity(then) or now.st_ctime_ns != then.st_ctime_ns:
             raise self._changed()
         self._check_not_in_use()
 
     def extended_attributes(self) -> dict[str, bytes]:
-        """Its extended attributes, none where the system or the filesystem has none."""
+        """Its extended attributes; empty where the system or the filesystem does not support them."""
         return extended_attributes(self.fd, self.path)
 
     def _identity(self, facts: os.stat_result) -> Identity:
@@ -130,7 +130,7 @@ class SourceFile:
             raise unreadable(self.path, error) from error
 
     def _check_not_in_use(self) -> None:
-        """What is mapped for writing can change without a new ctime. The lease is given back at once, so that nobody
+        """What is mapped for writing can change without a new ctime. The lease is released at once, so that nobody
         who opens the file has to wait for as long as it is read.
         """
         if is_open_for_writing(self.fd):

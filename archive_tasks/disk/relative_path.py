@@ -1,4 +1,4 @@
-"""Paths below a folder, their segments parted by `/`, as os.fsdecode makes them; none that could lead elsewhere."""
+"""Paths below a folder, separated by `/`, as os.fsdecode makes them; none that could lead elsewhere."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _NO_SEGMENT = frozenset({"", ".", ".."})
 def split_path(path: str) -> tuple[str, str]:
     """The path of the folder above, and the name. Raises EntryError for a path that could lead elsewhere."""
     if not _NO_SEGMENT.isdisjoint(path.split("/")) or "\0" in path or not is_encodable(path):
-        raise EntryError(f"{display(path) or 'an empty path'} cannot be restored: it is no plain relative path")
+        raise EntryError(f"{display(path) or 'an empty path'} cannot be restored: it is not a plain relative path")
     above, _, name = path.rpartition("/")
     return above, name
 
@@ -24,7 +24,7 @@ def check_path(path: str) -> None:
 
 
 def is_encodable(text: str) -> bool:
-    """Can the system be told of it? A lone surrogate of a forged manifest cannot."""
+    """Can it be passed to the system? A lone surrogate from a forged manifest cannot."""
     try:
         return text.isascii() or bool(os.fsencode(text))
     except UnicodeEncodeError:

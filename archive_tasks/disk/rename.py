@@ -1,7 +1,7 @@
-"""One rename that never replaces what lies in its way, between two folders that are held open.
+"""One rename that never replaces what is in its way, between two folders that are held open.
 
 Linux and macOS do it in one step (renameat2 with RENAME_NOREPLACE, renameatx_np with RENAME_EXCL). Where the system or
-the filesystem cannot, it is looked first and renamed then: what appears between the two could be replaced.
+the filesystem cannot, it looks first and then renames: what appears between the two could be replaced.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def rename_to_free_name(old: str, new: str, *, from_fd: int, to_fd: int) -> None
     """Rename `old` in one folder to `new` in another of the same filesystem.
 
     Raises:
-        FileExistsError: there is something of the new name; nothing was changed.
+        FileExistsError: something has the new name; nothing was changed.
         OSError: the system refused; EXDEV between two filesystems.
     """
     rename = _in_one_step()
@@ -45,7 +45,7 @@ def _look_and_rename(old: str, new: str, *, from_fd: int, to_fd: int) -> None:
 
 @functools.cache
 def _in_one_step() -> Callable[[int, bytes, int, bytes], int] | None:
-    """The system's own call, which answers with an errno or 0; None where it has none."""
+    """The system's own call, which returns an errno or 0; None on systems without it."""
     name, flag = ("renameatx_np", _RENAME_EXCL) if sys.platform == "darwin" else ("renameat2", _RENAME_NOREPLACE)
     function: Any = getattr(ctypes.CDLL(None, use_errno=True), name, None)
     if function is None:

@@ -1,7 +1,7 @@
 """Files with holes: which ranges of a file hold data, and the digest of the whole from these ranges alone.
 
-A filesystem is asked where the holes are (lseek(2), SEEK_DATA), and not believed: who sends a file reads its holes too.
-Filesystems have named ranges as holes that held data which was not written back yet. (OpenZFS issue 15526)
+A filesystem is asked where the holes are (lseek(2), SEEK_DATA), not trusted: a sent file's holes are read too.
+Filesystems have reported holes that held data which was not written back yet. (OpenZFS issue 15526)
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ BLOCK = 512
 LEAST_HOLE = 4096
 """Bytes: a smaller hole is sent as zeros."""
 LEAST_SAVED = 64 * 1024
-"""Bytes: a file of which less is holes is sent as it is."""
+"""Bytes: a file with fewer bytes of holes is sent as it is."""
 MOST_EXTENTS = 4096
 """Of one file, so that its line of the manifest stays small: of a file that has more, small holes are filled."""
 _ZEROS = bytes(1024 * 1024)
@@ -66,7 +66,7 @@ def joined(extents: Iterable[Extent], *, most: int = MOST_EXTENTS) -> tuple[Exte
 
 
 def spread(extents: Sequence[Extent], begin: int, size: int) -> Iterator[tuple[int, int, int]]:
-    """Where `size` bytes belong that lie from `begin` on in the data of a file, one extent behind the other.
+    """Where `size` bytes belong that are at `begin` in the data of a file, its extents concatenated.
 
     Yields (offset in the file, offset in these bytes, length).
     """
@@ -87,7 +87,7 @@ def is_zeros(data: bytes) -> bool:
 def forget_zeros(fd: int, offset: int, data: bytes) -> None:
     """Let the system forget what was just read, where that was a hole.
 
-    Else gigabytes of zeros would push out of its memory what programs use.
+    Otherwise gigabytes of zeros would push what programs use out of memory.
     """
     if hasattr(os, "posix_fadvise") and is_zeros(data):
         with suppress(OSError):
@@ -136,7 +136,7 @@ def _ranges(fd: int, size: int) -> Iterable[Extent]:
         try:
             start = os.lseek(fd, at, os.SEEK_DATA)
         except OSError as error:
-            if error.errno == errno.ENXIO:  # nothing but a hole to the end
+            if error.errno == errno.ENXIO:  # only a hole to the end
                 return
             raise
         end = os.lseek(fd, start, os.SEEK_HOLE)

@@ -1,8 +1,8 @@
 """A walk that follows nothing and swallows nothing.
 
 Folders are opened one below the other by handle, without following links, so that a folder swapped for a
-link in mid-walk leads nowhere, and so that neither depth nor length of a path matters. What cannot be read,
-is of a kind that cannot be stored, or lies on another mount ends the walk with ItemUnreadable.
+link during the walk leads nowhere, and so that neither depth nor length of a path matters. What cannot be read,
+is of a kind that cannot be stored, or is on another mount ends the walk with ItemUnreadable.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ class FolderWalk:
             self._open.pop()._close()
 
     def __iter__(self) -> Iterator[Folder]:
-        """Raises ItemUnreadable for a folder that cannot be opened or lies on another mount."""
+        """Raises ItemUnreadable for a folder that cannot be opened or is on another mount."""
         yield self._open[-1]
         while self._open:
             parent = self._open[-1]

@@ -81,7 +81,7 @@ def _say_where(root: Root, session: Session, console: Console) -> None:
 
 
 def _remember_place(session: Session, root: str, store: Store) -> None:
-    """Nothing is stale: what is set aside is compared anew before it goes, wherever the root is now."""
+    """Nothing is stale: what is set aside is compared again before it goes, wherever the root is now."""
     if os.path.exists(catalogue_path(session.data, store.url)):
         with open_catalogue(session, store.url) as catalogue:
             remember_place(catalogue, root)
@@ -95,7 +95,7 @@ def _archive_nothing(plan: Plan, target: str, console: Console, *, dry_run: bool
 
 
 def _kept(plan: Plan) -> tuple[Failure, ...]:
-    return tuple(Failure(one.item.name, one.reason) for one in plan.to_keep)
+    return tuple(Failure(decision.item.name, decision.reason) for decision in plan.to_keep)
 
 
 def _ask_to_go_on(plan: Plan, session: Session, store: Store, console: Console) -> None:
@@ -157,7 +157,7 @@ def _offer_to_clean(c: Any, flags: Mapping[str, Any], outcome: Outcome, root: Ro
     judging = {
         name: value for name, value in flags.items() if name in {"root", "target", "days", "clock", "hidden", "exclude"}
     }
-    wanted = verbs_cleaning.CleanRequest(agreed=frozenset(one.item for one in proven if mode == "quarantine"))
+    wanted = verbs_cleaning.CleanRequest(agreed=frozenset(archive.item for archive in proven if mode == "quarantine"))
     verbs_cleaning.clean(c, {**judging, "clean.mode": mode, "clean.to": to}, wanted, json_document=False)
 
 
@@ -168,13 +168,13 @@ def _known_already(plan: Plan, session: Session, store: Store) -> int:
         return 0
     with open_catalogue(session, store.url) as catalogue:
         there = _known_sizes(plan, session.device, catalogue)
-    return sum(one.bytes == there[one.item.name] for one in plan.to_archive)
+    return sum(decision.bytes == there[decision.item.name] for decision in plan.to_archive)
 
 
 def _known_sizes(plan: Plan, device: str, catalogue: Catalogue) -> dict[str, int]:
     """Bytes of the newest archives of the root's items, by name, as far as the catalogue knows; else -1."""
     source = Source(device, "", plan.root)
-    newest = {one.item.name: newest_of(catalogue, source, one.item.name) for one in plan.to_archive}
+    newest = {decision.item.name: newest_of(catalogue, source, decision.item.name) for decision in plan.to_archive}
     return {name: known.archive.bytes if known else -1 for name, known in newest.items()}
 
 
@@ -182,10 +182,10 @@ def _check_room(plan: Plan, device: str, target: Target) -> None:
     """A target on this machine could otherwise fill the very disk that was to be freed."""
     free = target.store.free_bytes()
     there = _known_sizes(plan, device, target.catalogue)
-    new = [one for one in plan.to_archive if one.bytes != there[one.item.name]]
+    new = [decision for decision in plan.to_archive if decision.bytes != there[decision.item.name]]
     needed = sum(decision.bytes or 0 for decision in new)
     if free is not None and needed > free:
-        needed = sum(allocated_bytes(one.item.path) for one in new)
+        needed = sum(allocated_bytes(decision.item.path) for decision in new)
     if free is not None and needed > free:
         raise StoreUnusable(
             f"{size_text(needed)} would be archived, and {display(target.store.url)} has room for "
@@ -195,7 +195,7 @@ def _check_room(plan: Plan, device: str, target: Target) -> None:
 
 def _say_how_proven(target: Target, console: Console) -> None:
     if not target.verdict.trusted:
-        console.say("this target's own checksums are no proof: everything is read back and compared", style="dim")
+        console.say("this target does not check what it is sent, so everything is read back and compared", style="dim")
 
 
 def _end(outcome: Outcome, session: Session) -> None:

@@ -75,7 +75,7 @@ def catalogue_of(session: Session, wanted: CatalogueRequest, console: Console) -
         return _forget(session, console, yes=wanted.yes)
 
     def tell(quarantine: str) -> None:
-        console.warn(f"the catalogue was damaged; what was left of it is {display(quarantine)} now")
+        console.warn(f"the catalogue was damaged; what was left of it is now {display(quarantine)}")
 
     with existing_target(session, target_of(session), on_damaged=tell if wanted.rebuild else None) as (store, opened):
         if wanted.rebuild:
@@ -88,7 +88,7 @@ def catalogue_of(session: Session, wanted: CatalogueRequest, console: Console) -
         archives = opened.archives()
     document = catalogue_document(store.url, archives, synced, gone=gone)
     still_known = {known.archive.manifest for known in archives}
-    for archive in [one for one in synced.missing if one.manifest in still_known][:MOST_SHOWN]:
+    for archive in [known for known in synced.missing if known.manifest in still_known][:MOST_SHOWN]:
         console.warn(
             f"{display(archive.manifest)} is not listed in the target: run {session.command('verify --repair')}"
         )
@@ -96,7 +96,7 @@ def catalogue_of(session: Session, wanted: CatalogueRequest, console: Console) -
     return document
 
 
-# -- archives of another device, or of a root that bore another name ----------------------------------
+# -- archives of another device, or of a root that had another name ----------------------------------
 
 
 def _take_over(
@@ -105,32 +105,35 @@ def _take_over(
     """Show which archives it is about, ask, and take them over."""
     root = root_path(session) if wanted.moved else ""
     if wanted.moved and _path_of(wanted.moved) == root:
-        raise UsageError(f"{display(root)} is called that now: --moved is the path that it had before")
+        raise UsageError(f"{display(root)} is its current path: --moved takes the path that it had before")
     chosen = _of_host(opened, wanted.adopt, session.device) if wanted.adopt else _of_root(opened, wanted.moved)
     if not chosen:
         raise UsageError(_nothing_to_take(opened, wanted))
-    for one in chosen[:MOST_SHOWN]:
-        console.say(f"{one.created:%Y-%m-%d}  {display(one.item)}  ({display(one.host)}, {display(one.root)})")
+    for archive in chosen[:MOST_SHOWN]:
+        source = f"{display(archive.host)}, {display(archive.root)}"
+        console.say(f"{archive.created:%Y-%m-%d}  {display(archive.item)}  ({source})")
     if len(chosen) > MOST_SHOWN:
         console.say(f"… and {len(chosen) - MOST_SHOWN:,} more", style="dim")
     number = count_text(len(chosen), "archive")
     what = f"{number} of {display(wanted.adopt or wanted.moved)}"
     as_whose = f"those of this device ({display(root)})" if root else "those of this device"
     _ask(console, f"Take over {what} as {as_whose}?", nothing="nothing was taken over", yes=wanted.yes)
-    for one in chosen:
-        opened.take_over(one, device=session.device, root=root or one.root, now=session.now)
+    for archive in chosen:
+        opened.take_over(archive, device=session.device, root=root or archive.root, now=session.now)
     console.say(f"{what} are {as_whose} now; the next archive compares them before it relies on them", style="bold")
-    return {"target": store.url, "taken_over": [one.manifest for one in chosen]}
+    return {"target": store.url, "taken_over": [archive.manifest for archive in chosen]}
 
 
 def _of_host(opened: Catalogue, host: str, device: str) -> list[Archive]:
-    return [one.archive for one in opened.archives() if one.archive.host == host and one.archive.device != device]
+    return [
+        other.archive for other in opened.archives() if other.archive.host == host and other.archive.device != device
+    ]
 
 
 def _of_root(opened: Catalogue, moved: str) -> list[Archive]:
     """Archives of this device that were made from the root when it bore that name."""
     old = _path_of(moved)
-    return [one.archive for one in opened.archives() if one.archive.device == opened.device and one.archive.root == old]
+    return [own.archive for own in opened.archives() if own.archive.device == opened.device and own.archive.root == old]
 
 
 def _path_of(moved: str) -> str:
@@ -140,11 +143,11 @@ def _path_of(moved: str) -> str:
 
 def _nothing_to_take(opened: Catalogue, wanted: CatalogueRequest) -> str:
     if wanted.adopt:
-        known = sorted({one.archive.host for one in opened.archives() if one.archive.device != opened.device})
-        others = f"other hosts are {display(', '.join(known))}" if known else "no other host has archives there"
+        known = sorted({other.archive.host for other in opened.archives() if other.archive.device != opened.device})
+        others = f"other hosts: {display(', '.join(known))}" if known else "no other host has archives there"
         return f"no other device named {display(wanted.adopt)} has archives in {display(opened.target)}; {others}"
-    known = sorted({one.archive.root for one in opened.archives() if one.archive.device == opened.device})
-    others = f"known are {display(', '.join(known))}" if known else "this device has none there"
+    known = sorted({own.archive.root for own in opened.archives() if own.archive.device == opened.device})
+    others = f"known: {display(', '.join(known))}" if known else "this device has none there"
     return f"this device has no archives of {display(wanted.moved)} in {display(opened.target)}; {others}"
 
 
@@ -173,7 +176,7 @@ def _ask(console: Console, question: str, *, nothing: str, yes: bool) -> None:
     if yes:
         return
     if not console.can_ask:
-        raise UsageError("this is asked first, and there is no terminal to ask on: add --yes")
+        raise UsageError("this needs confirmation, and there is no terminal to ask on: add --yes")
     if not console.ask(question, default=False):
         raise Interrupted(nothing)
 

@@ -55,8 +55,8 @@ class CleanRequest:
     """What was asked for beside the settings.
 
     Attributes:
-        free: bytes that the disk shall have free; None frees all that may go.
-        read_data: True reads every byte back, whatever the target's word is worth.
+        free: bytes that the disk should have free; None frees all that may go.
+        read_data: True reads every byte back, even where the target's checksums are proof.
         agreed: names of items that were just shown, and that the user said to set aside: no need to ask for these.
     """
 
@@ -71,7 +71,7 @@ class CleanRequest:
 def clean_request(
     *, free: str | None, read_data: bool, discard_left_out: bool, yes: bool, dry_run: bool
 ) -> CleanRequest:
-    """Raises SettingsError for a size that is none."""
+    """Raises SettingsError for an invalid size."""
     return CleanRequest(
         free=_size_to_free(free) if free else None,
         read_data=read_data,
@@ -121,7 +121,9 @@ def clean_root(session: Session, wanted: CleanRequest, console: Console) -> Docu
             _learn_of_newer(session, target, plan, console)
             cleaning = _planned(session, catalogue, plan, quarantine.slots(), wanted)
             is_agreed = (
-                bool(wanted.agreed) and not cleaning.due and {one.item for one in cleaning.candidates} <= wanted.agreed
+                bool(wanted.agreed)
+                and not cleaning.due
+                and {candidate.item for candidate in cleaning.candidates} <= wanted.agreed
             )
             if not is_agreed:
                 show_cleaning(plan, cleaning, session.settings.clean, console)
@@ -152,7 +154,7 @@ def _undo_command(session: Session) -> str:
 
 
 def _check_mode(root: Root) -> None:
-    """Raises UsageError for a `move` that cannot be meant."""
+    """Raises UsageError for a `move` that makes no sense."""
     limits = root.settings.clean
     if limits.mode != "move":
         if "clean.to" in root.settings.flagged:
@@ -162,25 +164,25 @@ def _check_mode(root: Root) -> None:
         raise UsageError("where to? --mode move needs --to FOLDER")
     to = os.path.realpath(os.path.expanduser(limits.to))
     if not os.path.isdir(to):
-        raise UsageError(f"{display(limits.to)} is no folder: is its disk mounted? Make it, or give another --to")
+        raise UsageError(f"{display(limits.to)} is not a folder: is its disk mounted? Make it, or give another --to")
     for own in (root.path, *root.private):
         if to == own or to.startswith(own + "/"):
-            raise UsageError(f"{display(to)} lies in {display(own)}: give a --to outside of it")
+            raise UsageError(f"{display(to)} is in {display(own)}: give a --to outside it")
 
 
 def warn_of_one_disk(root: Root, console: Console) -> None:
-    """A copy on the same disk is none when the disk dies, and frees nothing."""
+    """A copy on the same disk is lost with the disk, and frees no space."""
     folder = folder_of(root.target)
     if folder and os.stat(folder).st_dev == os.stat(root.path).st_dev:
         console.warn(
             f"the target {display(folder)} is on the same disk as the root: that disk would hold the only copy, "
-            "and little space becomes free"
+            "and little space would be freed"
         )
 
 
 def _learn_of_newer(session: Session, target: Target, plan: Plan, console: Console) -> None:
     """Only the newest archive of an item frees it, and one may have been made that is not known here."""
-    segments = {key_segment(one.item.name) for one in plan.to_archive}
+    segments = {key_segment(decision.item.name) for decision in plan.to_archive}
 
     def is_of_these(key: str) -> bool:
         name = layout.manifest_name(key)
@@ -216,7 +218,7 @@ def _dry_run(root: Root, session: Session, catalogue: Catalogue, wanted: CleanRe
 
 
 def _ask(plan: Plan, cleaning: Cleaning, limits: CleanSettings, console: Console, *, where: str, yes: bool) -> None:
-    """Raises Interrupted for a no; UsageError where nobody can be asked, or nobody is and too much would go."""
+    """Raises Interrupted for a "no"; UsageError where nobody can be asked, or with --yes when too much would go."""
     if not yes:
         if not console.can_ask:
             raise UsageError("clean asks before anything goes, and there is no terminal to ask on: add --yes")
@@ -225,7 +227,7 @@ def _ask(plan: Plan, cleaning: Cleaning, limits: CleanSettings, console: Console
         ):
             raise Interrupted("nothing was cleaned")
         return
-    judged = [one for one in plan.decisions if not one.item.name.startswith(".")]
+    judged = [decision for decision in plan.decisions if not decision.item.name.startswith(".")]
     share = 100 * len(cleaning.candidates) / max(1, len(judged))
     if share > limits.max_share and len(cleaning.candidates) > 1:
         raise UsageError(
@@ -276,7 +278,7 @@ def _carry_out(
             pace.stop()
             raise Interrupted(
                 f"stopped. What was being moved is where it was, or set aside ({_undo_command(session)}); run the same "
-                "again to go on"
+                "command again to resume"
             ) from None
 
 

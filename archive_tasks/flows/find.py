@@ -34,7 +34,7 @@ def find(c: Any, text: str, flags: Mapping[str, Any], *, json_document: bool) ->
     with ExitStack() as stack:
         catalogues = list(_opened(paths, stack, console))
         found, more = finding.find(catalogues, text, most=MOST_FOUND)
-        known = sum(len(one.archives()) for one in catalogues)
+        known = sum(len(catalogue.archives()) for catalogue in catalogues)
         unindexed = finding.unindexed(catalogues)
     document = reporting.find_document(found, more=more)
     console.document(document)
@@ -50,16 +50,16 @@ def find(c: Any, text: str, flags: Mapping[str, Any], *, json_document: bool) ->
     return document
 
 
-def _command(session: Session, one: Found) -> str:
+def _command(session: Session, match: Found) -> str:
     """What to type behind `restore`; with the target where it is not the one that restore would take."""
     from archive_tasks.flows.using_target import target_of  # a search that finds nothing does without
 
-    path, target = typed(one.path), one.archive.target
+    path, target = typed(match.path), match.archive.target
     return path if target == target_of(session) else f"{path} --target {typed(target)}"
 
 
 def _opened(paths: Sequence[str], stack: ExitStack, console: Console) -> Iterator[Catalogue]:
-    """The catalogues; one that is damaged keeps nobody from looking into the others."""
+    """The catalogues; a damaged one does not stop a search of the others."""
     for path in paths:
         if not os.path.exists(path):
             continue

@@ -86,11 +86,11 @@ def session_of(c: Any, flags: Mapping[str, Any]) -> Session:
 
 
 def _check_options(settings: Settings, plugins: set[str]) -> None:
-    """A guard whose options bear a misspelt name would not guard. Raises SettingsError."""
+    """A guard whose options are under a misspelt name would not guard. Raises SettingsError."""
     for name in settings.options:
         if name not in plugins:
             near = difflib.get_close_matches(name, plugins, n=1)
-            hint = f"did you mean archive.options.{near[0]}?" if near else f"loaded are {', '.join(sorted(plugins))}"
+            hint = f"did you mean archive.options.{near[0]}?" if near else f"loaded: {', '.join(sorted(plugins))}"
             raise SettingsError(f"archive.options.{name}: there is no such plugin; {hint}")
 
 
@@ -103,7 +103,7 @@ def program_name() -> str:
 def end_with(code: int) -> None:
     """Let the chain go on, and the process end with `code` all the same.
 
-    Invoke ends with 0 when its tasks raise nothing, and has no other way to be told.
+    Invoke exits with 0 when its tasks raise nothing, and offers no other way to set the code.
     """
     atexit.register(_exit_now, code)
 

@@ -16,10 +16,10 @@ def make_plan(root: Root, session: Session) -> Plan:
     for path in root.private:
         if root.path == path or root.path.startswith(path + "/"):
             raise UsageError(
-                f"the root {display(root.path)} is in {display(path)}, which is archive_tasks' own; give another"
+                f"the root {display(root.path)} is in {display(path)}, which is archive_tasks' own; choose another"
             )
     if is_target_folder(root.path):
         raise UsageError(
-            f"the root {display(root.path)} is a target of archive_tasks, which holds archives; give another"
+            f"the root {display(root.path)} is a target of archive_tasks, which holds archives; choose another"
         )
     return scanning.scan(root, session)

@@ -48,7 +48,7 @@ def options(
 ) -> PruneRequest:
     """Raises UsageError for what cannot be meant."""
     if not orphans:
-        raise UsageError("prune removes objects of runs that did not finish: say --orphans")
+        raise UsageError("prune removes objects of runs that did not finish: add --orphans")
     number = _number(grace, "--grace", "days") if grace is not None else GRACE_DAYS
     if not 0 <= number <= _LONGEST_GRACE:
         raise UsageError(f"--grace must be a number of days from {LEAST_GRACE.days} to {_LONGEST_GRACE:,}")
@@ -80,20 +80,20 @@ def prune_target(session: Session, wanted: PruneRequest, console: Console) -> Do
     with existing_target(session, target_of(session)) as (store, catalogue), one_run_at_a_time(catalogue.path):
         if store.dates_can_be_set:
             raise UsageError(
-                f"objects in {display(store.url)} bear the dates that their writers gave, so nobody knows how old they "
+                f"objects in {display(store.url)} have dates set by whoever wrote them, so it is unknown how old they "
                 "are: nothing is pruned there"
             )
         patience = new_patience(session, new_pace(session), console)
         pruner = Pruner(store, catalogue, patience, open_store=session.open_store)
         found = pruner.look()
-        old = [one for one in found.orphans if one.is_old(now=found.now, grace=wanted.grace)]
+        old = [orphan for orphan in found.orphans if orphan.is_old(now=found.now, grace=wanted.grace)]
         not_begun_here = _of_others(old, catalogue)
         others = [] if wanted.all_devices else not_begun_here
-        old = [one for one in old if one not in others]
+        old = [orphan for orphan in old if orphan not in others]
         show_orphans(found, old, others, wanted.grace, console)
         if not_begun_here and wanted.all_devices:
             console.warn(
-                f"{count_text(len(not_begun_here), 'attempt')} of these were begun by other devices. An archive of "
+                f"{count_text(len(not_begun_here), 'attempt')} of these were started by other devices. An archive of "
                 "theirs whose manifest and its copy were both lost looks the same from here: run verify there first"
             )
         removed: list[Orphan] = []
@@ -108,18 +108,18 @@ def prune_target(session: Session, wanted: PruneRequest, console: Console) -> Do
 def _of_others(orphans: Sequence[Orphan], catalogue: Catalogue) -> list[Orphan]:
     """Those that this device did not begin. What another one may know of them, and of a lost manifest, is not seen."""
     begun = {details.get("prefix") for _, _, details in journal.notes(catalogue, "attempt")}
-    return [one for one in orphans if one.attempt not in begun]
+    return [orphan for orphan in orphans if orphan.attempt not in begun]
 
 
 def _check_share(old: Sequence[Orphan], found: Found, max_share: int) -> None:
     """Raises UsageError where so much would go that something else may be wrong."""
-    objects = 100 * sum(len(one.objects) for one in old) / max(1, found.objects)
-    size = 100 * sum(one.bytes for one in old) / max(1, found.bytes)
+    objects = 100 * sum(len(orphan.objects) for orphan in old) / max(1, found.objects)
+    size = 100 * sum(orphan.bytes for orphan in old) / max(1, found.bytes)
     share = max(objects, size)
     if share > max_share:
         raise UsageError(
             f"{orphans_text(old)} would go, which is {share:.0f} % of this target, and more than {max_share} %: "
-            f"nothing was removed. If these runs are really given up, add --max-share {min(100, int(share) + 1)}"
+            f"nothing was removed. If these runs are really abandoned, add --max-share {min(100, int(share) + 1)}"
         )
 
 

@@ -52,7 +52,7 @@ def repair_manifests(
 
 
 def repair_vault(session: Session, console: Console) -> None:
-    """Write the target's id again where it is lost, and an archive shows that it is the target that it was.
+    """Write the target's id again where it is lost and an archive shows that it is the same target as before.
 
     Raises:
         UsageError: no archive that this device knows is there as it was written.
@@ -84,7 +84,7 @@ def _is_there(store: Store, known: KnownArchive) -> bool:
 
 @contextmanager
 def _transfer_to(session: Session, store: Store, console: Console, *, trusted: bool) -> Iterator[Transfer]:
-    """What objects that are no item's are sent with."""
+    """How objects that belong to no item are sent."""
     pace = new_pace(session)
     with ThreadPoolExecutor(session.settings.concurrency, thread_name_prefix="send") as workers:
         yield Transfer(

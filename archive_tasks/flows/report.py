@@ -54,7 +54,7 @@ def _check_known(wanted: str | None, paths: list[str], session: Session) -> None
     for path in list_catalogues(session.data):
         with Catalogue(path) as catalogue:
             targets.append(display(catalogue.target))
-    known = f"known are {', '.join(targets)}" if targets else "nothing has been archived from this machine yet"
+    known = f"known: {', '.join(targets)}" if targets else "nothing has been archived from this machine yet"
     raise UsageError(f"nothing has been archived to {display(wanted)} from this machine; {known}")
 
 

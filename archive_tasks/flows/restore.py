@@ -70,7 +70,7 @@ def restore_named(session: Session, wanted: RestoreOptions, console: Console) ->
     if selected.elsewhere:
         raise PartlyFailed(
             f"{count_text(len(selected.elsewhere), 'item was', 'items were')} not restored, see above: where they were "
-            "may be another device's, so say where to with --to"
+            "may be another device's, so say where with --to"
         )
     return document
 
@@ -78,7 +78,7 @@ def restore_named(session: Session, wanted: RestoreOptions, console: Console) ->
 def _selected(
     session: Session, request: RestoreRequest, opened: Catalogue, synced: Synced, console: Console
 ) -> Selected:
-    """What the request comes to; where it is not clear, the candidates are shown. Raises UsageError."""
+    """What the request comes to; if it is ambiguous, the candidates are shown. Raises UsageError."""
     try:
         archives = [known.archive for known in opened.archives()]
         selected = select(request, archives, lambda archive, path: _holds(opened, archive, path))
@@ -96,7 +96,7 @@ def _selected(
         first = selected.elsewhere[0]
         raise UsageError(
             f"{display(first.item)} was archived from {display(first.root)} on {display(first.host)}, which may be "
-            "another device's, so nothing is written there: say where to with "
+            "another device's, so nothing is written there: say where with "
             f"restore {session.command(reporting.command_of(first))} --to FOLDER"
         )
     return selected
@@ -162,8 +162,8 @@ class _Restoring:
             )
         if document["thawing"]:
             raise PartlyFailed(
-                f"{count_text(document['thawing'], 'object is', 'objects are')} thawing: run the same again when they "
-                "are ready, or with --wait"
+                f"{count_text(document['thawing'], 'object is', 'objects are')} thawing: run the same command again "
+                "when they are ready, or with --wait"
             )
 
     def _show_plan(self, selections: Sequence[Selection], cold: thaw.Cold) -> Document:

@@ -111,7 +111,7 @@ def moment(text: str) -> datetime:
 
 
 def manifests_of(patterns: Sequence[str]) -> Callable[[str], bool]:
-    """Which manifests can matter, by their keys: those of the items that are named."""
+    """Which manifests can matter, by their keys: those of the named items."""
     names = [pattern.strip("/").split("/")[0] for pattern in patterns]
     if EVERYTHING in patterns or any(
         set(name) & set("*?[~") or pattern.startswith("/") for name, pattern in zip(names, patterns, strict=True)

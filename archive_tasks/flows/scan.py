@@ -32,7 +32,7 @@ def scan(c: Any, flags: Mapping[str, Any], *, json_document: bool) -> Document:
 
 
 def _hint_at_full(session: Session, plan: Plan, console: Console) -> None:
-    if not session.settings.full and any(one.files is None and one.newest for one in plan.to_keep):
+    if not session.settings.full and any(decision.files is None and decision.newest for decision in plan.to_keep):
         console.say(
-            "kept folders were looked at up to their first fresh file; --full tells how near they are", style="dim"
+            "kept folders were looked at up to their first fresh file; --full shows how near they are", style="dim"
         )

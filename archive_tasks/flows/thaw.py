@@ -34,7 +34,7 @@ class Thawer:
         self._prices = prices
 
     def look_for_cold(self, selections: Sequence[Selection], *, always: bool) -> Cold:
-        """Ask how far objects are thawed, where they are known to be cold."""
+        """Ask how far objects are thawed, for archives in a cold class."""
         suspicious = [one for one in selections if always or self._store.is_cold(one.archive.storage_class)]
         return self.look(wanted_objects(suspicious, self._catalogue))
 
@@ -79,7 +79,7 @@ class Thawer:
         return thaw.check_tier(answer, ways)
 
     def wait_for(self, keys: frozenset[str]) -> None:
-        """Look now and then until everything can be read."""
+        """Check from time to time until everything can be read."""
         seconds = _SHORTEST_POLL
         while True:
             cold = self.look(keys)

@@ -38,7 +38,7 @@ def existing_target(
 
     Args:
         url: of the target.
-        on_damaged: have a catalogue that is damaged moved aside, and a new one in its place; told where it is.
+        on_damaged: moves a damaged catalogue aside and starts a new one; called with where the old one is.
 
     Raises:
         UsageError: there is no such target.
@@ -62,7 +62,7 @@ def open_catalogue(session: Session, target: str) -> Catalogue:
 
 
 def _check_there(session: Session, store: Store, path: str) -> None:
-    """Raises UsageError where no target is, and none was known; StoreUnusable where it is not the one that it was."""
+    """Raises UsageError where there is no target and none was known; StoreUnusable where it is not the same one."""
     patience = Patience(pace=new_pace(session), seconds=session.settings.retry_minutes * 60)
     known = known_vault(path)
     if not patience.ask(store.exists):
@@ -87,7 +87,7 @@ def known_vault(path: str) -> str | None:
 
 @contextmanager
 def existing_catalogue(session: Session) -> Iterator[Catalogue]:
-    """The catalogue of the target, which itself need not be there. Raises UsageError where there is none."""
+    """The catalogue of the target, which itself need not exist. Raises UsageError without a catalogue."""
     url = target_of(session)
     path = catalogue_path(session.data, url)
     if not os.path.exists(path):
@@ -120,7 +120,7 @@ def bring_in_step(
     *,
     wanted: Callable[[str], bool] = lambda _key: True,
 ) -> Synced:
-    """Fetch the manifests that are new, saying so where they are many, and warn of those that are no help."""
+    """Fetch new manifests, with progress where they are many, and warn of those that cannot be used."""
 
     def tell(done: int, of: int) -> None:
         if of > 100 and done % 100 == 0:

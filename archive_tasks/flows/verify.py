@@ -72,7 +72,7 @@ def verify(c: Any, wanted: VerifyRequest, flags: Mapping[str, Any], *, json_docu
     document = verify_target(session_of(c, flags), wanted, console)
     console.document(document)
     if document["damaged"]:
-        number = count_text(len(document["damaged"]), "damage was", "damages were")
+        number = count_text(len(document["damaged"]), "problem was", "problems were")
         raise Damaged(f"{number} found in {display(document['target'])}")
     if document["not_repaired"]:
         number = count_text(len(document["not_repaired"]), "manifest")

@@ -63,12 +63,12 @@ class ManifestEntry(NamedTuple):
 
 
 def entry_of(record: Record) -> ManifestEntry:
-    """Raises ManifestError for a line that is no entry, or none that makes sense."""
+    """Raises ManifestError for a line that is not an entry, or makes no sense."""
     path = name_in(record, "path")
     kind = record.get("type")
     if "extents" in record and ("within" in record or "parts" in record):  # nobody writes that yet
         raise ManifestError(f"{path!a} is stored in a way that this version does not know: upgrade archive-tasks")
-    if kind not in ("file", "folder", "link"):  # no set: what a forged line has there may have no hash
+    if kind not in ("file", "folder", "link"):  # not a set: what a forged line has there may be unhashable
         raise _odd(path, "type")
     try:
         attributes = Attributes(

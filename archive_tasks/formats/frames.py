@@ -2,8 +2,8 @@
 
 A pack is a PAX tar in independent zstd frames, cut at member borders after about 512 KiB of tar each. So
 `zstd -d < pack | tar x` unpacks it without this tool, and one file comes back with one ranged request for its
-frame. Frames know nothing of their place: segments of a pack are made side by side, in any process, and put one
-behind the other.
+frame. Frames do not depend on their place: segments of a pack are made in parallel, in any process, and then
+concatenated.
 """
 
 from __future__ import annotations

@@ -70,7 +70,7 @@ def manifest_name(key: str) -> ManifestName | None:
 
 
 def commit_in(key: str) -> str:
-    """The commit that a manifest's key bears; empty in formats 1 and 2."""
+    """The commit in a manifest's key; empty in formats 1 and 2."""
     name = manifest_name(key)
     return name.commit if name else ""
 
@@ -212,7 +212,7 @@ def key_segment(name: str) -> str:
 
     Letters, digits and `._-` stay. A name with anything else, or a long one, gets a hash of its bytes
     behind a `~`, before its ending; no name that stays as it is holds a `~`. The hash has 128 bits: names in
-    other scripts share their stem (`____.jpg`), and then it alone tells them apart.
+    other scripts share their stem (`____.jpg`), and then only it distinguishes them.
     """
     safe = _UNSAFE_IN_KEY.sub("_", name)
     if safe == name and len(name) <= _LONGEST_SEGMENT and name.strip("."):
@@ -224,7 +224,7 @@ def key_segment(name: str) -> str:
 
 
 def short_hash(data: bytes) -> str:
-    """The first 40 bits of SHA-256, in hex: tells apart what already looks alike, proves nothing."""
+    """The first 40 bits of SHA-256, in hex: distinguishes names that look alike, proves nothing."""
     return _hash(data)[:10]
 
 

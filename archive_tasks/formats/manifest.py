@@ -1,6 +1,6 @@
-"""The manifest of an archive: what is in it and where each byte lies. Writing it is the commit.
+"""The manifest of an archive: what is in it and where each byte is. Writing it is the commit.
 
-Format 3: JSON Lines, UTF-8, in zstd frames one behind the other, cut between lines.
+Format 3: JSON Lines, UTF-8, in consecutive zstd frames, cut between lines.
 
 1. A header: `{"archive_tasks": "manifest", "format": 3, "id": ..., "item": ..., "kind": ..., "scope": ...,
    "device": ..., "host": ..., "root": ..., "number": n, "commit": ..., "created": ..., "clock": ..., "days": ...,
@@ -9,7 +9,7 @@ Format 3: JSON Lines, UTF-8, in zstd frames one behind the other, cut between li
 2. A line an entry, in the order of the walk: `path`, `type` (file, folder, link), `mode` (octal text),
    `mtime_ns`, `uid`, `gid`, `user`, `group`; for a file `size`, `sha256`, and unless it is empty its place (below)
    or `hardlink`, when its contents are those of an entry before it; `sparse` when it had holes; for a link
-   `target`; `xattrs` (name -> base64). `path_bytes`, `target_bytes` (base64) beside a name that is no valid UTF-8.
+   `target`; `xattrs` (name -> base64). `path_bytes`, `target_bytes` (base64) beside a name that is not valid UTF-8.
    What was left out is a line `{"left_out": path, "why": ...}`.
 3. A line a pack, and a line a tar of a file with holes, some time after the last of its entries:
    `{"object": key, "size": n, "sha256": ..., "part_size", "parts"}`.
@@ -131,13 +131,13 @@ class ManifestWriter:
 def read_manifest(data: bytes | Iterable[bytes]) -> Iterator[Record]:
     """The header, then every line but the last, of a manifest as it is in the target.
 
-    The last line is checked before the iterator ends, so who needs to rely on it must read to the end.
+    The last line is checked before the iterator ends, so whoever relies on it must read to the end.
 
     Args:
         data: whole, or in chunks.
 
     Raises:
-        ManifestError: it is damaged, cut short, no manifest, or of a newer format.
+        ManifestError: it is damaged, cut short, not a manifest, or of a newer format.
     """
     return (record for record, _ in read_lines(data))
 
@@ -154,7 +154,7 @@ def read_lines(data: bytes | Iterable[bytes]) -> Iterator[tuple[Record, bytes]]:
             if record["end"] != number or record.get("sha256") != digest.hexdigest():
                 raise ManifestError("the manifest is damaged: its lines do not match its last one")
             if any(lines):
-                raise ManifestError("the manifest is damaged: it goes on after its last line")
+                raise ManifestError("the manifest is damaged: it continues after its last line")
             return
         digest.update(line)
         yield record, line
@@ -172,7 +172,7 @@ def parse_line(line: bytes) -> Record:
 
 
 def _line(record: Mapping[str, Any]) -> bytes:
-    """Readable UTF-8; a text that is none (the name of an extended attribute, say) is escaped, and so kept exactly."""
+    """Readable UTF-8; other text (the name of an extended attribute, say) is escaped, and so kept exactly."""
     try:
         return json.dumps(record, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
     except UnicodeEncodeError:
@@ -180,7 +180,7 @@ def _line(record: Mapping[str, Any]) -> bytes:
 
 
 def name_fields(field: str, name: str) -> Record:
-    """`{field: name}`, with the exact bytes beside it where the name is no valid UTF-8."""
+    """`{field: name}`, with the exact bytes beside it where the name is not valid UTF-8."""
     try:
         name.encode()
     except UnicodeEncodeError:
@@ -193,7 +193,7 @@ def name_in(record: Record, field: str) -> str:
     """The exact name that `name_fields` wrote, as `os.fsdecode` makes it.
 
     Raises:
-        ManifestError: there is none.
+        ManifestError: it is missing.
     """
     try:
         if exact := record.get(f"{field}_bytes"):
@@ -237,17 +237,17 @@ def _unpacked(chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 def _parsed(line: bytes) -> Record:
     try:
-        record = json.loads(line.decode())  # told its encoding, json need not look for it: 4 µs a line
+        record = json.loads(line.decode())  # given the encoding, json need not detect it: saves 4 µs a line
     except (ValueError, RecursionError) as error:
-        raise ManifestError("the manifest is damaged: a line is no JSON") from error
+        raise ManifestError("the manifest is damaged: a line is not JSON") from error
     if not isinstance(record, dict):
-        raise ManifestError("the manifest is damaged: a line is no JSON object")
+        raise ManifestError("the manifest is damaged: a line is not a JSON object")
     return record
 
 
 def _check_header(record: Record) -> None:
     if record.get("archive_tasks") != "manifest" or "end" in record:
-        raise ManifestError("this is no manifest of archive_tasks")
+        raise ManifestError("this is not a manifest of archive_tasks")
     if not isinstance(record.get("format"), int) or record["format"] > FORMAT:
         raise ManifestError(
             f"the manifest has format {record.get('format')}, and this version reads up to {FORMAT}: "

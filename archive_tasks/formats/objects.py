@@ -32,7 +32,7 @@ def objects_in(manifest: bytes) -> dict[str, ArchivedObject]:
     """What a manifest says of its objects, by key.
 
     Raises:
-        ManifestError: it is damaged, an entry is outside its item, or of an object only files in it are told.
+        ManifestError: it is damaged, an entry is outside its item, or does not describe an object of its files.
     """
     objects: dict[str, ArchivedObject] = {}
     item = ""
@@ -41,11 +41,11 @@ def objects_in(manifest: bytes) -> dict[str, ArchivedObject]:
             item = name_in(record, "item")
             continue
         if "path" in record and not is_below(item, path := name_in(record, "path")):
-            raise ManifestError(f"the manifest is damaged: {display(path)} is outside of its item {display(item)}")
+            raise ManifestError(f"the manifest is damaged: {display(path)} is outside its item {display(item)}")
         if "object" in record:
             _add_pack(objects, record)
         elif "key" in record and "within" in record:
-            objects.setdefault(_key(record["key"]), ArchivedObject()).files += 1  # once a small file: no more than this
+            objects.setdefault(_key(record["key"]), ArchivedObject()).files += 1  # once a small file: keep it minimal
         elif "path" in record:
             _add_file(objects, entry_of(record))
     for key, one in objects.items():
@@ -79,7 +79,7 @@ def _add_file(objects: dict[str, ArchivedObject], entry: ManifestEntry) -> None:
 
 def _key(value: Any) -> str:
     if not is_key(value):
-        raise ManifestError(f"the manifest is damaged: {value!a} is no key")
+        raise ManifestError(f"the manifest is damaged: {value!a} is not a key")
     return str(value)
 
 

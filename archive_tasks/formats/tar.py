@@ -139,9 +139,9 @@ def _decimal(nanoseconds: int) -> bytes:
 
 
 def _short(text: str, field: bytes, room: int, records: list[bytes]) -> bytes:
-    """`text` for a field of the ustar header; where it does not fit or is no ASCII, exactly in an extended record.
+    """`text` for a field of the ustar header; where it does not fit or is not ASCII, exactly in an extended record.
 
-    Bytes that are no UTF-8 stand there as they are, as GNU tar writes them: it complains about `hdrcharset`.
+    Bytes that are not UTF-8 are kept as they are, as GNU tar does: it complains about `hdrcharset`.
     """
     if text.isascii() and len(text) <= room:
         return text.encode()

@@ -17,7 +17,7 @@ from archive_tasks.items.survey import Listed
 
 
 def describe_entry(listed: Listed) -> Record:
-    """Everything about an entry but where its contents lie. Raises ItemUnreadable."""
+    """Everything about an entry except where its contents are. Raises ItemUnreadable."""
     path, kind, facts = listed.entry
     if listed.why is not None:
         return {**name_fields("left_out", path), "why": listed.why}
@@ -43,7 +43,7 @@ def describe_entry(listed: Listed) -> Record:
 
 
 def attribute_fields(attributes: dict[str, bytes]) -> Record:
-    """`xattrs`, or nothing when there are none."""
+    """`xattrs`, or nothing without any."""
     if not attributes:
         return {}
     return {"xattrs": {name: base64.b64encode(value).decode() for name, value in attributes.items()}}
@@ -55,7 +55,7 @@ def attributes_in(record: Record) -> dict[str, bytes]:
 
 
 def place_of(stored: Stored) -> Record:
-    """Where a file's contents lie: (object, offset, length), and what its object must be."""
+    """Where a file's contents are: (object, offset, length), and what its object must be."""
     record: Record = {"sha256": stored.sha256, "key": stored.key, "offset": 0, "length": stored.size}
     if stored.parts:
         record |= {"part_size": stored.part_size, "parts": list(stored.parts)}

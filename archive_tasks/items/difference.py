@@ -1,4 +1,4 @@
-"""Is a local item what a manifest speaks of?"""
+"""Is a local item what a manifest describes?"""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def first_difference(manifest: bytes, listing: Iterator[Listed], *, reading: boo
     Owners are not compared: the same item has others on another device.
 
     Args:
-        manifest: as it lies in the target.
+        manifest: as it is in the target.
         listing: the item's entries, in the same fixed order as the manifest's. What is left out is not compared.
         partial: True permits that entries of the manifest are gone.
 

@@ -22,12 +22,12 @@ from archive_tasks.plugins import answers
 from archive_tasks.session import Session
 
 MOST_REASONS = 5
-"""So many of one guard are told; after that it is not asked any more."""
+"""Reasons kept from one guard; after that it is not asked again."""
 _log = logging.getLogger("archive_tasks")
 
 
 def reasons_to_keep(session: Session, item: Item, rules: Rules) -> list[str]:
-    """Every plugin's reasons; a plugin that fails is a reason by itself.
+    """Every plugin's reasons; a plugin that fails counts as a reason.
 
     Args:
         rules: those of the item's root. Their guards may go by what they saw some seconds ago, so before anything is
@@ -100,7 +100,7 @@ def _listings(item: Item, rules: Rules, root_fd: int, asked: Sequence[_Asked]) -
 
 
 def _beside(names: set[str], rules: Rules, root_fd: int) -> Listing:
-    """The item, which is a file, and those of the named that lie beside it in the root."""
+    """The item, which is a file, and those of the named that are beside it in the root."""
 
     def look(name: str) -> os.stat_result:
         return os.stat(name, dir_fd=root_fd, follow_symlinks=False)
@@ -126,7 +126,7 @@ def _beside(names: set[str], rules: Rules, root_fd: int) -> Listing:
 
 
 def _listing(folder: Folder, rules: Rules) -> Listing:
-    """One folder's entries; its subfolders are walked next, but for those that are left out."""
+    """One folder's entries; its subfolders are walked next, except those that are left out."""
     below = folder.path + "/"
     inodes: dict[str, int] = {}
     folders: set[str] = set()

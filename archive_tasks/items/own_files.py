@@ -27,7 +27,7 @@ def signed(text: str) -> str:
 
 
 def stub_name(item: str) -> str:
-    """`thesis.archived.txt`; a name that has no room for more is cut and told apart by a hash."""
+    """`thesis.archived.txt`; a name that is too long is cut, and made unique by a hash."""
     if len(os.fsencode(item + ENDING)) <= 255:
         return item + ENDING
     raw = os.fsencode(item)

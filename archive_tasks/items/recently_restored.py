@@ -38,7 +38,7 @@ def restored_in(data: str, root: str) -> dict[str, int]:
 
 
 def _parsed(line: str) -> tuple[str, int]:
-    """A line that was cut off says nothing."""
+    """A line that was cut off is ignored."""
     try:
         record = json.loads(line)
         return str(record["path"]), int(record["at_ns"])

@@ -62,7 +62,7 @@ def root_path(session: Session) -> str:
     if not os.path.lexists(root):
         raise UsageError(f"the root {display(named)} does not exist; give another --root")
     if not os.path.isdir(root):
-        raise UsageError(f"the root {display(named)} is a file, not a folder; give the folder that it lies in")
+        raise UsageError(f"the root {display(named)} is a file, not a folder; give the folder that contains it")
     return root
 
 
@@ -80,11 +80,11 @@ _SYSTEM = (
 
 
 _SYSTEM_ALL = "System bin boot dev etc lib lib32 lib64 proc sbin sys usr"
-"""But nothing in these is."""
+"""What is in these never is."""
 
 
 def check_root(root: str, *, home: str) -> None:
-    """Refuse to clean what is no folder of things of the user's.
+    """Refuse to clean anything but a folder of the user's own things.
 
     Args:
         root: without links.

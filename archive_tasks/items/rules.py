@@ -63,8 +63,8 @@ def make_rules(session: Session, root: str) -> Rules:
     """
     name, clock = _clock(session, root)
     made = list(session.answers.functions("make_excluder", root=root))
-    excluders = tuple(one for one in made if not isinstance(one, FolderExcluder))
-    folder_excluders = tuple(one.excludes for one in made if isinstance(one, FolderExcluder))
+    excluders = tuple(excluder for excluder in made if not isinstance(excluder, FolderExcluder))
+    folder_excluders = tuple(excluder.excludes for excluder in made if isinstance(excluder, FolderExcluder))
     noise = tuple(session.answers.functions("make_noise_filter", root=root))
     return Rules(
         root=root,
@@ -108,7 +108,7 @@ def _clock(session: Session, root: str) -> tuple[str, Clock]:
     chosen = None if "clock" in session.settings.flagged else session.answers.first("choose_clock", root=root)
     name = chosen or session.settings.clock
     if name not in clocks:
-        raise SettingsError(f"there is no clock {name!r}; known are {', '.join(sorted(clocks))}")
+        raise SettingsError(f"there is no clock {name!r}; known: {', '.join(sorted(clocks))}")
     return name, clocks[name]
 
 

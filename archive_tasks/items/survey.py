@@ -1,7 +1,7 @@
 """An item's entries in one fixed order, and what follows from them: its id, and whether it has changed.
 
 An item is listed three times: before the upload for its id, during it, and after it. Each listing must show
-the same entries; sixteen bytes an entry are kept of the first to tell which one differs.
+the same entries; sixteen bytes an entry are kept of the first, to find which one differs.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ CTIME_COUNTS = hasattr(os, "O_NOATIME")
 
 
 class Listed(NamedTuple):
-    """One entry, or something left out (`why` tells), with the open folder that it was seen in.
+    """One entry, or something left out (`why` says why), with the open folder that it was seen in.
 
     `dir_fd` is open until the next one is asked for.
     """
@@ -105,7 +105,7 @@ def _look(folder: str, name: str, facts: os.stat_result, dir_fd: int, rules: Rul
 
 
 def as_it_counts(facts: os.stat_result, *, inodes_count: bool) -> os.stat_result:
-    """Inode 0 stands for one that says nothing."""
+    """Inode 0 stands for one that means nothing."""
     if inodes_count:
         return facts
     reduced: Any = facts.__reduce__()
@@ -177,8 +177,8 @@ def _identity(entry: Entry) -> bytes:
 
 
 def entry_fingerprint(listed: Listed) -> bytes:
-    """Sixteen bytes that no two states of an entry share. The device is not in them: many a filesystem gets another
-    number at each mount, and a ctime to the nanosecond with an inode tells two disks apart as well.
+    """Sixteen bytes that no two states of an entry share. The device is not in them: many filesystems get another
+    number at each mount, and a ctime to the nanosecond with an inode distinguishes two disks as well.
     """
     path, kind, facts = listed.entry
     if listed.why is not None:

@@ -34,7 +34,7 @@ class Restored:
         already: files that were there with the same contents.
         skipped: names that were taken, as the user wished.
         failed: what was not restored, and why.
-        lost: what could not be brought back of what was restored.
+        lost: what restored entries are back without.
         frozen: keys of objects that must be thawed, with their bytes that are wanted.
     """
 
@@ -62,7 +62,7 @@ class RestoreContext:
 
 
 class RestoreRun:
-    """One restore. The methods that count and tell are for any thread, the others for the one that walks.
+    """One restore. The methods that count and report are for any thread, the others for the one that walks.
 
     Attributes:
         fetchers: threads that ask the store.
@@ -94,7 +94,7 @@ class RestoreRun:
         return self._destination
 
     def close(self) -> None:
-        """Let go of the destination."""
+        """Close the destination."""
         if self._destination is not None:
             self._destination.close()
             self._destination = None
@@ -117,7 +117,7 @@ class RestoreRun:
         """Ask the store for a range.
 
         Raises:
-            StoreBusy: it does not answer, and is asked for nothing more in this restore.
+            StoreBusy: it does not answer, and gets no more requests in this restore.
             StoreError: whatever else it answers.
         """
         if self._problem:
@@ -131,13 +131,13 @@ class RestoreRun:
 
     @property
     def problem(self) -> str:
-        """Why the store is asked for nothing more; empty while it is."""
+        """Why the store gets no more requests; empty while it does."""
         return self._problem
 
     # -- what was done ------------------------------------------------------------------------------
 
     def wrote(self, size: int, *, is_told: bool = False) -> None:
-        """A file or link of `size` bytes was written; `is_told` when the progress knows of its bytes."""
+        """A file or link of `size` bytes was written; `is_told` when its bytes were already reported as progress."""
         with self._lock:
             self.restored.files += 1
             self.restored.bytes += size

@@ -24,7 +24,7 @@ class FileFetcher:
         destination: path of the folder that they are written below.
 
     Attributes:
-        unfetched: paths of files that are missing because the target does not answer any more.
+        unfetched: paths of files that are missing because the target no longer answers.
         failed: of entries that were not restored.
     """
 
@@ -58,17 +58,17 @@ class FileFetcher:
         self._start(self._planner.flush())
 
     def leave(self, place: str) -> None:
-        """What was to be at `place` is not restored."""
+        """The entry for `place` is not restored."""
         self._elsewhere[place] = ""
 
     def fail(self, place: str, reason: str) -> None:
-        """What was to be at `place` cannot be restored. Safe from several threads."""
+        """The entry for `place` cannot be restored. Safe from several threads."""
         self.leave(place)
         self.failed.append(place)
         self._run.fail(place, reason)
 
     def path_of(self, place: str) -> str:
-        """Where the file for `place` stands; empty when it is not restored."""
+        """Where the file for `place` was written; empty when it is not restored."""
         return self._elsewhere.get(place, place)
 
     # -- many small files ---------------------------------------------------------------------------
@@ -127,7 +127,7 @@ class FileFetcher:
     # -- a large file, or one with holes ------------------------------------------------------------
 
     def _fetch_alone(self, place: str, entry: ManifestEntry, where: Place, destination: Destination) -> None:
-        """Its parts side by side; it gets its name when all are there and checked."""
+        """Its parts in parallel; it gets its name when all are there and checked."""
         has_holes = where.extents is not None
         try:
             with destination.new_file(place, entry.size, sparse=entry.sparse or has_holes) as new:
@@ -187,7 +187,7 @@ class FileFetcher:
             self._run.means.progress.stored(0, size)
 
     def _side_by_side(self, works: Iterable[Callable[[], None]]) -> None:
-        """Raises what the first to fail raised, when none is under way any more."""
+        """Raises what the first to fail raised, once none is running."""
         started = [self._run.fetchers.submit(work) for work in works]
         try:
             raise_first(wait(started, return_when="FIRST_EXCEPTION")[0])

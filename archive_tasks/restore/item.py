@@ -23,7 +23,7 @@ class ItemRestorer:
     """Restores what was selected of one archive: `begin`, and `finish` when all files of the run are there.
 
     Args:
-        continued: an earlier restore of the same was cut off, and its folders are still to be finished.
+        continued: an earlier restore of the same was interrupted, and its folders are still to be finished.
     """
 
     def __init__(self, selection: Selection, run: RestoreRun, *, continued: bool) -> None:
@@ -58,7 +58,7 @@ class ItemRestorer:
     def finish(self) -> None:
         """Make links, then give the folders their own rights and times. Raises DestinationUnusable.
 
-        Where files are missing because the target does not answer, the folders stay open for the run that goes on.
+        Where files are missing because the target does not answer, the folders stay open for the run that resumes.
         """
         if self._links.are_wanted and self._is_readable:
             for place, record in wanted_entries(self._selection, self._run.means.catalogue):
@@ -86,11 +86,11 @@ class ItemRestorer:
 
     def _refuse(self, path: str) -> None:
         item = display(self._selection.archive.item)
-        self._files.fail(path, f"the manifest is damaged: it is outside of its item {item}")
+        self._files.fail(path, f"the manifest is damaged: it is outside its item {item}")
 
     def _what_is_missing(self) -> str:
         missing = count_text(len(self._files.unfetched), "file was", "files were")
-        return f"{missing} not fetched: {self._run.problem}. Run the same again to go on"
+        return f"{missing} not fetched: {self._run.problem}. Run the same command again to resume"
 
     # -- folders ------------------------------------------------------------------------------------
 
@@ -132,7 +132,7 @@ class ItemRestorer:
             self._files.fetch(place, entry, self._destination)
 
     def _is_wanted(self, place: str, entry: ManifestEntry) -> bool:
-        """Must it be fetched? A conflict that can be seen is told before.
+        """Must it be fetched? A conflict that can be seen is reported before.
 
         Raises:
             EntryOccupied: something else is there, and stays.
@@ -151,7 +151,7 @@ class ItemRestorer:
             return False
         if self._run.on_conflict == "refuse":
             raise EntryOccupied(
-                f"{display(place)} is there already with other contents: --overwrite, --skip-existing or --both"
+                f"{display(place)} already exists with different contents: --overwrite, --skip-existing or --both"
             )
         self._destination.check_free(place)
         return True

@@ -15,7 +15,7 @@ class LinkMaker:
     """Makes the symlinks and hard links of one item.
 
     Args:
-        continued: an earlier restore of the same was cut off, perhaps between a symlink and its time.
+        continued: an earlier restore of the same was interrupted, perhaps between a symlink and its time.
 
     Attributes:
         are_wanted: True when there are any.
@@ -32,7 +32,7 @@ class LinkMaker:
         self.strays: dict[str, list[str]] = {}
 
     def remember(self, place: str, entry: ManifestEntry) -> None:
-        """There is one to make at `place`, later."""
+        """Note a link to make at `place`, later."""
         self.are_wanted = True
         if entry.hardlink and self._selection.place(entry.hardlink) is None:
             self.strays.setdefault(entry.hardlink, []).append(place)

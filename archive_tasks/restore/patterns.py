@@ -10,7 +10,7 @@ from archive_tasks.names import display
 _WILD = re.compile(r"[*?\[]")
 _RANGE_OR_ONE = re.compile(r"(.)-(.)|(.)", re.S)
 EVERYTHING = ""
-"""A pattern that no name can be taken for: an item may be called `*`."""
+"""A pattern that cannot be confused with a name: an item may be called `*`."""
 
 
 class PathPattern:
@@ -76,5 +76,5 @@ def _piece(piece: str) -> str:
 
 
 def _one_of_a_set(found: re.Match[str]) -> str:
-    """A character, or two and what is between them, as re takes them whatever else it may come to take in a set."""
+    """A character, or two and what is between them, as re takes them, whatever else it may accept in a set one day."""
     return "-".join(re.sub(r"([^\w\s])", r"\\\1", one) for one in found.groups() if one)

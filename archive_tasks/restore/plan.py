@@ -86,7 +86,7 @@ def quick_plan(selections: Sequence[Selection], catalogue: Catalogue) -> Restore
 
 
 def wanted_objects(selections: Sequence[Selection], catalogue: Catalogue) -> set[str]:
-    """Keys of the objects that the wanted files lie in."""
+    """Keys of the objects that hold the wanted files."""
     return {
         str(record["key"])
         for selection in selections

@@ -1,7 +1,7 @@
-"""Archives -> files. Ranges are fetched side by side; every file is checked before it gets its name.
+"""Archives -> files. Ranges are fetched in parallel; every file is checked before it gets its name.
 
 Folders come first, then files as their bytes arrive, then links, and last the folders' own rights and times. What
-is there already with the same contents is not fetched again, so an interrupted restore goes on where it was.
+is there already with the same contents is not fetched again, so an interrupted restore resumes where it was.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ def restore(
 ) -> Restored:
     """Write what was selected.
 
-    A target that stops answering (StoreBusy) is asked for nothing more: what is missing of an item is told as its
-    failure, and the same again goes on.
+    A target that stops answering (StoreBusy) gets no more requests: what is missing of an item is reported as its
+    failure, and the same command again resumes.
 
     Args:
         on_conflict: what to do where a name is taken by something else.
         frozen: keys of objects that are known to be in a cold class: they are not asked for.
-        continued: was this selection begun before, and cut off?
+        continued: was this selection started before, and interrupted?
 
     Raises:
         DestinationUnusable: nothing more can be written.
-        StoreError: the target failed otherwise; what is written stays, and the same again goes on.
+        StoreError: the target failed otherwise; what is written stays, and the same command again resumes.
     """
     fetchers = ThreadPoolExecutor(means.concurrency, thread_name_prefix="fetch")
     run = RestoreRun(means, fetchers, on_conflict=on_conflict, frozen=frozen)
@@ -47,7 +47,7 @@ def restore(
         _restore_all(selections, run, continued)
     except KeyboardInterrupt:
         means.pace.stop()
-        raise Interrupted("stopped. What is restored is whole; run the same again to go on") from None
+        raise Interrupted("stopped. What is restored is whole; run the same command again to resume") from None
     except BaseException:
         means.pace.stop()
         raise

@@ -31,7 +31,7 @@ class RestoreRequest:
         device: id of this device.
         root: the folder being kept tidy, which settles whose archives are meant where several sources have an item of
             the name; empty when none is known.
-        roots: folders that may be written into without `to`: those that this device is told of or archived from.
+        roots: folders that may be written into without `to`: those that this device was given or archived from.
     """
 
     patterns: tuple[str, ...]
@@ -54,7 +54,7 @@ class Selected:
     Attributes:
         selections: what is restored.
         elsewhere: archives whose root is not this device's, or that are another device's and whose item is here
-            already: they need to be told where to.
+            already: they need --to.
         others: archives of the same names from other sources, which were not chosen.
     """
 
@@ -83,7 +83,7 @@ def select(
 
     Raises:
         SeveralSources: several sources have an item of the name.
-        UsageError: nothing bears the name, or it has no place to go back to.
+        UsageError: nothing has the name, or it has no place to go back to.
     """
     chosen = _choose(request, archives, holds)
     here = {
@@ -135,7 +135,7 @@ def _choose(request: RestoreRequest, archives: Sequence[Archive], holds: Callabl
 
 
 def short_id(archive: Archive) -> str:
-    """What tells an archive from every other, for people: the commit, or in formats 1 and 2 a beginning of the id."""
+    """What distinguishes an archive, for people: the commit, or in formats 1 and 2 a beginning of the id."""
     return layout.commit_in(archive.manifest) or archive.id[:12]
 
 
@@ -150,7 +150,7 @@ def _below_root(text: str, request: RestoreRequest, archives: Sequence[Archive])
 
 
 def _pattern(text: str, archives: Sequence[Archive]) -> PathPattern:
-    """An item that is named just so is meant before all that its name, taken for a pattern, would match."""
+    """An item with exactly this name takes precedence over what the name would match as a pattern."""
     if text == EVERYTHING:
         return PathPattern("*")
     item = text.strip("/").partition("/")[0]
@@ -158,10 +158,10 @@ def _pattern(text: str, archives: Sequence[Archive]) -> PathPattern:
 
 
 def _archives_of(pattern: PathPattern, request: RestoreRequest, archives: Sequence[Archive]) -> list[Archive]:
-    """Of each source and item that is meant, the newest archive."""
+    """The newest archive of each source and item that is meant."""
     named = [one for one in archives if pattern.is_of(one.item) and _is_meant(one, request)]
     if not named:
-        filters = " by what --scope, --host, --from-root or --id say" if _filters(request) else ""
+        filters = " that matches --scope, --host, --from-root or --id" if _filters(request) else ""
         raise UsageError(f"nothing named {display(pattern.text)} is archived{filters}; look for names with find")
     if request.at is not None:
         named = [one for one in named if one.created <= request.at]
@@ -187,7 +187,7 @@ def _mixed(wanted: Sequence[Archive], request: RestoreRequest, archives: Sequenc
 
 
 def _may_go_back(archive: Archive, request: RestoreRequest) -> bool:
-    """Into a root of this device, and never into an item that is there and was another device's."""
+    """Into a root of this device, and never into an existing item that was another device's."""
     is_own = request.device in {"", archive.device}
     return archive.root in request.roots and (is_own or not os.path.lexists(os.path.join(archive.root, archive.item)))
 
@@ -228,7 +228,7 @@ def _only(found: list[Archive], pattern: PathPattern, request: RestoreRequest) -
 
 
 def _telling_flags(found: Sequence[Archive]) -> str:
-    """Flags by which each can be told from the others. Two devices may have one name, and roots of one path."""
+    """Flags that distinguish each from the others. Two devices may have the same name, and roots the same path."""
     if len({(one.root, one.host) for one in found}) < len(found):
         return "--id"
     named = {"--from-root": {one.root for one in found}, "--host": {one.host for one in found}}

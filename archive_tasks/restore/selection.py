@@ -54,7 +54,7 @@ def selection_of(archive: Archive, patterns: Sequence[PathPattern], *, to: str, 
     if not to and not os.path.isdir(destination):
         raise UsageError(
             f"{display(archive.item)} was in {display(archive.root)}, which is not here: "
-            "say where it shall go with --to"
+            "say where it should go with --to"
         )
     return Selection(
         archive=archive,
@@ -67,7 +67,7 @@ def selection_of(archive: Archive, patterns: Sequence[PathPattern], *, to: str, 
 def folders_of(archives: set[Archive]) -> dict[Source, str]:
     """A folder for each source, where several sources are restored into one place; none where it is one.
 
-    None is another's, and none is inside of another, where an item of that one could have its name.
+    No two are the same, and none is inside another, where an item of that one could have its name.
     """
     scopes: dict[Source, str] = {}
     for one in sorted(archives, key=lambda one: one.order):
@@ -88,7 +88,7 @@ def wanted_entries(
     """(path below the destination, line of the manifest) of every entry that was asked for.
 
     Args:
-        on_outside: told the path of each entry that is not in its item, as nobody but a forger writes it.
+        on_outside: called with the path of each entry that is not in its item, which only a forger writes.
 
     Raises:
         ManifestError: the manifest is not known here.

@@ -16,7 +16,7 @@ class UnpackOrder(NamedTuple):
     """Bytes that were fetched, and what to write of them.
 
     Attributes:
-        folder: which folder the destination is, so that no other is filled when it was moved meanwhile.
+        folder: which folder the destination is, so that no other is filled if it was moved meanwhile.
     """
 
     destination: str
@@ -31,10 +31,10 @@ class Result(NamedTuple):
 
     Attributes:
         wanted: path that was asked for.
-        written: path under which it stands; empty when it was not written.
+        written: path under which it was written; empty when it was not.
         size: bytes.
         problem: why it was not written.
-        damaged: True when the bytes were not those that the manifest speaks of.
+        damaged: True when the bytes were not those that the manifest describes.
         lost: what could not be brought back.
     """
 

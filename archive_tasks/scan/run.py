@@ -1,7 +1,7 @@
-"""Root -> Plan. Looks only: nothing is opened but folders, nothing is changed.
+"""Root -> Plan. Read-only: nothing is opened but folders, nothing is changed.
 
 The walk of an item stops at its first fresh entry, which settles it, and keeps totals, never a list of
-entries; so a scan costs what is stale and not what exists.
+entries; so the cost of a scan follows what is stale, not what exists.
 """
 
 from __future__ import annotations
@@ -63,11 +63,11 @@ def _item_names(root: str, root_fd: int) -> list[str]:
 
 
 def _mount_warnings(rules: Rules) -> Iterator[str]:
-    keeps_no_reads = getattr(os, "ST_NOATIME", 0)  # macOS does not tell
+    keeps_no_reads = getattr(os, "ST_NOATIME", 0)  # macOS does not say
     if rules.clock_name == "atime" and os.statvfs(rules.root).f_flag & keeps_no_reads:
         yield (
             f"{display(rules.root)} is mounted with noatime: it keeps no record of reading, "
-            "so the clock atime sees only writing; --clock mtime says the same plainly"
+            "so the clock atime reflects only writes; --clock mtime says so plainly"
         )
 
 
@@ -82,7 +82,7 @@ class _Judge:
         self._one_time: list[tuple[str, int]] = []
 
     def decisions(self, names: Sequence[str]) -> Iterator[Decision]:
-        """A decision for each name. Items are looked at side by side where that is safe, guards asked in turn."""
+        """A decision for each name. Items are walked in parallel where that is safe, guards asked in turn."""
         looked = {}
         if may_fork(self._rules.functions):
             looked = tally_all(lambda index: self._look(names[index]), len(names))
@@ -90,7 +90,7 @@ class _Judge:
             yield self._reviewed(*(looked.get(index) or self._look(name)))
 
     def _look(self, name: str) -> tuple[Decision, Tally]:
-        """Judge one item by what is seen of it, the guards not asked."""
+        """Judge one item by what was seen of it, without asking the guards."""
         tally = Tally(finished=False)
         item = Item(name=name, root=self._rules.root, kind="other")
         try:
@@ -106,13 +106,13 @@ class _Judge:
             return keep(item, str(unreadable(name, error)), tally), tally
 
     def warnings(self) -> Iterator[str]:
-        """One line for the items whose files all bear one time: copied or unpacked, not used then."""
+        """One line for the items whose files all have the same time: copied or unpacked, not used then."""
         if self._one_time:
             name, files = self._one_time[0]
             more = f" and {len(self._one_time) - 1} more" if len(self._one_time) > 1 else ""
             yield (
-                f"all {files} files of {display(name)}{more} bear one and the same time, as after a copy or an "
-                f"unpacking: the clock {self._rules.clock_name} may not say when they were used"
+                f"all {files} files of {display(name)}{more} have the same time, as after copying or "
+                f"unpacking: the clock {self._rules.clock_name} may not show when they were used"
             )
 
     def _stat(self, name: str) -> os.stat_result:
@@ -142,7 +142,7 @@ class _Judge:
         return left_out(self._rules, item.name, is_folder=item.kind == "folder")
 
     def _reviewed(self, decision: Decision, tally: Tally) -> Decision:
-        """Ask the guards of what would be archived."""
+        """Ask the guards about what would be archived."""
         if not decision.archive:
             return decision
         if tally.one_time and tally.files >= SAME_TIME_IS_ODD_FROM:

@@ -46,7 +46,7 @@ def _why_fresh(tally: Tally, limits: Limits) -> str:
         return f"{name} is dated in the future ({as_day(tally.newest_ns)})"
     used = "today" if idle == 0 else f"{_days(idle)} ago"
     if tally.finished and tally.fresh < tally.files:
-        return f"stale but for {tally.fresh} of {tally.files} files: {name} was used {used}"
+        return f"stale except for {tally.fresh} of {tally.files} files: {name} was used {used}"
     return f"{name} was used {used}"
 
 
@@ -67,4 +67,4 @@ def as_day(nanoseconds: int) -> str:
     try:
         return f"{datetime.fromtimestamp(nanoseconds // 10**9, UTC):%Y-%m-%d}"
     except (ValueError, OverflowError, OSError):
-        return "a year that no calendar knows"
+        return "an impossible date"

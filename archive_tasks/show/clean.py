@@ -32,18 +32,18 @@ def clean_rows(cleaning: Cleaning, plan: Plan) -> list[tuple[str, ...]]:
     limits = Limits(now_ns=nanoseconds(plan.now), days=plan.days)
     return [
         (
-            display(one.decision.item.name) + ("/" if one.decision.item.kind == "folder" else ""),
-            f"{limits.days_idle(one.decision.newest_ns or 0):,}",
-            f"{one.known.archive.files:,}",
-            size_text(one.bytes),
-            f"{one.known.archive.created:%Y-%m-%d}",
+            display(candidate.decision.item.name) + ("/" if candidate.decision.item.kind == "folder" else ""),
+            f"{limits.days_idle(candidate.decision.newest_ns or 0):,}",
+            f"{candidate.known.archive.files:,}",
+            size_text(candidate.bytes),
+            f"{candidate.known.archive.created:%Y-%m-%d}",
         )
-        for one in cleaning.candidates
+        for candidate in cleaning.candidates
     ]
 
 
 def clean_lines(cleaning: Cleaning, plan: Plan) -> list[str]:
-    """The same for where there is no terminal: a sentence for each item."""
+    """The same without a terminal: a sentence for each item."""
     return [
         f"clean  {item} ({files} file{'' if files == '1' else 's'}, {size}): idle for {idle} days, archived {archived}"
         for item, idle, files, size, archived in clean_rows(cleaning, plan)
@@ -52,8 +52,8 @@ def clean_lines(cleaning: Cleaning, plan: Plan) -> list[str]:
 
 def held_up(cleaning: Cleaning, plan: Plan) -> list[Failure]:
     """Stale items that would not go all the same, and why."""
-    stale = {one.item.name for one in plan.to_archive}
-    return [one for one in cleaning.kept if one.item in stale]
+    stale = {decision.item.name for decision in plan.to_archive}
+    return [kept for kept in cleaning.kept if kept.item in stale]
 
 
 def question(cleaning: Cleaning, limits: CleanSettings, *, where: str, undo: str = "invoke undo") -> str:
@@ -123,12 +123,12 @@ def dry_clean_document(root: str, target: str, limits: CleanSettings, cleaning: 
     """The document of `clean --dry-run`: that of a run which did nothing, and what would have been."""
     would = [
         {
-            "item": one.decision.item.name,
-            "files": one.known.archive.files,
-            "bytes": one.bytes,
-            "archive": one.known.archive.id,
+            "item": candidate.decision.item.name,
+            "files": candidate.known.archive.files,
+            "bytes": candidate.bytes,
+            "archive": candidate.known.archive.id,
         }
-        for one in cleaning.candidates
+        for candidate in cleaning.candidates
     ]
     return clean_document(root, target, limits, Cleaned(kept=list(cleaning.kept))) | {
         "dry_run": True,

@@ -1,7 +1,7 @@
 """The only module that prints, asks, or draws. rich is loaded for a terminal, and for nothing else.
 
-Where stdout is no terminal, everything comes as plain lines, whole and without colour. With `json`, stdout
-holds the one document and nothing else: every word for people goes to stderr.
+Where stdout is not a terminal, everything comes as plain lines, whole and without colour. With `json`, stdout
+holds the one document and nothing else: all text for people goes to stderr.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ MOST_ROWS = 400
 
 
 class Console:
-    """Where words for people go.
+    """Where text for people goes.
 
     Args:
         json_document: True when stdout is for one JSON document.
@@ -56,7 +56,7 @@ class Console:
         if self.is_terminal and style:
             self.rich.print(escaped(text), style=style, highlight=False)
         else:
-            print(f"{text}\n", end="", file=self._out, flush=True)  # in one write: items' threads speak at once
+            print(f"{text}\n", end="", file=self._out, flush=True)  # in one write: several threads print at once
 
     def warn(self, text: str) -> None:
         """A line on stderr, whatever stdout is for."""
@@ -100,7 +100,7 @@ class Console:
     # -- tables -------------------------------------------------------------------------------------
 
     def show_rows(self, columns: Sequence[tuple[str, str]], rows: Sequence[Sequence[str]]) -> None:
-        """A table of texts that are harmless already; plain lines where there is no terminal."""
+        """A table of texts that are already escaped; plain lines without a terminal."""
         if not self.is_terminal:
             for row in rows:
                 self.say("  ".join(cell for cell in row if cell))
@@ -138,7 +138,7 @@ class Console:
 
 
 def escaped(text: str) -> str:
-    """`[b]` in a name is no markup."""
+    """`[b]` in a name is not markup."""
     from rich.markup import escape
 
     return escape(text)

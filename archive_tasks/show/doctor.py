@@ -14,20 +14,20 @@ _REMOVAL = "can-delete"
 
 
 def summary(verdict: Verdict, probes: Sequence[Probe]) -> list[str]:
-    """What the verdict means for the user, in plain sentences, each fit for a terminal."""
+    """What the verdict means for the user, in plain sentences, each safe for a terminal."""
     lines = [
         _about_proof(verdict, probes),
         *_about_two_runs(verdict),
         *_about_removal(verdict),
         *_warnings(verdict, probes),
-        f"Good until {verdict.checked_at + VALID_FOR:%Y-%m-%d}; the task doctor looks again.",
+        f"Good until {verdict.checked_at + VALID_FOR:%Y-%m-%d}; run doctor to check again.",
     ]
     return [display(line) for line in lines]
 
 
 def _about_proof(verdict: Verdict, probes: Sequence[Probe]) -> str:
     if verdict.trusted:
-        return "Its checksums are believed: it refused wrong ones and returned right ones."
+        return "Its checksums are trusted: it refused wrong ones and returned right ones."
     reasons = [_doubt(probe, verdict.answers.get(probe.name)) for probe in probes if probe.needed_for_trust]
     because = "; ".join(reason for reason in reasons if reason) or "it keeps no checksums of its own"
     return f"Everything is read back and compared after writing, because {because}."
@@ -35,7 +35,7 @@ def _about_proof(verdict: Verdict, probes: Sequence[Probe]) -> str:
 
 def _doubt(probe: Probe, answer: Answer | None) -> str:
     if answer is None:
-        return f"it was never asked ({probe.question})"
+        return f"it was never checked ({probe.question})"
     if answer.ok is None:
         return f"an answer is missing ({probe.question}): {answer.detail}"
     return "" if answer.ok else answer.detail
@@ -46,8 +46,8 @@ def _about_two_runs(verdict: Verdict) -> list[str]:
     if not create_only:
         return []
     if all(ok is True for ok in create_only):
-        return ["Two runs at once are told apart by the target: of all who create one object, one wins."]
-    return ["Two runs at once are told apart by keys that are never used twice: the target was not seen to do it."]
+        return ["The target keeps concurrent runs apart: when several create the same object, exactly one wins."]
+    return ["This target did not prove create-only writes; unique keys keep concurrent runs apart."]
 
 
 def _about_removal(verdict: Verdict) -> list[str]:
@@ -56,7 +56,7 @@ def _about_removal(verdict: Verdict) -> list[str]:
     return {
         True: ["Append-only: no; what is archived could be removed from here."],
         False: ["Append-only: yes; what is archived cannot be removed from here."],
-        None: ["Append-only: unknown; whether it could be removed from here was not found out."],
+        None: ["Append-only: unknown; it could not be determined whether archives can be removed from here."],
     }[verdict.answers[_REMOVAL].ok]
 
 
@@ -64,7 +64,7 @@ def _warnings(verdict: Verdict, probes: Sequence[Probe]) -> Iterator[str]:
     for probe in probes:
         answer = verdict.answers.get(probe.name)
         if probe.serious and not probe.needed_for_trust and answer is not None and answer.ok is False:
-            yield f"Take care: {answer.detail}"
+            yield f"Warning: {answer.detail}"
 
 
 def show_answer(probe: Probe, answer: Answer, console: Console) -> None:

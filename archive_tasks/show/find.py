@@ -25,18 +25,18 @@ FIND_COLUMNS = (
 
 def find_document(found: Sequence[Found], *, more: bool) -> Document:
     """The document of `find`."""
-    return {"found": [_found_document(one) for one in found], "more": more}
+    return {"found": [_found_document(match) for match in found], "more": more}
 
 
-def _found_document(one: Found) -> Document:
-    record, archive = one.record, one.archive
+def _found_document(match: Found) -> Document:
+    record, archive = match.record, match.archive
     return {
-        "path": one.path,
+        "path": match.path,
         "type": record.get("type"),
         "size": number_in(record, "size"),
         "modified": _date_time(record.get("mtime_ns")),
         "sha256": record.get("sha256"),
-        "to_fetch": one.length,
+        "to_fetch": match.length,
         "item": archive.item,
         "archive": archive.id,
         "created": archive.created.isoformat(),
@@ -51,14 +51,14 @@ def find_rows(found: Sequence[Found]) -> list[tuple[str, ...]]:
     """A row an entry, for FIND_COLUMNS."""
     return [
         (
-            display(one.path) + {"folder": "/", "link": " ->"}.get(str(one.record.get("type")), ""),
-            size_text(size) if (size := number_in(one.record, "size")) is not None else "",
-            size_text(one.length) if one.length else "",
-            (_date_time(one.record.get("mtime_ns")) or "")[:10],
-            f"{one.archive.created:%Y-%m-%d}",
-            display(one.archive.scope),
+            display(match.path) + {"folder": "/", "link": " ->"}.get(str(match.record.get("type")), ""),
+            size_text(size) if (size := number_in(match.record, "size")) is not None else "",
+            size_text(match.length) if match.length else "",
+            (_date_time(match.record.get("mtime_ns")) or "")[:10],
+            f"{match.archive.created:%Y-%m-%d}",
+            display(match.archive.scope),
         )
-        for one in found
+        for match in found
     ]
 
 

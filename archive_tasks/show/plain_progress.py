@@ -25,7 +25,7 @@ _SECONDS_BETWEEN_LINES = 30.0
 
 
 def event_line(event: Event) -> str | None:
-    """What a person is told of an event, None when it is worth no line."""
+    """The line shown for an event; None when it is not worth one."""
     match event:
         case RunStarted():
             return f"archiving {count_text(event.items, 'item')} ({size_text(event.bytes)}) to {display(event.target)}"

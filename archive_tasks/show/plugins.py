@@ -17,8 +17,8 @@ def plugins_document(plugins: Sequence[PluginInfo]) -> Document:
     """The document of `plugins`, in the order in which they are asked."""
     return {
         "plugins": [
-            {"name": one.name, "origin": one.origin, "version": one.version, "hooks": list(one.hooks)}
-            for one in plugins
+            {"name": plugin.name, "origin": plugin.origin, "version": plugin.version, "hooks": list(plugin.hooks)}
+            for plugin in plugins
         ]
     }
 
@@ -26,10 +26,10 @@ def plugins_document(plugins: Sequence[PluginInfo]) -> Document:
 def show_plugins(plugins: Sequence[PluginInfo], console: Console) -> None:
     """The plugins, in the order in which they are asked."""
     if not console.is_terminal:
-        for one in plugins:
-            console.say(f"{one.name}  {one.version}  {display(one.origin)}  {', '.join(one.hooks)}")
+        for plugin in plugins:
+            console.say(f"{plugin.name}  {plugin.version}  {display(plugin.origin)}  {', '.join(plugin.hooks)}")
         return
     table = make_table(("plugin", "left"), ("version", "left"), ("from", "left"), ("hooks", "left"))
-    for one in plugins:
-        table.add_row(one.name, one.version, escaped(display(one.origin)), ", ".join(one.hooks))
+    for plugin in plugins:
+        table.add_row(plugin.name, plugin.version, escaped(display(plugin.origin)), ", ".join(plugin.hooks))
     console.rich.print(table)

@@ -58,7 +58,10 @@ def report_document(catalogues: Iterable[Catalogue]) -> Document:
         runs += [_run_document(run, catalogue.target) for run in runs_of(catalogue)]
         gone = _local_copies(catalogue)
         archives += [_known_document(known) | _local_copy(known, gone) for known in catalogue.archives()]
-    total = {"files": sum(one["files"] for one in archives), "bytes": sum(one["bytes"] for one in archives)}
+    total = {
+        "files": sum(archive["files"] for archive in archives),
+        "bytes": sum(archive["bytes"] for archive in archives),
+    }
     return {"runs": runs, "archives": archives, **total}
 
 
@@ -70,7 +73,7 @@ def _local_copy(known: KnownArchive, copies: Mapping[str, Document]) -> Document
 
 
 def _local_copies(catalogue: Catalogue) -> dict[str, Document]:
-    """What became of local copies, by archive, as far as this machine's journal tells; without those at home."""
+    """What became of local copies, by archive, as far as this machine's journal says; without those still at home."""
     found: dict[str, Document] = {}
     for at, what, details in journal.notes(catalogue, *_GONE, *_BACK):
         found[details.get("manifest") or details.get("archive", "")] = (
@@ -105,22 +108,22 @@ def _known_document(known: KnownArchive) -> Document:
 def report_rows(document: Document) -> dict[str, list[ArchiveRow]]:
     """The archives of a report's document, by target, in its order."""
     rows: dict[str, list[ArchiveRow]] = {}
-    for one in document["archives"]:
-        rows.setdefault(display(one["target"]), []).append(_archive_row(one))
+    for archive in document["archives"]:
+        rows.setdefault(display(archive["target"]), []).append(_archive_row(archive))
     return rows
 
 
-def _archive_row(one: Document) -> ArchiveRow:
+def _archive_row(archive: Document) -> ArchiveRow:
     return ArchiveRow(
-        when=f"{datetime.fromisoformat(one['created']).astimezone(UTC):%Y-%m-%d %H:%M}",
-        run="" if one["run"] is None else str(one["run"]),
-        item=display(one["item"]),
-        files=f"{one['files']:,}",
-        size=size_text(one["bytes"]),
-        proven=one["proven_by"] or "found there",
-        scope=display(one["scope"]),
-        amount=amount_text(one["files"], one["bytes"]),
-        local=f"{one['local']} {one['local_since'][:10]}" if one["local"] else "",
+        when=f"{datetime.fromisoformat(archive['created']).astimezone(UTC):%Y-%m-%d %H:%M}",
+        run="" if archive["run"] is None else str(archive["run"]),
+        item=display(archive["item"]),
+        files=f"{archive['files']:,}",
+        size=size_text(archive["bytes"]),
+        proven=archive["proven_by"] or "found there",
+        scope=display(archive["scope"]),
+        amount=amount_text(archive["files"], archive["bytes"]),
+        local=f"{archive['local']} {archive['local_since'][:10]}" if archive["local"] else "",
     )
 
 
@@ -143,7 +146,7 @@ def report_csv(document: Document) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
-    writer.writerows([_csv_cell(one[column]) for column in columns] for one in document["archives"])
+    writer.writerows([_csv_cell(archive[column]) for column in columns] for archive in document["archives"])
     return text.getvalue()
 
 

@@ -79,7 +79,10 @@ def restore_document(target: str, selections: Sequence[Selection], restored: Res
     """The document of `restore`."""
     return {
         "target": target,
-        "items": [{"item": one.archive.item, "archive": one.archive.id, "to": one.destination} for one in selections],
+        "items": [
+            {"item": selection.archive.item, "archive": selection.archive.id, "to": selection.destination}
+            for selection in selections
+        ],
         "files": restored.files,
         "bytes": restored.bytes,
         "already": restored.already,
@@ -123,19 +126,19 @@ def candidate_rows(archives: Sequence[Archive]) -> list[tuple[str, ...]]:
     """A row an archive, the newest first."""
     return [
         (
-            display(one.item),
-            display(one.host),
-            display(one.root),
-            f"{one.created:%Y-%m-%d %H:%M}",
-            size_text(one.bytes),
-            short_id(one),
+            display(archive.item),
+            display(archive.host),
+            display(archive.root),
+            f"{archive.created:%Y-%m-%d %H:%M}",
+            size_text(archive.bytes),
+            short_id(archive),
         )
-        for one in sorted(archives, key=lambda one: one.created, reverse=True)
+        for archive in sorted(archives, key=lambda archive: archive.created, reverse=True)
     ]
 
 
 def command_of(archive: Archive) -> str:
-    """What to type behind `restore` for just this archive, but for its destination."""
+    """What to type behind `restore` for just this archive, without its destination."""
     return f"{typed(archive.item)} --id {short_id(archive)}"
 
 
@@ -177,6 +180,6 @@ def show_what_else(
     for one in selected.selections:
         if one.archive.manifest in unlisted:
             console.warn(
-                f"the manifest of {display(one.archive.item)} is not listed in the target; it is restored by what this "
+                f"the manifest of {display(one.archive.item)} is not listed in the target; it is restored from what "
                 f"device knows of it: run {command('verify --repair')}"
             )

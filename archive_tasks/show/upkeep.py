@@ -44,17 +44,17 @@ def verify_lines(verified: Verified) -> list[str]:
     how += [f"{verified.frozen:,} in a cold class, not read"] if verified.frozen else []
     well = "all is well" if verified.archives else "nothing is archived here"
     if verified.uncommitted:
-        well = "what has a manifest is well"
+        well = "everything that has a manifest is well"
     found = f"{len(verified.damaged):,} DAMAGED" if verified.damaged else well
     amount = f"{count_text(verified.archives, 'archive')}, {count_text(verified.objects, 'object')}"
     lines = [f"{amount}, {count_text(verified.files, 'file')}: {found}{' (' + ', '.join(how) + ')' if how else ''}"]
     if verified.replaced:
         damaged = count_text(len(verified.replaced), "damaged archive is", "damaged archives are")
-        lines.append(f"{damaged} replaced by whole ones of the same contents")
+        lines.append(f"{damaged} replaced by intact ones with the same contents")
     if verified.uncommitted:
         unfinished = count_text(len(verified.uncommitted), "archive has", "archives have")
         lines.append(
-            f"{unfinished} a copy of the manifest and no manifest: a run ended at its commit, or the manifest was "
+            f"{unfinished} a copy of the manifest but no manifest: a run ended during its commit, or the manifest was "
             "removed; verify --repair writes it again"
         )
     if verified.orphans and not verified.damaged:
@@ -62,7 +62,7 @@ def verify_lines(verified: Verified) -> list[str]:
         size = sum(size for _, size in verified.orphans.values())
         lines.append(
             f"{count_text(objects, 'object')} ({size_text(size)}) that no manifest refers to, of runs that did not "
-            "finish: the device that began them resumes them, or removes them with prune --orphans after 14 days"
+            "finish: the device that started them resumes them, or removes them with prune --orphans after 14 days"
         )
     return lines
 
@@ -89,21 +89,21 @@ def catalogue_summary(document: Document) -> str:
 
 
 def orphans_text(orphans: Sequence[Orphan]) -> str:
-    objects = sum(len(one.objects) for one in orphans)
-    return f"{count_text(objects, 'object')} ({size_text(sum(one.bytes for one in orphans))})"
+    objects = sum(len(orphan.objects) for orphan in orphans)
+    return f"{count_text(objects, 'object')} ({size_text(sum(orphan.bytes for orphan in orphans))})"
 
 
 def show_orphans(
     found: Found, old: Sequence[Orphan], others: Sequence[Orphan], grace: timedelta, console: Console
 ) -> None:
-    for one in old[:MOST_SHOWN]:
-        console.say(f"orphan   {display(one.attempt)} ({orphans_text([one])})")
+    for orphan in old[:MOST_SHOWN]:
+        console.say(f"orphan   {display(orphan.attempt)} ({orphans_text([orphan])})")
     young = len(found.orphans) - len(old) - len(others)
     waits = f"; {count_text(young, 'attempt')} younger than {grace.days} days stay" if young else ""
     console.say(f"{count_text(len(old), 'attempt')} that nothing refers to{waits}", style="bold")
     if others:
         console.say(
-            f"{orphans_text(others)} of {count_text(len(others), 'attempt')} that this device did not begin: "
+            f"{orphans_text(others)} of {count_text(len(others), 'attempt')} that this device did not start: "
             "prune on the device that did, or add --all-devices"
         )
 
@@ -112,9 +112,11 @@ def prune_document(
     target: str, found: Found, old: Sequence[Orphan], others: Sequence[Orphan], *, dry_run: bool
 ) -> Document:
     def listed(orphans: Sequence[Orphan]) -> list[Document]:
-        return [{"attempt": one.attempt, "objects": len(one.objects), "bytes": one.bytes} for one in orphans]
+        return [
+            {"attempt": orphan.attempt, "objects": len(orphan.objects), "bytes": orphan.bytes} for orphan in orphans
+        ]
 
-    young = [one for one in found.orphans if one not in old and one not in others]
+    young = [orphan for orphan in found.orphans if orphan not in old and orphan not in others]
     return {
         "target": target,
         "dry_run": dry_run,

@@ -1,4 +1,4 @@
-"""Is an item archived already? Which archive to look for may be remembered; that it is there is seen in this run."""
+"""Is an item archived already? Which archive to look for may be remembered; that it exists is checked in this run."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from archive_tasks.store import ObjectInfo, Store
 from archive_tasks.target.patience import Patience
 
 _LISTED_AT_ONCE = 1000
-"""Objects that one LIST request tells of. (S3, ListObjectsV2)"""
+"""Objects in the answer to one LIST request. (S3, ListObjectsV2)"""
 
 
 class Listings:
@@ -26,7 +26,7 @@ class Listings:
 
     Args:
         manifests: every manifest that is listed, by key.
-        whole: prefixes (`data/<scope>/`) that are listed once, instead of each attempt below them by itself.
+        whole: prefixes (`data/<scope>/`) that are listed once, instead of each attempt below them on its own.
     """
 
     def __init__(
@@ -78,14 +78,14 @@ def scopes_to_list_whole(catalogue: Catalogue, archives: Iterable[KnownArchive])
 
 
 def newest_of(catalogue: Catalogue, source: Source, item: str) -> KnownArchive | None:
-    """The newest archive of a source's item, the one that a restore gives; None where there is none.
+    """The newest archive of a source's item, the one that a restore gives; or None.
 
-    Two may bear one number: of runs at once, or where a run that died at its commit is finished after a later one.
+    Two may have one number: from concurrent runs, or where a run that died at its commit is finished after a later one.
     Only the one that a restore would give may count as there already, and only by it may an item be freed.
     """
     newest = next(iter(catalogue.archives_of(source, item)), None)
     if newest and newest.archive.number < used_number(catalogue, source, item):
-        return None  # a later one was about to be committed, and is not known to be there or not
+        return None  # a later one was being committed, and may or may not be there
     return newest
 
 
@@ -120,7 +120,7 @@ def _unlisted(sizes: Mapping[str, int], listed: Callable[[str], Mapping[str, Obj
 
 
 def first_missing(sizes: Mapping[str, int], unlisted: Sequence[str], store: Store, patience: Patience) -> str | None:
-    """The first of what is not listed that is really not there with its size."""
+    """The first unlisted object that is really not there with its size."""
     for key in unlisted:
         info = patience.ask(lambda key=key: store.describe(key))  # type: ignore[misc]
         if info is None or info.size != sizes[key]:

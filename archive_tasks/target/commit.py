@@ -1,4 +1,4 @@
-"""Writing a manifest again from the copy beside its data: what a run that died did not come to, or what was lost."""
+"""Writing a manifest again from the copy beside its data: where a run died before writing it, or it was lost."""
 
 from __future__ import annotations
 
@@ -33,19 +33,19 @@ def write_from_copy(prefix: str, transfer: Transfer, *, sha256: str = "") -> Sto
 
     Raises:
         ManifestError: the copy is damaged, or another attempt's.
-        IntegrityError: it is another than is known, or an object that it refers to is not there.
-        ObjectMissing: there is no copy.
+        IntegrityError: it is not the known one, or an object that it refers to is not there.
+        ObjectMissing: the copy is missing.
     """
     copy = layout.copy_key(prefix)
     found, key, sizes = _read(copy, prefix, transfer)
     if sha256 and found != sha256:
-        raise IntegrityError(f"{display(copy)} is another manifest than was written")
+        raise IntegrityError(f"{display(copy)} is not the manifest that was written")
     _check_not_pruned(prefix, transfer)
     listed = listed_below(transfer.store, prefix, transfer.patience)
     unlisted = [name for name, size in sizes.items() if name not in listed or listed[name].size != size]
     if missing := first_missing(sizes, unlisted, transfer.store, transfer.patience):
         raise IntegrityError(f"{display(missing)}, which it refers to, is not in the target")
-    if not sha256:  # what was never committed may have met a prune that knows no mark
+    if not sha256:  # what was never committed may have met an older prune, which leaves no mark
         check_gaps(info.modified for info in listed.values())
     _make_way(key, found, transfer, is_known=bool(sha256))
     return write_manifest(key, iter([_whole(copy, transfer)]), transfer, sha256=found)
@@ -57,12 +57,12 @@ def write_from_catalogue(
     """Write a manifest again as this device keeps it; its copy before it, as a commit does, so that `prune` sees one.
 
     Args:
-        prefix: of its attempt; empty for formats 1 and 2, which had no copies. There a sign of life is left instead.
+        prefix: of its attempt; empty for formats 1 and 2, which had no copies. There a sign of life is written instead.
         frames: what the device keeps of it.
         sha256: of its bytes, in hex.
 
     Raises:
-        IntegrityError: the bytes are others, or `prune` has marked the attempt.
+        IntegrityError: the bytes differ, or `prune` has marked the attempt.
         ObjectExists: another manifest is there.
     """
     attempts = [prefix] if prefix else sorted(_attempts_in(b"".join(frames())))
@@ -108,7 +108,7 @@ def _check_not_pruned(prefix: str, transfer: Transfer) -> None:
         prefix,
         transfer.store,
         transfer.patience,
-        what_next=f"wait for prune to end, on every device; if it was cut off, remove {mark} and try again",
+        what_next=f"wait for prune to end, on every device; if it was interrupted, remove {mark} and try again",
     )
 
 
@@ -130,7 +130,7 @@ def _make_way(key: str, sha256: str, transfer: Transfer, *, is_known: bool) -> N
     A kill in between leaves the copy, from which the manifest is written again.
 
     Raises:
-        ObjectExists: a manifest is there that can be read, and nobody knows which of the two is right.
+        ObjectExists: a manifest is there that can be read, and it is unknown which of the two is right.
     """
     store, patience = transfer.store, transfer.patience
     try:
@@ -138,7 +138,7 @@ def _make_way(key: str, sha256: str, transfer: Transfer, *, is_known: bool) -> N
         if hashlib.sha256(there).hexdigest() == sha256:
             return
         if not is_known and list(read_manifest(there)):
-            raise ObjectExists(f"{display(key)} is there, and is not as its copy")
+            raise ObjectExists(f"{display(key)} exists and differs from its copy")
     except ObjectMissing:
         return
     except ObjectUnreadable as error:
@@ -156,7 +156,7 @@ def write_manifest(key: str, data: Iterator[bytes], transfer: Transfer, *, sha25
         sha256: of its bytes, in hex.
 
     Raises:
-        IntegrityError: the bytes are others, or the target returns others.
+        IntegrityError: the bytes differ, or the target returns different ones.
         ObjectExists: another one is there.
     """
     writer = ObjectWriter(uncounted(transfer), key, max_size=LARGEST_MANIFEST, hot=True)
@@ -166,7 +166,7 @@ def write_manifest(key: str, data: Iterator[bytes], transfer: Transfer, *, sha25
             digest.update(piece)
             writer.write(piece)
         if digest.hexdigest() != sha256:
-            raise IntegrityError(f"{display(key)} cannot be written again: its bytes are not read the same way twice")
+            raise IntegrityError(f"{display(key)} cannot be written again: it reads differently each time")
         return commit(writer, transfer)
     finally:
         writer.abort()
@@ -174,11 +174,11 @@ def write_manifest(key: str, data: Iterator[bytes], transfer: Transfer, *, sha25
 
 def commit(manifest: ObjectWriter, transfer: Transfer) -> Stored:
     """Have the manifest written, and read it back whatever the target's checksums say. Raises IntegrityError."""
-    stored = manifest.finish().result()  # where checksums are no proof, this has read it back
+    stored = manifest.finish().result()  # where checksums prove nothing, this has read it back
     if transfer.trusted:
         returned = transfer.patience.ask(lambda: _sha256(transfer.store.read(stored.key)))
         if returned != stored.sha256:
-            raise IntegrityError(f"the target returns another manifest than was written as {stored.key}")
+            raise IntegrityError(f"the target returns another manifest than the one written as {stored.key}")
     return stored
 
 
@@ -191,7 +191,7 @@ def _read(copy: str, prefix: str, transfer: Transfer) -> tuple[str, str, dict[st
     for record in records:
         object_sizes.note(record, sizes)
     if header.get("data") != prefix or any(layout.attempt_of(key) != prefix for key in sizes):
-        raise ManifestError(f"{display(copy)} is of another attempt")
+        raise ManifestError(f"{display(copy)} belongs to another attempt")
     return hashlib.sha256(data).hexdigest(), key_of(header), sizes
 
 
@@ -210,10 +210,10 @@ def key_of(header: Record) -> str:
             commit=header["commit"],
         )
     except (KeyError, TypeError, ValueError) as error:
-        raise ManifestError("the manifest is damaged: its first line lacks something") from error
+        raise ManifestError("the manifest is damaged: its first line is incomplete") from error
     name = layout.manifest_name(key)
     if name is None or not name.commit or (name.commit, name.id) != (header["commit"], header["id"]):
-        raise ManifestError("the manifest is damaged: its first line makes no key")
+        raise ManifestError("the manifest is damaged: its first line gives no valid key")
     return key
 
 

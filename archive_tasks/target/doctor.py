@@ -1,7 +1,7 @@
-"""What a store really does: its probes asked, a verdict, and how long it is good for.
+"""What a store really does: its probes run, a verdict, and how long it is valid.
 
-A stored checksum is no evidence until the server has refused a wrong one: some store whatever they are told
-and hand it back. So only a store whose every needed probe was answered with yes is believed.
+A stored checksum proves nothing until the server has refused a wrong one: some store whatever they are sent
+and hand it back. So only a store that passed every needed probe is trusted.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def verdict_to_json(verdict: Verdict) -> dict[str, Any]:
 
 
 def verdict_from_json(document: Any) -> Verdict | None:
-    """The verdict of a document; None when it is none: unknown is not trusted."""
+    """The verdict of a document; None when it is not valid: unknown is not trusted."""
     try:
         answers = {str(name): _answer(one) for name, one in document["answers"].items()}
         return Verdict(

@@ -1,6 +1,6 @@
 """The look at an attempt right before its manifest is written: is everything that it refers to still there?
 
-`prune` removes attempts that nobody commits any more, and must not meet somebody who does. It puts a mark into the
+`prune` removes attempts that will never be committed, and must not meet a run that does. It puts a mark into the
 attempt, and then asks whether a copy of the manifest is there; a commit puts the copy there, and then asks for the
 mark. So one of the two sees the other, however long either was suspended, and no clock counts. (tests/models, MARKS)
 
@@ -47,16 +47,16 @@ def check_attempt(
     check_claims(listed, claims)
     unlisted = [key for key, size in sizes.items() if key not in listed or listed[key].size != size]
     if missing := first_missing(sizes, unlisted, store, patience):
-        raise IntegrityError(f"the target does not hold {display(missing)} any more: it is sent again by the next run")
+        raise IntegrityError(f"the target no longer holds {display(missing)}: it is sent again by the next run")
     check_gaps(info.modified for info in listed.values())
 
 
 def check_claims(listed: Iterable[str], claims: frozenset[str]) -> None:
     """Raises IntegrityError where somebody else resumes, or resumed, the attempt.
 
-    Two that write below one prefix could replace each other's objects, on servers that let a write replace. So who
-    resumes writes a claim, and then looks for others' and for the copy of a manifest; who commits writes the copy,
-    and then looks for claims: one of two sees the other.
+    Two runs that write below one prefix could replace each other's objects, on servers that let a write replace. So
+    whoever resumes writes a claim, and then looks for others' and for the copy of a manifest; whoever commits writes
+    the copy, and then looks for claims: one of the two sees the other.
     """
     if any(layout.is_claim(key) and key not in claims for key in listed):
         raise IntegrityError(
@@ -75,7 +75,7 @@ def check_not_pruned(
 ) -> None:
     """To be asked when the copy of the manifest is there. Raises IntegrityError, which says `what_next`."""
     if patience.ask(lambda: store.describe(layout.pruned_key(prefix))) is not None:
-        raise IntegrityError(f"prune removes what its interrupted run had left: {what_next}")
+        raise IntegrityError(f"prune is removing what its interrupted run left behind: {what_next}")
 
 
 def check_gaps(moments: Iterable[datetime | None]) -> None:
@@ -83,13 +83,13 @@ def check_gaps(moments: Iterable[datetime | None]) -> None:
     known = sorted(moment for moment in moments if moment is not None)
     if any(later - earlier >= LONGEST_GAP for earlier, later in pairwise(known)):
         raise IntegrityError(
-            f"its upload stood still for {LONGEST_GAP.days} days or more, so prune may have taken a part of it: "
+            f"its upload was paused for {LONGEST_GAP.days} days or more, so prune may have removed part of it: "
             "it is sent again by the next run"
         )
 
 
 class SignsOfLife:
-    """Writes a small object into an attempt once a day, so that a file which takes weeks is no reason to refuse it.
+    """Writes a small object into an attempt once a day, so that an upload of weeks does not look abandoned.
 
     Safe to call from several threads.
     """

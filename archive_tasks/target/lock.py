@@ -14,14 +14,14 @@ from archive_tasks.errors import ArchiveTasksError
 from archive_tasks.names import display
 
 _LOOKS, _SECONDS_BETWEEN_LOOKS = 10, 0.05
-"""At what the holder of a lock writes down right after it took it."""
+"""Looks for what the holder of a lock writes right after taking it."""
 
 
 @contextmanager
 def one_run_at_a_time(path: str) -> Iterator[None]:
     """One run that writes to a target, by the path of its catalogue.
 
-    The kernel lets go of the lock when a process dies, however it dies.
+    The kernel releases the lock when a process dies, however it dies.
     """
     os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
     holder = f"{path}.holder"
@@ -41,10 +41,10 @@ def _privately(path: str, flags: int) -> int:
 
 
 def _who_holds(path: str) -> str:
-    """What the holder of a lock writes down right after it took it."""
+    """What the holder of a lock writes right after taking it."""
     for _ in range(_LOOKS):
         with suppress(OSError), open(path, encoding="utf-8", errors="replace") as file:
             if text := display(file.read(200)):
                 return text
         time.sleep(_SECONDS_BETWEEN_LOOKS)
-    return "it does not say which"
+    return "process unknown"

@@ -1,7 +1,7 @@
-"""Targets inside targets: the outer one's keys are the inner one's too, so each could remove what is the other's.
+"""Targets inside targets: the outer one's keys are the inner one's too, so each could remove the other's objects.
 
-Where a new target would be inside another one, or around it, is looked at before anything is written. `prune` looks
-again, at each run.
+Where a new target would be inside another one, or around it, is looked at before anything is written. `prune`
+checks again, at each run.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from archive_tasks.target.vault import is_vault, vault_bytes
 
 OpenStore = Callable[[str], Store]
 MOST_KEYS = 1_000_000
-"""That are looked through for a target below a new one: a thousand requests."""
+"""Most keys searched for a target below a new one: a thousand requests."""
 _MOST_KEYS_OF_THE_DOCTOR = 100_000
 _ARCHIVED_FILE = re.compile(r"data/.+?~[0-9a-f]{32}/[0-9a-f]{12}/files/")
 """Somebody may archive a target: its `vault.json` is then a file like any other."""
@@ -30,8 +30,8 @@ class Surroundings(NamedTuple):
     """What is around a target.
 
     Attributes:
-        targets: URLs of those that it is inside of, the nearest first.
-        unseen: URLs of places above it that may not be looked at. They count as no targets.
+        targets: URLs of those that contain it, the nearest first.
+        unseen: URLs of places above it that may not be read. They are assumed not to be targets.
     """
 
     targets: tuple[str, ...]
@@ -39,7 +39,7 @@ class Surroundings(NamedTuple):
 
 
 def parents_of(url: str) -> list[str]:
-    """URLs of all places that a target may be inside of, the nearest first; a folder's by every way to it."""
+    """URLs of all places that could contain a target, the nearest first; for a folder, by every path to it."""
     scheme, _, rest = url.partition("://")
     if scheme == "file":
         named = os.path.normpath(os.fsdecode(unquote_to_bytes(urlsplit(url).path)))
@@ -50,7 +50,7 @@ def parents_of(url: str) -> list[str]:
 
 
 def look_around(url: str, open_store: OpenStore) -> Surroundings:
-    """Which targets is this one inside of? One small read for each place above it.
+    """Which targets contain this one? One small read for each place above it.
 
     Args:
         open_store: from a URL; raises UsageError where there can be no target.
@@ -68,17 +68,17 @@ def look_around(url: str, open_store: OpenStore) -> Surroundings:
 
 
 def targets_around(url: str, open_store: OpenStore) -> list[str]:
-    """URLs of the targets that this one is inside of."""
+    """URLs of the targets that contain this one."""
     return list(look_around(url, open_store).targets)
 
 
 def may_be_vault(key: str) -> bool:
-    """Could this key of a target be the id of another one below it?"""
+    """Could this key be the id of another target below this one?"""
     return key.endswith(f"/{layout.VAULT_KEY}") and not _ARCHIVED_FILE.match(key)
 
 
 def targets_below(store: Store, keys: Iterable[str], open_store: OpenStore | None = None) -> list[str]:
-    """URLs of the targets that are inside of this one, by what is listed in it.
+    """URLs of the targets that are inside this one, by what is listed in it.
 
     What cannot be read counts as one.
 
@@ -90,21 +90,21 @@ def targets_below(store: Store, keys: Iterable[str], open_store: OpenStore | Non
 
 
 def check_not_inside(url: str, open_store: OpenStore) -> None:
-    """Raises UsageError where a new target would be inside of another one."""
+    """Raises UsageError where a new target would be inside another one."""
     if around := targets_around(url, open_store):
         raise UsageError(
-            f"the target {display(url)} would be inside of another one, {display(around[0])}, and each could remove "
-            "what is the other's. Use that one, or name a place outside of it. Nothing was written"
+            f"the target {display(url)} would be inside another one, {display(around[0])}, and each could remove "
+            "the other's objects. Use that one, or name a place outside it. Nothing was written"
         )
 
 
 def check_not_around(store: Store, open_store: OpenStore | None) -> None:
-    """Raises UsageError where a new target would be around another one, or where there is too much to find out."""
+    """Raises UsageError where a new target would contain another one, or there is too much to search."""
     keys = _Keys(store, most=MOST_KEYS)
     if below := targets_below(store, keys, open_store):
         raise UsageError(
-            f"the target {display(store.url)} would be around another one, {display(below[0])}, and each could remove "
-            "what is the other's. Use that one, or name an empty place beside it. Nothing was written"
+            f"the target {display(store.url)} would contain another one, {display(below[0])}, and each could remove "
+            "the other's objects. Use that one, or name an empty place beside it. Nothing was written"
         )
     if keys.are_more:
         raise UsageError(
@@ -117,10 +117,10 @@ class Nesting(NamedTuple):
     """What the doctor finds out about a target's place.
 
     Attributes:
-        inside: URLs of the targets that it is inside of.
-        around: URLs of the targets that are inside of it.
-        unseen: URLs of places above it that may not be looked at.
-        unknown: why it is not known, or not wholly, what is inside of it; empty when it is.
+        inside: URLs of the targets that contain it.
+        around: URLs of the targets that are inside it.
+        unseen: URLs of places above it that may not be read.
+        unknown: why it is not fully known what is inside it; empty when it is.
     """
 
     inside: tuple[str, ...]
@@ -129,17 +129,17 @@ class Nesting(NamedTuple):
     unknown: str = ""
 
     def lines(self) -> list[str]:
-        """For people, each fit for a terminal."""
+        """For people, each safe for a terminal."""
         said = [
-            f"Take care: it is inside of another target, {url}: each could remove what is the other's."
+            f"Warning: it is inside another target, {url}: each could remove the other's objects."
             for url in self.inside
         ]
         said += [
-            f"Take care: another target is inside of it, {url}: each could remove what is the other's."
+            f"Warning: another target is inside it, {url}: each could remove the other's objects."
             for url in self.around
         ]
-        said += [f"{url}, above it, may not be looked at, and counts as no target." for url in self.unseen]
-        said += [f"Whether another target is inside of it is not known: {self.unknown}."] if self.unknown else []
+        said += [f"{url}, above it, may not be read, and is assumed not to be a target." for url in self.unseen]
+        said += [f"Whether another target is inside it is not known: {self.unknown}."] if self.unknown else []
         return [display(line) for line in said]
 
 

@@ -1,4 +1,4 @@
-"""Whether a place may become a target: it is empty, or the user says yes, and it is no target that lost its id."""
+"""Whether a place may become a target: it is empty, or the user says yes, and it is not a target that lost its id."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from archive_tasks.target.vault import vault_bytes
 
 _NAMES_SHOWN = 3
 _KEYS_SEEN = 1000
-"""A page of a listing: enough for some names."""
+"""Keys listed: enough for some names."""
 _OF_THE_DOCTOR = re.compile(r"doctor/[0-9a-f]{16}/")
-"""What it could not remove, where nobody may."""
+"""What the doctor leaves where nothing may be removed."""
 _FIRST_LINE_OF_README = layout.README.partition("\n")[0].encode()
 
 
@@ -40,7 +40,7 @@ def check_is_free(
             raise UsageError(f"{lost}. Nothing was written")
     elif not may_share(store):
         raise UsageError(
-            f"{display(store.url)} is not empty ({_names(there)}), and no target yet. Name an empty place, e.g. "
+            f"{display(store.url)} is not empty ({_names(there)}) and not a target yet. Name an empty place, e.g. "
             f"{display(store.url.rstrip('/'))}/archive, or add --create to use this one beside what is there. Nothing "
             "was written"
         )
@@ -64,7 +64,7 @@ def _foreign_keys(store: Store) -> Iterator[str]:
 
 
 def _counts_as_nothing(store: Store, info: ObjectInfo) -> bool:
-    """Our own README, of a run that was cut off; an empty folder, which consoles make as an object; the doctor's."""
+    """Our own README, of an interrupted run; an empty folder, which consoles make as an object; the doctor's."""
     if info.key == layout.README_KEY:
         beginning = b"".join(store.read(info.key, length=len(_FIRST_LINE_OF_README)))
         return beginning in {b"", _FIRST_LINE_OF_README}

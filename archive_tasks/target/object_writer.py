@@ -1,4 +1,4 @@
-"""Writing one object as its bytes come: by one request while it is small, else in parts that are sent side by side."""
+"""Writing one object as its bytes come: in one request while it is small, else in parts sent in parallel."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class ObjectWriter:
         if self.size <= min(self._part_size, self._transfer.store.largest_put) and not self._parts and not self._sent:
             return self._finish_whole(self._taken(self._filled))
         self._send_part(self._taken(self._filled))
-        self._parts += [one.result() for one in self._sent]
+        self._parts += [future.result() for future in self._sent]
         self._sent.clear()
         stored = self._stored(tuple(self._parts))
         if self._already_stored is not None:
@@ -74,7 +74,7 @@ class ObjectWriter:
 
     def abort(self) -> None:
         """Forget what was sent; no harm when the object is finished."""
-        wait([one for one in self._sent if not one.cancel()])
+        wait([future for future in self._sent if not future.cancel()])
         self._sent.clear()
         if self._upload is not None:
             self._upload.abort()
@@ -108,7 +108,7 @@ class ObjectWriter:
 
     def _compare(self, stored: Stored) -> None:
         if self._already_stored != stored.size:
-            raise IntegrityError(f"an earlier attempt left other bytes as {display(self.key)}")
+            raise IntegrityError(f"an earlier attempt left different bytes as {display(self.key)}")
         self._transfer.on_sent(stored.size)
 
     def _send_part(self, data: bytes) -> None:
@@ -162,7 +162,7 @@ class ObjectWriter:
 
 
 def begun_anew(begin: Callable[[], ObjectWriter], write: Callable[[ObjectWriter], T]) -> T:
-    """Write an object; from its beginning again where the store declares an upload in parts void.
+    """Write an object; from the beginning again where the store declares an upload in parts void.
 
     Raises:
         StoreBusy: it did so three times.

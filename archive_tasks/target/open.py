@@ -1,4 +1,4 @@
-"""Opening a target: that it is there, that it is the one it was, and how far its word can be believed."""
+"""Opening a target: that it exists, that it is the same one as before, and how far its checksums can be trusted."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Target:
     verdict: Verdict
 
     def check_vault(self) -> None:
-        """Raises StoreUnusable when another target lies here by now, e.g. because a disk was unmounted."""
+        """Raises StoreUnusable when another target is here by now, e.g. because a disk was unmounted."""
         vaults.check_vault(self.store, self.vault)
 
 
@@ -53,12 +53,12 @@ def open_target(
     Args:
         may_create: asked when the bucket or folder is missing.
         may_share: asked when a new target is to begin in a place that is not empty.
-        open_store: opens a URL, to see whether a new target would be inside of another one; without it nobody looks.
+        open_store: opens a URL, to see whether a new target would be inside another one; None skips that check.
         renew: a target that has lost its id, and that this device does not know, may be given a new one.
-        on_answer: told of each probe when the doctor has to look.
+        on_answer: called for each probe when the doctor has to look.
 
     Raises:
-        StoreUnusable: it is missing and may not be made, or it is not the target that it was.
+        StoreUnusable: it is missing and may not be made, or it is not the same target as before.
         UsageError: no target may begin here.
         StoreError: what the store answered.
     """
@@ -70,14 +70,14 @@ def open_target(
     catalogue.set_fact("vault", vault)
     if not verdict.trusted and store.is_cold(store.storage_class):
         raise UsageError(
-            f"the checksums of {display(store.url)} are no proof, and the storage class that is set cannot be read "
-            "back: nothing could prove an archive; set archive.s3.storage_class to one that can, e.g. GLACIER_IR"
+            f"the checksums of {display(store.url)} prove nothing, and the configured storage class cannot be read "
+            "back: no archive could be proven; set archive.s3.storage_class to one that can be read, e.g. GLACIER_IR"
         )
     return Target(store=store, catalogue=catalogue, vault=vault, verdict=verdict)
 
 
 def _vault_of(store: Store, known: str | None) -> str | None:
-    """The id of the target that is there; None when there is none."""
+    """The id of the target that is there, or None."""
     if store.exists():
         return vaults.check_vault(store, known)
     if known:
@@ -114,7 +114,7 @@ def current_verdict(
     now: datetime,
     on_answer: Callable[[Probe, Answer], None],
 ) -> Verdict:
-    """The remembered verdict while it is good, else a new one, which is remembered."""
+    """The remembered verdict while it is valid, else a new one, which is remembered."""
     verdict = _remembered(catalogue)
     if verdict is not None and doctors.is_current(verdict, store, now=now):
         return verdict
@@ -128,7 +128,7 @@ def examine(
     now: datetime,
     on_answer: Callable[[Probe, Answer], None],
 ) -> Verdict:
-    """Have the doctor look, and remember what it found, unless a passing fault kept it from finding out."""
+    """Run the doctor, and remember what it found, unless a temporary fault interfered."""
     verdict: Verdict = doctors.examine(store, now=now, prefix=f"doctor/{secrets.token_hex(8)}/", on_answer=on_answer)
     if doctors.is_settled(verdict, store):
         catalogue.set_fact("verdict", json.dumps(doctors.verdict_to_json(verdict)))
@@ -144,11 +144,11 @@ def _remembered(catalogue: Catalogue) -> Verdict | None:
 
 
 def absent(store: Store, known: str | None) -> StoreUnusable | UsageError:
-    """What to raise of a target that is not there, by whether this device knows its id."""
+    """What to raise for a target that is not there, by whether this device knows its id."""
     if known:
         return StoreUnusable(
             f"the target {display(store.url)} is gone, though this device knows it: is its disk mounted, are these the "
-            f"right endpoint and credentials? Nothing was written. If it was given up, catalogue --forget --target "
+            f"right endpoint and credentials? Nothing was written. If it was abandoned, catalogue --forget --target "
             f"{typed(store.url)} forgets it"
         )
     return UsageError(

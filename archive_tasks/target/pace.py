@@ -24,8 +24,8 @@ class _Waiter:
 class _Turnstile:
     """Room for so many units, given first come, first served; what is larger than all of it goes alone.
 
-    Whoever leaves hands the room to those whose turn it is and wakes nobody else, so a large request is not
-    overtaken by small ones for ever, and a hundred waiting threads cost nothing.
+    Whoever leaves hands the room to those whose turn it is and wakes no others, so a large request is not
+    overtaken by small ones forever, and a hundred waiting threads cost nothing.
     """
 
     def __init__(self, room: int) -> None:
@@ -90,7 +90,7 @@ class Pace:
         concurrency: requests under way at the same time, at most.
         bandwidth: bytes sent a second, at most; 0 is unlimited.
         memory: bytes of file contents held at the same time, at most.
-        monotonic: seconds of a clock that never goes back.
+        monotonic: seconds of a monotonic clock.
         sleep: waits so many seconds; the default ends at once when the run is stopped.
     """
 

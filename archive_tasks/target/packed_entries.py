@@ -1,6 +1,6 @@
 """What is inside packs and sparse tars, against what a manifest says of it: frames are unpacked, entries hashed.
 
-A digest proves an object, and not what is where in it.
+A digest proves an object, but not what is where in it.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class _Piece(Fetch):
 
 
 def packed_problems(manifest: bytes, reader: Reader) -> Iterator[Failure]:
-    """Each file in a pack or a sparse tar whose bytes are not those that the manifest says, and what is wrong.
+    """Each file in a pack or a sparse tar whose bytes are not what the manifest says, and what is wrong.
 
     Raises:
         ManifestError: the manifest cannot be read.
@@ -67,7 +67,7 @@ def _fetches(manifest: bytes) -> Iterator[Fetch]:
 
 
 def _pieces(entry: ManifestEntry, place: Place, extents: tuple[Extent, ...]) -> Iterator[_Piece]:
-    """The first one has what is before the data, if that is no more than one of our tars has there."""
+    """Gives the first one the bytes before the data, if they are no more than one of our tars has there."""
     digest = SparseDigest(extents, entry.size)
     lead = place.offset if place.offset <= _LONGEST_LEAD else 0
     ranges = pieces(place) or [(place.offset, 0)]
@@ -78,20 +78,22 @@ def _pieces(entry: ManifestEntry, place: Place, extents: tuple[Extent, ...]) -> 
 
 
 def _of_piece(data: bytes, piece: _Piece) -> Iterator[Failure]:
-    with suppress(ValueError):  # more than was asked for, of a store that lies: the digest is another
+    with suppress(ValueError):  # more than was asked for, from a lying store: the digest differs
         piece.digest.update(data[piece.lead :])
     if piece.expected and piece.digest.hexdigest() != piece.expected:
         yield Failure(piece.path, f"it holds other bytes than were written ({piece.key})")
 
 
 def _of_span(data: bytes, span: Span) -> Iterator[tuple[WantedFile, str]]:
-    sane = [one for one in span.files if one.begin + one.size <= LARGEST_UNPACKED]
-    yield from ((one, "its manifest gives an impossible position in the pack") for one in span.files if one not in sane)
+    sane = [file for file in span.files if file.begin + file.size <= LARGEST_UNPACKED]
+    yield from (
+        (file, "its manifest gives an impossible position in the pack") for file in span.files if file not in sane
+    )
     try:
         contents = contents_of(data, sane)
     except ValueError as error:
-        yield from ((one, f"its pack is damaged: {error}") for one in sane)
+        yield from ((file, f"its pack is damaged: {error}") for file in sane)
         return
-    for one in sane:
-        digest = hashlib.sha256(memoryview(contents)[one.begin : one.begin + one.size]).hexdigest()
-        yield one, "" if digest == one.sha256 else "it holds other bytes than were written"
+    for file in sane:
+        digest = hashlib.sha256(memoryview(contents)[file.begin : file.begin + file.size]).hexdigest()
+        yield file, "" if digest == file.sha256 else "it holds other bytes than were written"

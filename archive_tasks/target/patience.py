@@ -1,4 +1,4 @@
-"""How long an item waits for a target that answers with passing faults.
+"""How long an item waits for a target that answers with temporary faults.
 
 Client libraries give up within a second (boto3 1.44's standard mode: three attempts, then a quota for the
 whole client), so patience is ours: exponential backoff with full jitter, up to minutes, for each item.
@@ -31,7 +31,7 @@ class Patience:
             `pace`, which is of our own making, does not count.
         sleep: waits so many seconds; the default ends at once when the run is stopped.
         random: a number from 0 to 1, for the jitter.
-        on_retry: told of each fault and how many seconds it is waited.
+        on_retry: called for each fault with the seconds until the retry.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Patience:
         """Make a request until it is answered. It `sends` so many bytes.
 
         Raises:
-            StoreBusy: it was not, for too long; or the upload must be begun anew (`start_over`), at once.
+            StoreBusy: no answer for too long; or the upload must be started over (`start_over`), at once.
             IntegrityError: it failed so twice.
             Interrupted: the run was stopped.
             StoreError: whatever else the operation raises, at once.

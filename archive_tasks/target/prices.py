@@ -28,7 +28,7 @@ class Thawing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prices:
-    """A table of prices, as it was read. `name` says whose and of when."""
+    """A table of prices, as it was read. `name` says whose it is and its date."""
 
     name: str
     table: Mapping[str, Any]
@@ -52,7 +52,7 @@ class Prices:
         return float(requests + months * (stored * known["storage"] + beside * standard["storage"]) / GIB)
 
     def to_fetch(self, storage_class: str, *, requests: int, size: int) -> float | None:
-        """GET requests, retrieval and data out, as if the free data out of the month were unused."""
+        """GET requests, retrieval and data out, as if none of the month's free data out were used."""
         known = self._class(storage_class)
         if known is None:
             return None
@@ -87,7 +87,7 @@ def read_prices(path: str = "") -> Prices:
     """The prices in `path`, or those that come with this package.
 
     Raises:
-        SettingsError: the file cannot be read, or is no table of prices.
+        SettingsError: the file cannot be read, or is not a price table.
     """
     try:
         with open(os.path.expanduser(path) or _OURS, "rb") as file:
@@ -100,5 +100,5 @@ def read_prices(path: str = "") -> Prices:
     except OSError as error:
         raise SettingsError(f"archive.prices: {display(path)} cannot be read: {error.strerror}") from error
     except (KeyError, TypeError, AttributeError, ValueError, OverflowError, RecursionError) as error:
-        raise SettingsError(f"archive.prices: {display(path)} is no table of prices: {error}") from error
+        raise SettingsError(f"archive.prices: {display(path)} is not a price table: {error}") from error
     return prices

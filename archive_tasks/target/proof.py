@@ -29,7 +29,7 @@ def prove(stored: Stored, transfer: Transfer) -> None:
 def prove_side_by_side(stored: Stored, transfer: Transfer) -> None:
     """As `prove`, a large object's parts read back by the workers. Not to be called by a worker.
 
-    The store is asked about the object first, whatever its word is worth: a server that hashes an object when it is
+    The store is asked about the object first, even where it is not trusted: a server that hashes an object when it is
     first asked for (`rclone serve s3`) does so once then, and not once for each of the workers.
     """
     if transfer.trusted:
@@ -42,10 +42,10 @@ def prove_side_by_side(stored: Stored, transfer: Transfer) -> None:
         for expected, offset, length in _ranges(stored)
     ]
     try:
-        for one in reading:
-            one.result()
+        for future in reading:
+            future.result()
     finally:
-        wait([one for one in reading if not one.cancel()])
+        wait([future for future in reading if not future.cancel()])
 
 
 def _is_confirmed(stored: Stored, transfer: Transfer) -> bool:
@@ -65,7 +65,7 @@ def _described(stored: Stored, transfer: Transfer) -> ObjectInfo:
 
 
 def _ranges(stored: Stored) -> list[tuple[str, int, int]]:
-    """(SHA-256, offset, length) of what can be checked by itself."""
+    """(SHA-256, offset, length) of each range that can be checked on its own."""
     if not stored.parts:
         return [(stored.sha256, 0, stored.size)]
     size = stored.part_size
@@ -83,7 +83,7 @@ def _read_back(key: str, expected: str, offset: int, length: int, transfer: Tran
 
 
 def _hashed_on(so_far: hashlib._Hash, store: Store, key: str, offset: int, length: int) -> hashlib._Hash:
-    """The digest, moved on by one range; a copy, so that a range that fails half-way can be read again."""
+    """The digest, advanced by one range; a copy, so that a range that fails half-way can be read again."""
     digest = so_far.copy()
     for chunk in store.read(key, offset=offset, length=length):
         digest.update(chunk)

@@ -25,7 +25,7 @@ class Fetch:
 
     @property
     def files(self) -> list[WantedFile]:
-        return [one for span in self.spans for one in span.files]
+        return [file for span in self.spans for file in span.files]
 
 
 def pieces(place: Place) -> list[tuple[int, int]]:

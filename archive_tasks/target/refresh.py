@@ -35,12 +35,12 @@ _NAMES_A_DEVICE = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Synced:
-    """What came of it.
+    """The result.
 
     Attributes:
         new: archives that the catalogue did not have, or not with their entries.
         missing: archives of the catalogue whose manifests the target does not list.
-        unreadable: manifests that are no help, and why.
+        unreadable: manifests that cannot be used, and why.
         listed: every manifest that the target lists, by key.
     """
 
@@ -70,10 +70,10 @@ def sync(
 
     Args:
         wanted: which manifests, by key; the others stay as they are.
-        on_progress: told how many of how many were fetched.
+        on_progress: called with how many of how many were fetched.
 
     Raises:
-        StoreError: the target cannot be listed or read, or is not the one that it was.
+        StoreError: the target cannot be listed or read, or is not the same one as before.
     """
     listed = list_manifests(store, patience)
     missing = [known.archive for known in catalogue.archives() if known.archive.manifest not in listed]
@@ -92,9 +92,9 @@ def sync(
 
 
 def forget_unlisted(catalogue: Catalogue, synced: Synced, *, now: datetime) -> int:
-    """Forget archives that are not listed, for a catalogue that shall hold what the target does.
+    """Forget archives that are not listed, for a catalogue that is to hold just what the target does.
 
-    What this device has a receipt for stays: that it is missing is damage, and not to be forgotten by the way.
+    What this device has a receipt for stays: that it is missing is damage, and must not be forgotten silently.
     """
     number = 0
     for archive in synced.missing:
@@ -106,7 +106,7 @@ def forget_unlisted(catalogue: Catalogue, synced: Synced, *, now: datetime) -> i
 
 
 def _is_new(catalogue: Catalogue, info: ObjectInfo) -> bool:
-    """A manifest is never changed; one of another size than was written is looked at."""
+    """A manifest is never changed; one whose size differs from what was written is read."""
     known = catalogue.known(info.key)
     return known is None or known.archive.manifest_size != info.size or not is_indexed(catalogue, info.key)
 
@@ -136,7 +136,7 @@ class Fetcher:
         keep_lines(keeper, _all_of(header, line, lines))
         known = self._catalogue.known(archive.manifest)
         if known and known.receipt and known.receipt.manifest_sha256 != digest.hexdigest():
-            raise ManifestError("it is not as this device wrote it: run verify")
+            raise ManifestError("it is not what this device wrote: run verify")
         self._catalogue.record(
             _with_own_knowledge(archive, known),
             run=known.run if known else None,
@@ -149,14 +149,14 @@ class Fetcher:
 
 
 def archive_of(header: Record, key: str, *, target: str, manifest_size: int = 0) -> Archive:
-    """The archive that a manifest's header tells of.
+    """The archive that a manifest's header describes.
 
     Raises:
-        ManifestError: the header lacks something, or is another archive's than the key says.
+        ManifestError: the header lacks something, or belongs to another archive than the key says.
     """
     name = layout.manifest_name(key)
     if name is None or (header.get("id"), str(header.get("commit", ""))) != (name.id, name.commit):
-        raise ManifestError(f"the manifest {display(key)} is another archive's than its name says")
+        raise ManifestError(f"the manifest {display(key)} belongs to another archive than its name says")
     try:
         return Archive(
             id=name.id,
@@ -175,7 +175,7 @@ def archive_of(header: Record, key: str, *, target: str, manifest_size: int = 0)
             **_who(header),
         )
     except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise ManifestError(f"the manifest {display(key)} is damaged: its first line lacks something") from error
+        raise ManifestError(f"the manifest {display(key)} is damaged: its first line is incomplete") from error
 
 
 def _who(header: Record) -> dict[str, Any]:
@@ -200,12 +200,12 @@ def _text(value: object) -> str:
 
 def _amount(value: object) -> int:
     if type(value) is not int or not 0 <= value < 1 << 63:
-        raise ValueError(f"{value!r} is no amount")
+        raise ValueError(f"{value!r} is not an amount")
     return value
 
 
 def _with_own_knowledge(archive: Archive, known: KnownArchive | None) -> Archive:
-    """What the target does not tell: the class that it was written to, and that another device took it over."""
+    """What the target does not record: the class that it was written to, and that another device took it over."""
     if known is None:
         return archive
     mine = known.archive

@@ -1,4 +1,4 @@
-"""What everything that one item sends has in common."""
+"""What all transfers of one item share."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from archive_tasks.target.patience import Patience
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transfer:
-    """What everything that one item sends has in common.
+    """What all transfers of one item share.
 
     Attributes:
         trusted: True when the store's own checksums are proof; otherwise what was written is read back.
         already_stored: sizes of objects that an earlier attempt left, by key; they are proven and not sent again.
-        on_sent: told of each number of bytes that is in the store.
+        on_sent: called with each number of bytes that reached the store.
         storage_class: of the objects, in the store's words.
-        cancelled: set when what is still queued for this item shall end at once.
+        cancelled: set when what is still queued for this item must end at once.
     """
 
     store: Store
@@ -43,5 +43,5 @@ class Transfer:
 
 
 def uncounted(transfer: Transfer) -> Transfer:
-    """The same for objects that are no file of the user's: progress counts his bytes."""
+    """The same for objects that are not the user's files: progress counts only those."""
     return dataclasses.replace(transfer, on_sent=lambda _size: None)

@@ -1,4 +1,4 @@
-"""`vault.json`: the random id of a target, by which it is known again."""
+"""`vault.json`: the random id of a target, by which it is recognised."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from archive_tasks.store import Store
 
 _FORMAT = 1
 LARGEST_VAULT_FILE = 4096
-"""Bytes that are read of one: somebody else's file of that name may be of any size."""
+"""Bytes read of it: somebody else's file of that name may have any size."""
 
 
 def is_vault(data: bytes) -> bool:
@@ -25,7 +25,7 @@ def is_vault(data: bytes) -> bool:
 
 
 def is_target_folder(path: str) -> bool:
-    """Is this folder a target? One that cannot be read is not known to be one."""
+    """Is this folder a target? One that cannot be read counts as not."""
     try:
         with open(os.path.join(path, layout.VAULT_KEY), "rb") as file:
             return is_vault(file.read(LARGEST_VAULT_FILE))
@@ -34,7 +34,7 @@ def is_target_folder(path: str) -> bool:
 
 
 def vault_bytes(store: Store, key: str = layout.VAULT_KEY) -> bytes | None:
-    """The beginning of the file, as much as one of ours has; None when there is none."""
+    """The beginning of the file, as much as one of ours has; None without a file."""
     try:
         return b"".join(store.read(key, length=LARGEST_VAULT_FILE))
     except ObjectMissing:
@@ -42,30 +42,31 @@ def vault_bytes(store: Store, key: str = layout.VAULT_KEY) -> bytes | None:
 
 
 def read_vault(store: Store, known: str | None = None) -> str | None:
-    """The target's id; None when it has none. What is not known to be right is read twice: a bit may flip on the way.
+    """The target's id; None when it has none. An unexpected one is read twice: a bit may flip in transit.
 
     Raises:
-        StoreUnusable: something else bears its name.
-        StoreBusy: it was not read the same way twice.
+        StoreUnusable: something else has its name.
+        StoreBusy: it read differently each time.
     """
     data = vault_bytes(store)
     if data is not None and known is not None and _id_in(data) == known:
         return known
     if vault_bytes(store) != data:
-        raise StoreBusy(f"{layout.VAULT_KEY} of {display(store.url)} is not read the same way twice: try again")
+        raise StoreBusy(f"{layout.VAULT_KEY} of {display(store.url)} reads differently each time: try again")
     if data is None:
         return None
     if is_vault(data):
         if _document(data).get("format", 1) != _FORMAT:
             raise StoreUnusable(
-                f"{layout.VAULT_KEY} in {display(store.url)} is of another version than this one: upgrade archive-tasks"
+                f"{layout.VAULT_KEY} in {display(store.url)} has a format that this version cannot read: upgrade "
+                "archive-tasks"
             )
         return _id_in(data)
     raise StoreUnusable(f"{layout.VAULT_KEY} in {display(store.url)} {_what_it_is(data, store, known)}")
 
 
 def check_vault(store: Store, known: str | None) -> str | None:
-    """The target's id; None when it has none, and none is known.
+    """The target's id; None when it has none and none is known.
 
     Raises:
         StoreUnusable: it is not the target of the id `known`.
@@ -73,13 +74,13 @@ def check_vault(store: Store, known: str | None) -> str | None:
     found = read_vault(store, known)
     if found is None and known:
         raise StoreUnusable(
-            f"the target {display(store.url)} has lost its {layout.VAULT_KEY}: another disk or bucket may stand in its "
+            f"the target {display(store.url)} has lost its {layout.VAULT_KEY}: another disk or bucket may be in its "
             f"place. Nothing was written; look there. If it is the right one, verify --repair --target "
             f"{typed(store.url)} writes that file again"
         )
     if found is not None and known and found != known:
         raise StoreUnusable(
-            f"the target {display(store.url)} is not the one that it was: its id is {display(found[:16])}, "
+            f"the target {display(store.url)} is not the one it was before: its id is {display(found[:16])}, "
             f"and was {known[:16]}. Nothing was written; look there, or name another target. If it was given a new id "
             f"on purpose, catalogue --forget --target {typed(store.url)} forgets the old one"
         )
@@ -111,22 +112,22 @@ def _put_where_missing(store: Store, key: str, data: bytes) -> None:
 
 def _what_it_is(data: bytes, store: Store, known: str | None) -> str:
     if not data:
-        return "is empty, as a run leaves it that is cut off while it makes a target: remove the file, and try again"
+        return "is empty, left by a run that was interrupted while creating a target: remove the file and try again"
     if known:
         return (
-            "is damaged, or another's. If it is the right target, move that file away, and verify --repair --target "
-            f"{typed(store.url)} writes it again"
+            "is damaged, or belongs to something else. If it is the right target, move that file away, and verify "
+            f"--repair --target {typed(store.url)} writes it again"
         )
     if next(iter(store.list(layout.MANIFESTS)), None) is not None:
         return (
-            "is damaged, or another's. If it is the right target, move that file away, and archive --create gives it a "
-            "new one"
+            "is damaged, or belongs to something else. If it is the right target, move that file away, and archive "
+            "--create gives it a new one"
         )
-    return "is not one of archive_tasks: choose an empty prefix or folder"
+    return "was not written by archive_tasks: choose an empty prefix or folder"
 
 
 def _id_in(data: bytes) -> str:
-    """Empty for what has none."""
+    """Empty where it has no id."""
     return str(_document(data).get("id", ""))
 
 

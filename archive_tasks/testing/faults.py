@@ -20,14 +20,14 @@ from archive_tasks.store import Store, Upload
 T = TypeVar("T")
 
 Fault = Literal["busy", "lost answer", "slow down", "cut short", "flipped bit", "nothing there"]
-"""busy: a passing fault before the effect; lost answer: one after it; slow down: as busy, and fewer requests are asked
-for; cut short, flipped bit: of what is read; nothing there: `describe` and `list` know nothing of what is there."""
+"""busy: a temporary fault before the effect; lost answer: one after it; slow down: as busy, and asks for fewer
+requests; cut short, flipped bit: of what is read; nothing there: `describe` and `list` do not see what is there."""
 FAULTS: tuple[Fault, ...] = ("busy", "lost answer", "slow down", "cut short", "flipped bit", "nothing there")
 _ASKED = frozenset({"exists", "create", "put", "upload", "describe", "delete", "thaw"})
 
 
 class FailingStore:
-    """Stands before another store. Everything that it does not make fail is passed on.
+    """Wraps another store. Every call that it does not make fail is passed on.
 
     Args:
         random: decides; the same seed gives the same faults for the same calls in the same order.
@@ -49,7 +49,7 @@ class FailingStore:
         self._lock = threading.Lock()
 
     def heal(self) -> None:
-        """Nothing fails any more."""
+        """Stop failing."""
         self._rate = 0.0
 
     def __getattr__(self, name: str) -> Any:
@@ -79,7 +79,7 @@ class FailingStore:
         )
 
     def read(self, key: str, *, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
-        """The bytes, or other ones, or fewer of them before a passing fault."""
+        """The bytes, or other ones, or fewer of them before a temporary fault."""
         data = bytearray(self._call("read", lambda: b"".join(self._store.read(key, offset=offset, length=length))))
         if data and self._drawn("read", "flipped bit"):
             data[self._random.randrange(len(data))] ^= 1 << self._random.randrange(8)

@@ -27,18 +27,18 @@ __all__ = ["MemoryStore", "StoreContract", "put"]
 
 MIB = 1024 * 1024
 _CLOCKS_DIFFER = timedelta(minutes=15)
-"""S3 refuses requests of a clock that is further from its own."""
+"""S3 refuses requests whose clock differs by more from its own."""
 _COLD_CLASSES = frozenset({"GLACIER", "DEEP_ARCHIVE"})
 
 
 class MemoryStore:
-    """A store that forgets. It checks checksums and is create-only, so its word is proof.
+    """A store in memory. It checks checksums and is create-only, so its checksums are proof.
 
     What goes to GLACIER or DEEP_ARCHIVE is frozen. A thaw that was asked for ends when the test says so.
 
     Args:
         storage_class: what the settings of a real store would name for data objects.
-        now: tells when an object is written, and how long a thawed copy lasts.
+        now: says when an object is written, and how long a thawed copy lasts.
         dates_can_be_set: what a real store would say of its dates.
 
     Attributes:

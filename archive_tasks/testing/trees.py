@@ -41,7 +41,7 @@ class Link:
 
 
 class TreeEntry(NamedTuple):
-    """What `read_tree` tells of an entry: kind (`-`, `d`, `l`, `p`, ...), mode, SHA-256 of the contents or the
+    """What `read_tree` says about an entry: kind (`-`, `d`, `l`, `p`, ...), mode, SHA-256 of the contents or the
     link's target, and times in nanoseconds (0 for folders, whose times other programs change).
     """
 
@@ -57,7 +57,7 @@ Spec = Mapping[str, Any]
 
 
 def make_tree(folder: str | os.PathLike[str], spec: Spec, *, now: datetime | None = None) -> None:
-    """Build files, links and folders below `folder`, with their ages; files that are there are written anew."""
+    """Build files, links and folders below `folder`, with their ages; existing files are overwritten."""
     moment = now or datetime.now(UTC)
     os.makedirs(folder, exist_ok=True)
     for name, what in spec.items():

@@ -15,7 +15,7 @@ _READ_AHEAD = 4
 
 
 class PacksInOrder:
-    """Reads ranges of packs, some ahead; as they come in order, the digest of each pack comes by the way."""
+    """Reads ranges of packs, some ahead; as they come in order, the digest of each pack is computed along the way."""
 
     def __init__(
         self, packs: Mapping[str, ArchivedObject], read: Callable[[str, int, int], bytes], pool: Executor

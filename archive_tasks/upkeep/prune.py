@@ -2,7 +2,7 @@
 
 Nothing is remembered here, all is looked at in this run. What may go at all are keys of exactly our shape, in attempts
 that hold no copy of their manifest: one that does was committed, or nearly so. An attempt is left alone for so long
-that nobody can resume it any more, counted from its newest object, between dates that the store gave: no machine's
+that it can no longer be resumed, counted from its newest object, between dates that the store gave: no machine's
 clock counts. Whatever is doubtful ends the run before anything is removed.
 """
 
@@ -42,7 +42,7 @@ LONGEST_LOOK = 300.0
 
 
 class NotPruned(ArchiveTasksError):
-    """Something about the target is doubtful, so nobody knows what is an orphan. Nothing was removed."""
+    """Something about the target is doubtful, so it is unknown what is an orphan. Nothing was removed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +83,7 @@ class Found:
 
 
 def check_grace(grace: timedelta) -> None:
-    """Raises UsageError for one in which a run might still go on."""
+    """Raises UsageError for one in which a run might still be active."""
     if grace < LEAST_GRACE:
         raise UsageError(
             f"--grace must be at least {LEAST_GRACE.days} days: interrupted runs can be resumed for 7 days"
@@ -91,7 +91,7 @@ def check_grace(grace: timedelta) -> None:
 
 
 def seconds_awake_or_not() -> float:
-    """Of a clock that nobody sets, and that goes on while the machine sleeps, where the system has one."""
+    """Seconds of a monotonic clock that runs while the machine sleeps, where the system has one."""
     return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
 
 
@@ -99,8 +99,8 @@ class Pruner:
     """Looks for orphans in one target, and removes them.
 
     Args:
-        open_store: opens a URL, to see whether this target is inside of another one; without it nobody looks.
-        seconds: of a clock that nobody sets.
+        open_store: opens a URL, to see whether this target is inside another one; None skips that check.
+        seconds: of a monotonic clock.
     """
 
     def __init__(
@@ -128,11 +128,11 @@ class Pruner:
         """
         self._patience.ask(lambda: check_vault(self._store, self._catalogue.fact("vault")))
         if self._open_store and (around := targets_around(self._store.url, self._open_store)):
-            raise NotPruned(f"the target is inside of the target {display(around[0])}: nothing is removed in either")
+            raise NotPruned(f"the target is inside the target {display(around[0])}: nothing is removed in either")
         now = self._store_time()  # before the listing: what is written meanwhile is not older than it is
         listed = self._patience.ask(lambda: list(self._store.list(layout.DATA)))
         if below := targets_below(self._store, (info.key for info in listed), self._open_store):
-            raise NotPruned(f"another target is inside of this one, {display(below[0])}: nothing is removed in either")
+            raise NotPruned(f"another target is inside this one, {display(below[0])}: nothing is removed in either")
         attempts = _attempts(listed)
         manifests = list_manifests(self._store, self._patience)
         self._check_known(manifests)
@@ -183,7 +183,7 @@ class Pruner:
     def _check_still_orphan(self, orphan: Orphan, mark: str) -> None:
         objects = listed_below(self._store, orphan.attempt, self._patience)
         if not objects.keys() <= {mark, *(info.key for info in orphan.objects)}:
-            raise NotPruned(f"somebody is writing to {display(orphan.attempt)}: run prune again later")
+            raise NotPruned(f"another run is writing to {display(orphan.attempt)}: run prune again later")
         copy = layout.copy_key(orphan.attempt)
         if self._patience.ask(lambda: self._store.describe(copy)) is not None:
             raise NotPruned(f"{display(orphan.attempt)} holds a copy of its manifest, which was not listed before")
@@ -203,12 +203,12 @@ class Pruner:
             if one.manifest not in manifests and one.manifest not in replaced:
                 raise NotPruned(
                     f"the manifest {display(one.manifest)} is known here and not listed in the target, so "
-                    "nobody knows what is an orphan; nothing was removed: run verify --repair, or catalogue --rebuild "
+                    "it is unknown what is an orphan; nothing was removed: run verify --repair, or catalogue --rebuild "
                     "if it was removed on purpose"
                 )
 
     def _referred_to(self, manifests: Mapping[str, ObjectInfo]) -> set[str]:
-        """Attempts that a listed manifest refers to: each manifest is read now, whole."""
+        """Attempts that a listed manifest refers to: each manifest is read now, as a whole."""
         found: set[str] = set()
         for key in manifests:
             if key not in self._read:
@@ -222,7 +222,7 @@ class Pruner:
             return {layout.attempt_of(one) for one in objects_of(read_manifest(data))}
         except (ManifestError, ObjectMissing, ObjectUnreadable) as error:
             raise NotPruned(
-                f"{display(key)} cannot be read ({error}), so nobody knows what is an orphan; nothing was removed: "
+                f"{display(key)} cannot be read ({error}), so it is unknown what is an orphan; nothing was removed: "
                 "run verify"
             ) from error
 

@@ -1,6 +1,6 @@
 """Objects in the target against a manifest: are they there, whole, and as they were written?
 
-What a store says of an object is believed as far as the doctor found its word to be proof; otherwise the object is
+What a store says of an object is trusted as far as the doctor found its word to be proof; otherwise the object is
 read. Nothing is thawed.
 """
 
@@ -99,14 +99,14 @@ class ObjectChecker:
         return self._by_reading(key, expected)
 
     def _presence(self, key: str, expected: ArchivedObject) -> str:
-        """What is not listed is asked for by its key: a listing may hide things for a while."""
+        """What is not listed is looked up by its key: a listing may hide things for a while."""
         info = self._present.get(key) or self._patience.ask(lambda: self._store.describe(key))
         if info is None:
             return _MISSING
         return "" if info.size == expected.size else f"it has {info.size:,} bytes and should have {expected.size:,}"
 
     def _by_its_word(self, key: str, expected: ArchivedObject) -> str | None:
-        """By the store's checksum; None when that is none or no proof."""
+        """By the store's checksum; None when it is missing or proves nothing."""
         if not self._ask.trusted:
             return None
         found = self._patience.ask(lambda: self._store.describe(key))
@@ -179,7 +179,7 @@ class ObjectChecker:
                     problems.append(Failure(entry.path, f"{problem} ({place.key})"))
         for key, number in named.items():
             if not number:
-                what = f"{bad[key]}; no file of {display(item)} is harmed that could be read"
+                what = f"{bad[key]}; no readable file of {display(item)} is affected"
                 problems.append(Failure(key, what))
         return problems
 

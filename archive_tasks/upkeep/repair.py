@@ -56,14 +56,14 @@ def repair(
 
 
 def _copy_again(key: str, catalogue: Catalogue, transfer: Transfer) -> str:
-    """The key of the copy. Raises IntegrityError where nobody here knows which of the two is right."""
+    """The key of the copy. Raises IntegrityError where it is unknown here which of the two is right."""
     data = transfer.patience.ask(lambda: b"".join(transfer.store.read(key)))
     sha256, prefix = hashlib.sha256(data).hexdigest(), str(next(read_manifest(data)).get("data"))
     known = catalogue.known(key)
     is_right = bool(known and known.receipt and known.receipt.manifest_sha256 == sha256)
     if not is_right and not manifest_problem(layout.copy_key(prefix), transfer.store, transfer.patience):
         raise IntegrityError(
-            "its copy says otherwise, and this device has no receipt that tells which of them is right: run verify "
+            "its copy differs, and this device has no receipt that shows which of them is right: run verify "
             "--repair on the device that made it"
         )
     write_copy(prefix, iter([data]), transfer, sha256=sha256)

@@ -26,7 +26,7 @@ class Verified:
         uncommitted: attempts that hold a copy of their manifest, which is not there itself.
         copies: keys of the manifests of archives whose copies of them are not as they should be.
         harmed: keys of the manifests of archives that are damaged, and not replaced.
-        whole: keys of the manifests of archives of which nothing is known to be wrong.
+        whole: keys of the manifests of archives with no known damage.
         orphans: attempts that nothing refers to: (objects, bytes).
     """
 

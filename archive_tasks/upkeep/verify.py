@@ -50,7 +50,7 @@ def verify(
     Args:
         wanted: which archives, by the key of the manifest. None takes all, and looks for what nothing refers to.
         promised: what this device has receipts for, by the key of the manifest.
-        on_progress: told how many archives of how many are done.
+        on_progress: called with how many archives of how many are done.
         random: a number from 0 to 1, for the sample.
 
     Raises:
@@ -95,7 +95,7 @@ def _count_copies(looked: Mapping[str, _Looked], verified: Verified) -> None:
 
 
 def _sum_up(looked: Mapping[str, _Looked], verified: Verified, contents: Callable[[str], str]) -> None:
-    """Damage counts, but for archives that a whole one of the same contents stands in for.
+    """Damage counts, except of archives that an intact one with the same contents replaces.
 
     Args:
         contents: a digest of what an archive holds, by key; empty where that cannot be known.
@@ -154,7 +154,7 @@ def _attempts_of(promises: Iterable[Promise]) -> set[str]:
 def _look_for_the_rest(
     present: Mapping[str, ObjectInfo], looked: Mapping[str, _Looked], referred_to: set[str], verified: Verified
 ) -> None:
-    """What no manifest refers to. Keys that are not of our shape are somebody else's."""
+    """What no manifest refers to. Keys that do not have our shape are somebody else's."""
     committed = {one.archive.data for one in looked.values() if one.archive}
     for key, info in present.items():
         attempt = layout.attempt_of_ours(key)
@@ -207,7 +207,7 @@ class _Verifier:
             return _Looked(archive, [Failure(key, str(error))])
         if promise and hashlib.sha256(manifest).hexdigest() != promise.sha256:
             self._verified.missing.append(key)
-            return _Looked(archive, [Failure(key, "it is not as this device wrote it")])
+            return _Looked(archive, [Failure(key, "it is not what this device wrote")])
         try:
             archive = archive or archive_of(next(read_manifest(manifest)), key, target=self._store.url)
             objects = objects_in(manifest)

@@ -24,8 +24,8 @@ _COUNTER = struct.Struct("Q")
 def may_fork(functions: Sequence[Callable[..., Any]]) -> bool:
     """Is it safe to fork here, for these functions?
 
-    Only where Linux's calls are at hand, no other thread could hold a lock for ever, and every function is our
-    own: one of a plugin's may keep count, or hold a connection that two processes must not share.
+    Only where Linux's calls are at hand, no other thread could hold a lock forever, and every function is our
+    own: a plugin's may keep count, or hold a connection that two processes must not share.
     """
     at_hand = hasattr(os, "memfd_create") and hasattr(os, "sched_getaffinity")
     ours = all(getattr(function, "__module__", "").startswith("archive_tasks.") for function in functions)
@@ -78,7 +78,7 @@ def _work_through(work: Callable[[int], Any], number: int, counter: int) -> dict
     while (index := _claim(counter)) < number:
         try:
             answers[index] = work(index)
-        except Exception:  # noqa: BLE001, S112 - the parent meets it again, and says it
+        except Exception:  # noqa: BLE001, S112 - the parent meets it again, and reports it
             continue
     return answers
 

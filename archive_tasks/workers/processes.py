@@ -1,6 +1,6 @@
 """Processes that pack and unpack, where that is safe and worth it; else threads do.
 
-A small file costs some 40 µs of Python's either way, and Python runs one thread at a time. The children are forked,
+A small file costs some 40 µs in Python either way, and Python runs one thread at a time. The children are forked,
 before there are threads and locks that they would inherit, and die with their parent however it dies.
 """
 
@@ -72,7 +72,7 @@ def _forked(number: int) -> ProcessPoolExecutor:
 
 
 def _die_with_parent(parent: int) -> None:
-    """The kernel tells children of a parent that was killed: its pipes stay open in them. Ctrl-C is its affair."""
+    """Have the kernel end children of a killed parent: its pipes stay open in them. Ctrl-C is the parent's."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:

@@ -360,7 +360,7 @@ def test_a_stopped_run_raises_interrupted(bench: Bench) -> None:
         if type(event).__name__ == "ItemArchived":
             raise KeyboardInterrupt
 
-    with pytest.raises(Interrupted, match="run the same again to go on"):
+    with pytest.raises(Interrupted, match="run the same command again to resume"):
         bench.run(at=stop, items_at_once=1)
     bench.items()
     assert not bench.run().failed
@@ -408,7 +408,7 @@ def test_the_wrong_disk_in_the_targets_place_is_refused(bench: Bench, tmp_path: 
         bench.run()
     assert list(bench.target.iterdir()) == []
     (bench.target / "vault.json").write_text('{"archive_tasks": "vault", "format": 1, "id": "another"}')
-    with pytest.raises(StoreUnusable, match="is not the one that it was"):
+    with pytest.raises(StoreUnusable, match="is not the one it was before"):
         bench.run()
 
 
@@ -453,7 +453,7 @@ def test_another_vault_in_the_targets_place_is_noticed_before_the_commit(bench: 
             self._store.put(key, data, **named)
 
     make_tree(bench.root, {"item": OLD}, now=NOW)
-    with pytest.raises(StoreUnusable, match="is not the one that it was"):
+    with pytest.raises(StoreUnusable, match="is not the one it was before"):
         bench.run(wrap=Swapping)  # type: ignore[arg-type]
     assert bench.listed("manifests/") == []
 

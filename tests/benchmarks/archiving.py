@@ -13,7 +13,7 @@ from tests.benchmarks.works import Contest, archive_job, send_job, start_archive
 OURS = "invoke archive"
 _BELIEVED = "  without reading back"
 _BELIEVED_NOTE = (
-    f"{OURS}: what was sent is read back and compared, for this server's checksums are no proof\n"
+    f"{OURS}: what was sent is read back and compared, for this server's checksums prove nothing\n"
     f"{_BELIEVED.strip()}: one HEAD an object instead, as on a server whose checksums are proof"
 )
 _PROFILE_LINES = 25

@@ -179,17 +179,17 @@ def test_where_checksums_are_proof_nothing_but_the_manifest_is_read(stand: Stand
 def test_another_target_in_its_place_is_no_witness(stand: Stand) -> None:
     evidence = stand.gather()
     stand.store.objects["vault.json"] = b'{"archive_tasks": "vault", "format": 1, "id": "another"}'
-    with pytest.raises(StoreUnusable, match="not the one that it was"):
+    with pytest.raises(StoreUnusable, match="not the one it was before"):
         stand.gather()
     stand.seconds += 1000
-    with pytest.raises(StoreUnusable, match="not the one that it was"):
+    with pytest.raises(StoreUnusable, match="not the one it was before"):
         stand.witness().check_fresh(evidence)
 
 
 @pytest.mark.parametrize("other", [{"archive_id": "0" * 32}, {"item": "thesi"}, {"item": "film"}])
 @pytest.mark.parametrize("receipt", [True, False])
 def test_a_manifest_of_something_else_is_none(stand: Stand, other: dict[str, str], *, receipt: bool) -> None:
-    with pytest.raises(NotProven, match="its manifest in the target is of something else"):
+    with pytest.raises(NotProven, match="its manifest in the target is of another item"):
         stand.gather(**other, receipt=receipt)
 
 
@@ -314,7 +314,7 @@ def test_an_object_that_is_gone_or_cut_by_then_is_no_evidence(stand: Stand, name
     data = stand.store.objects.pop(key)
     if how == "cut":
         stand.store.objects[key] = data[:-1]
-    with pytest.raises(NotProven, match="does not hold it any more as it did a moment ago"):
+    with pytest.raises(NotProven, match="no longer holds it as it did a moment ago"):
         stand.witness().check_fresh(evidence)
     stand.store.objects[key] = data
     stand.witness().check_fresh(evidence)
@@ -324,7 +324,7 @@ def test_a_manifest_that_is_another_by_then_is_no_evidence(stand: Stand) -> None
     evidence = stand.gather()
     stand.seconds += 1000
     stand.store.objects[evidence.key] = evidence.manifest[:-1] + bytes([evidence.manifest[-1] ^ 1])
-    with pytest.raises(NotProven, match="does not hold it any more as it did a moment ago"):
+    with pytest.raises(NotProven, match="no longer holds it as it did a moment ago"):
         stand.witness().check_fresh(evidence)
 
 
@@ -344,7 +344,7 @@ def test_a_manifest_that_cannot_be_read_by_then_is_none(
         monkeypatch.setattr(stand.store, "read", busy)
     else:
         del stand.store.objects[evidence.key]
-    with pytest.raises(NotProven, match="the target does not provably hold it any more: "):
+    with pytest.raises(NotProven, match="the target no longer provably holds it: "):
         stand.witness().check_fresh(evidence)
 
 

@@ -126,10 +126,10 @@ def test_a_proof_is_good_once_and_only_for_the_gate_that_made_it(open_gate: Call
     ground = open_gate()
     proof = ground.set_aside()
     other = careful(ground)
-    with pytest.raises(ValueError, match="no proof of this gate's"):
+    with pytest.raises(ValueError, match="not one of this gate's"):
         other.purge(proof)
     ground.gate.purge(proof)
-    with pytest.raises(ValueError, match="no proof of this gate's"):
+    with pytest.raises(ValueError, match="not one of this gate's"):
         ground.gate.purge(proof)
 
 
@@ -184,7 +184,7 @@ def test_evidence_that_is_not_fresh_is_looked_at_again(
     ground.clock.seconds += seconds
     for path in (bench.folder / "target" / "data").rglob("*.zst"):
         path.unlink()
-    with pytest.raises(NotProven, match="does not hold it any more"):
+    with pytest.raises(NotProven, match="no longer holds it"):
         ground.gate.purge(proof)
     assert (bench.root / SET_ASIDE / proof.slot.name / "item" / "papers" / "p1").exists()
 
@@ -214,7 +214,7 @@ def test_an_old_manifest_that_has_changed_is_no_evidence(open_gate: Callable[...
     places = [bench.folder / "target" / ground.known(name).archive.manifest for name in ("papers", "film")]
     places[0].chmod(0o644)
     places[0].write_bytes(places[1].read_bytes())
-    with pytest.raises(NotProven, match="any more as it did a moment ago"):
+    with pytest.raises(NotProven, match="no longer holds it as it did a moment ago"):
         ground.gate.purge(proof)
     assert Path(ground.quarantine.path_of(proof.slot), "p1").exists()
 
@@ -230,10 +230,10 @@ def test_another_target_in_its_place_is_no_witness(open_gate: Callable[..., Grou
     ground = open_gate()
     proof = ground.set_aside()
     another_target(bench)
-    with pytest.raises(StoreUnusable, match="is not the one that it was"):
+    with pytest.raises(StoreUnusable, match="is not the one it was before"):
         ground.set_aside("film")
     ground.clock.seconds += 10_000
-    with pytest.raises(StoreUnusable, match="is not the one that it was"):
+    with pytest.raises(StoreUnusable, match="is not the one it was before"):
         ground.gate.purge(proof)
     assert (bench.root / "film").exists()
     assert Path(ground.quarantine.path_of(proof.slot), "p1").exists()
@@ -244,7 +244,7 @@ def test_a_manifest_of_another_id_is_none(open_gate: Callable[..., Ground]) -> N
     ground = open_gate()
     known = ground.known("papers")
     other = known._replace(archive=dataclasses.replace(known.archive, id="0" * 32), receipt=None)
-    with pytest.raises(NotProven, match="is of something else"):
+    with pytest.raises(NotProven, match="is of another item"):
         ground.gate.set_aside(ground.item("papers"), other, mode="quarantine")
 
 
@@ -261,7 +261,7 @@ def test_a_manifest_that_is_gone_by_then_is_no_evidence(open_gate: Callable[...,
     proof = ground.set_aside()
     ground.clock.seconds += 10_000
     shutil.rmtree(bench.folder / "target" / "manifests")
-    with pytest.raises(NotProven, match="does not provably hold it any more"):
+    with pytest.raises(NotProven, match="no longer provably holds it"):
         ground.gate.purge(proof)
 
 
@@ -281,7 +281,7 @@ def test_a_manifest_of_another_archive_is_none(open_gate: Callable[..., Ground],
         mixed = known._replace(
             archive=dataclasses.replace(known.archive, manifest=ground.known(other).archive.manifest)
         )
-        with pytest.raises(NotProven, match="is of something else"):
+        with pytest.raises(NotProven, match="is of another item"):
             ground.gate.set_aside(ground.item(name), mixed._replace(receipt=None), mode="quarantine")
     assert not bench.slots()
 
@@ -291,7 +291,7 @@ def test_the_same_item_under_another_name_is_not_its_archive(
 ) -> None:
     ground = open_gate()
     (bench.root / "papers").rename(bench.root / "copies")
-    with pytest.raises(NotProven, match="is of something else"):
+    with pytest.raises(NotProven, match="is of another item"):
         ground.gate.set_aside(ground.item("copies"), ground.known("papers"), mode="quarantine")
 
 
@@ -505,7 +505,7 @@ def test_an_item_whose_name_is_taken_meanwhile_stays_aside_and_both_survive(
 
     ground.quarantine.take_in = take_in  # type: ignore[method-assign]
     with pytest.raises(
-        NotCleaned, match=r"other bytes|another modification time.*something else has its name by now, so it stays in"
+        NotCleaned, match=r"other bytes|another modification time.*something else has its name now, so it stays in"
     ):
         ground.set_aside()
     assert (bench.root / "papers" / "p1").read_text() == "another program's"

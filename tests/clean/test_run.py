@@ -103,7 +103,7 @@ def test_what_the_trash_refuses_stays_at_home(bench: CleanBench, monkeypatch: py
     before = bench.home()
     document = bench.clean("trash")
     assert not document["freed"]
-    assert "the trash did not take it" in reasons(document)["note"]
+    assert "it could not be moved to the trash" in reasons(document)["note"]
     assert bench.home() == before
 
 
@@ -225,7 +225,7 @@ def test_what_was_left_out_keeps_its_item_unless_it_is_given_up(root: Path, tmp_
     session_exclude = {"exclude": ["cache", "*.tmp"]}
     document = clean_with(bench, session_exclude, {})
     assert reasons(document)["code"] == (
-        "code/cache and 1 more was left out of the archive; --discard-left-out gives it up"
+        "code/cache and 1 more was left out of the archive; --discard-left-out discards it"
     )
     assert (root / "code" / "cache" / "a" / "b").read_text() == "c"
     assert items_of(clean_with(bench, session_exclude, {"discard_left_out": True})["freed"]) == {"code"}
@@ -394,7 +394,7 @@ def test_a_name_that_is_taken_where_it_would_move_keeps_the_item_at_home(bench: 
     make_tree(to, {"note": "another note"})
     document = bench.clean("move", to=str(to))
     assert items_of(document["freed"]) == {"film", "papers"}
-    assert reasons(document)["note"].endswith("is there already; it stays where it was")
+    assert reasons(document)["note"].endswith("already exists; it stays where it was")
     assert (to / "note").read_text() == "another note"
     assert (bench.root / "note").read_text() == "note"
     assert not bench.slots()

@@ -113,13 +113,13 @@ def test_clean_chains_behind_archive(cli: CommandLine, root: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--mode", "burn"], "archive.clean.mode is 'burn'; known are quarantine, trash, move, delete"),
+        (["--mode", "burn"], "archive.clean.mode is 'burn'; known: quarantine, trash, move, delete"),
         (["--mode", "move"], "where to? --mode move needs --to FOLDER"),
         (["--to", "/tmp"], "--to is where `--mode move` moves items: give both"),
-        (["--mode", "move", "--to", "/no/such"], "/no/such is no folder: is its disk mounted?"),
+        (["--mode", "move", "--to", "/no/such"], "/no/such is not a folder: is its disk mounted?"),
         (["--grace", "soon"], "archive.clean.grace is 'soon', but must be a whole number"),
-        (["--free", "much"], "archive.free is 'much', which is no size"),
-        (["--max-share", "101"], "archive.clean.max_share is 101, but must lie between 1 and 100"),
+        (["--free", "much"], "archive.free is 'much', which is not a size"),
+        (["--max-share", "101"], "archive.clean.max_share is 101, but must be between 1 and 100"),
     ],
 )
 def test_wrong_flags_are_refused_before_anything_moves(
@@ -136,7 +136,7 @@ def test_a_folder_in_the_root_is_no_place_to_move_to(cli: CommandLine, root: Pat
     (root / "old").mkdir()
     ran = cli.run("clean", "--root", str(root), "--yes", "--mode", "move", "--to", str(root / "old"))
     assert ran.code == 2
-    assert "give a --to outside of it" in ran.err
+    assert "give a --to outside it" in ran.err
 
 
 @pytest.mark.parametrize("root_", ["/", "/usr", "/usr/share", "/etc", "/home", "/var"])
@@ -163,7 +163,7 @@ def test_another_folder_at_the_roots_place_is_refused_until_it_is_archived(
     shutil.copytree(root.with_name("unplugged"), root, symlinks=True)
     ran = cli.run("clean", "--root", str(root), "--yes")
     assert ran.code == 2
-    assert "another disk or folder lies at" in ran.err
+    assert "another disk or folder is at" in ran.err
     assert "run archive again" in ran.err
     assert cli.run("archive", "--root", str(root), "--yes").code == 0
     assert "2 items (10 B) set aside" in cli.run("clean", "--root", str(root), "--yes").out

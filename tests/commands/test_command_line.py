@@ -231,15 +231,15 @@ BAD_INPUT = [
     (["scan", "--root", "{tmp}/missing"], 2, "does not exist; give another --root"),
     (["scan", "--root", "{tmp}/file"], 2, "is a file, not a folder"),
     (["scan", "--root", "{root}", "--days", "many"], 2, "archive.days is 'many', but must be a whole number"),
-    (["scan", "--root", "{root}", "--days", "-1"], 2, "archive.days is -1, but must lie between 0 and"),
-    (["scan", "--root", "{root}", "--clock", "birth"], 2, "known are atime, ctime, mtime, newest"),
+    (["scan", "--root", "{root}", "--days", "-1"], 2, "archive.days is -1, but must be between 0 and"),
+    (["scan", "--root", "{root}", "--clock", "birth"], 2, "known: atime, ctime, mtime, newest"),
     (
         ["archive", "--root", "{root}", "--target", "gs://b"],
         2,
-        "no plugin opens gs:// targets; known are file://, s3://",
+        "no plugin opens gs:// targets; known: file://, s3://",
     ),
-    (["archive", "--root", "{root}", "--target", "my-bucket"], 2, "is no URL; did you mean s3://my-bucket?"),
-    (["archive", "--root", "{root}", "--target", "/mnt/nas"], 2, "is no URL; did you mean file:///mnt/nas?"),
+    (["archive", "--root", "{root}", "--target", "my-bucket"], 2, "is not a URL; did you mean s3://my-bucket?"),
+    (["archive", "--root", "{root}", "--target", "/mnt/nas"], 2, "is not a URL; did you mean file:///mnt/nas?"),
     (["archive", "--root", "{root}", "--target", "file://nas/x"], 2, "write file:///absolute/path"),
     (["archive", "--root", "{root}", "--target", "s3://B/x"], 2, "write s3://my-bucket/laptop"),
     (["archive", "--root", "{root}", "--target", "file://{tmp}/file", "--yes"], 1, "is a file, not a folder"),
@@ -550,7 +550,7 @@ def test_a_python_caller_gets_no_sub_process_noise(cli: CommandLine, tree: Path)
         ("archive: 5\n", "the configuration says archive: 5, but archive must hold settings"),
         (
             "archive:\n  options:\n    quux: {}\n",
-            "archive.options.quux: there is no such plugin; loaded are",
+            "archive.options.quux: there is no such plugin; loaded:",
         ),
         ("archive:\n  options:\n    gitunsaved: {}\n", "did you mean archive.options.git_unsaved?"),
         ("archive:\n  options:\n    clock: {}\n", "did you mean archive.options.clocks?"),
@@ -584,7 +584,7 @@ def test_a_report_on_a_target_that_is_not_known_names_those_that_are(cli: Comman
     ran = cli.run("report", "--target", "s3://my-bucket/typo")
     assert ran.code == 2
     assert (
-        f"nothing has been archived to s3://my-bucket/typo from this machine; known are {target_of(cli).as_uri()}"
+        f"nothing has been archived to s3://my-bucket/typo from this machine; known: {target_of(cli).as_uri()}"
         in ran.err
     )
     assert cli.run("report", "--json", "--csv").code == 2

@@ -98,8 +98,8 @@ def test_a_file_in_the_way_is_kept_unless_the_user_says_so(
         (("thesis", "--at", "2001-01-01"), "was not archived yet"),
         (("thesis", "--both", "--overwrite"), "choose one"),
         (("../thesis",), "names nothing"),
-        (("thesis", "--scope", "elsewhere"), "nothing named thesis is archived by what --scope"),
-        (("thesis", "--host", "elsewhere"), "nothing named thesis is archived by what --scope"),
+        (("thesis", "--scope", "elsewhere"), "nothing named thesis is archived that matches --scope"),
+        (("thesis", "--host", "elsewhere"), "nothing named thesis is archived that matches --scope"),
         (("thesis", "--id", "thesis"), "must be the beginning of an id"),
         (("thesis", "--id", "0000"), "nothing named thesis is archived"),
     ],
@@ -135,7 +135,7 @@ def test_a_dry_run_fetches_and_writes_nothing(cli: CommandLine, target: str) -> 
 def test_a_root_that_is_not_here_asks_for_a_place(cli: CommandLine, root: Path, target: str) -> None:
     shutil.move(root, root.with_name("elsewhere"))
     ran = cli.run("restore", "thesis")
-    assert (ran.code, "say where it shall go with --to" in ran.err) == (2, True)
+    assert (ran.code, "say where it should go with --to" in ran.err) == (2, True)
 
 
 def test_the_catalogue_is_rebuilt_from_the_target_alone(cli: CommandLine, target: str) -> None:

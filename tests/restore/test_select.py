@@ -175,7 +175,7 @@ def test_host_root_scope_and_id_choose(shelf: Shelf) -> None:
 @pytest.mark.parametrize("asked", [{"host": "host"}, {"scope": "a"}, {"from_root": "/no"}, {"archive_id": "f00d"}])
 def test_what_fits_nothing_is_said_with_what_was_asked_for(shelf: Shelf, asked: dict[str, str]) -> None:
     shelf.put(host="hosta", scope="a/Documents")
-    filters = re.escape("nothing named thesis is archived by what --scope, --host, --from-root or --id say")
+    filters = re.escape("nothing named thesis is archived that matches --scope, --host, --from-root or --id")
     with pytest.raises(UsageError, match=filters):
         shelf.select(**asked)
     with pytest.raises(UsageError, match="nothing named film is archived; look for names with find"):
@@ -190,7 +190,7 @@ def test_an_id_is_of_a_commit_or_of_a_listing_and_its_beginning_will_do(shelf: S
     assert shelf.chosen(archive_id="ABCD") == [old]
     assert shelf.chosen(archive_id="abc") == [new], "of those that are meant, the newest"
     assert shelf.chosen(archive_id="5555") == [new]
-    with pytest.raises(UsageError, match="by what"):
+    with pytest.raises(UsageError, match="that matches --scope"):
         shelf.select(archive_id="bcd")
 
 
@@ -357,7 +357,7 @@ def test_many_items_take_no_longer_than_they_must(shelf: Shelf) -> None:
 def test_a_root_that_is_not_here_needs_a_place(shelf: Shelf) -> None:
     archive = dataclasses.replace(shelf.put(), root=str(shelf.folder / "gone"))
     shelf.archives[:] = [archive]
-    with pytest.raises(UsageError, match=r"thesis was in .*/gone, which is not here: say where it shall go with --to"):
+    with pytest.raises(UsageError, match=r"thesis was in .*/gone, which is not here: say where it should go with --to"):
         shelf.select(roots={archive.root})
     assert shelf.chosen(to="/x") == [archive]
 

@@ -157,7 +157,7 @@ def test_a_table_of_ones_own_replaces_the_prices_and_nonsense_is_refused(tmp_pat
     assert read_prices(str(table)).to_fetch("GLACIER", requests=1, size=0) is None
     for text in ("", "name = 1", "[class.STANDARD]\nput = 1", "name = 'x'\nclass = 3", "= ="):
         table.write_text(text)
-        with pytest.raises(SettingsError, match="is no table of prices"):
+        with pytest.raises(SettingsError, match="is not a price table"):
             read_prices(str(table))
     with pytest.raises(SettingsError, match="cannot be read"):
         read_prices(str(tmp_path / "none.toml"))

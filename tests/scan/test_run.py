@@ -88,7 +88,7 @@ def test_a_full_scan_says_how_near_an_item_is_to_stale(judge: Any) -> None:
     spec = {f"old{number}": OLD for number in range(3)} | {"a": NEW, "b": File("new", age_days=2)}
     found = judge({"item": spec}, full=True)["item"]
     assert (found.fresh, found.files, found.bytes) == (2, 5, 15)
-    assert found.reason == "stale but for 2 of 5 files: item/a was used 1 day ago"
+    assert found.reason == "stale except for 2 of 5 files: item/a was used 1 day ago"
 
 
 @pytest.mark.parametrize(("clock", "archive"), [("mtime", True), ("atime", False), ("ctime", False), ("newest", False)])
@@ -100,7 +100,7 @@ def test_each_clock_reads_its_own_time(root: Path, make_session: Any, clock: str
 
 
 def test_an_unknown_clock_names_the_known_ones(root: Path, make_session: Any) -> None:
-    with pytest.raises(SettingsError, match="no clock 'mtme'; known are atime, ctime, mtime, newest"):
+    with pytest.raises(SettingsError, match="no clock 'mtme'; known: atime, ctime, mtime, newest"):
         scan(make_session(root, clock="mtme"))
 
 
@@ -334,7 +334,7 @@ def test_a_tree_of_one_single_time_draws_a_warning(judge: Any, root: Path, make_
     make_tree(root, {"grown": {str(number): File("x", age_days=100 + number) for number in range(12)}}, now=NOW)
     plan = scan(make_session(root))
     assert len(plan.warnings) == 1
-    assert plan.warnings[0].startswith("all 12 files of copied bear one and the same time")
+    assert plan.warnings[0].startswith("all 12 files of copied have the same time")
 
 
 def test_the_clock_atime_warns_on_a_mount_without_access_times(root: Path, make_session: Any, monkeypatch: Any) -> None:

@@ -212,25 +212,25 @@ def test_only_true_is_read_as_trusted(word: Any) -> None:
 
 def test_a_trusted_stores_checksums_are_believed() -> None:
     text = said({"refuses-wrong-checksum": YES}, needed=("refuses-wrong-checksum",))
-    assert "Its checksums are believed" in text
+    assert "Its checksums are trusted" in text
     assert "read back" not in text
 
 
 def test_an_untrusted_store_is_read_back_and_the_reason_is_told() -> None:
-    liar = Answer(False, "it took an object whose SHA-256 was a lie")
+    liar = Answer(False, "it accepted an object with a wrong SHA-256")
     text = said({"lies": liar, "fine": YES, "busy": StoreBusy("503 from the proxy")}, needed=("lies", "fine", "busy"))
     assert "Everything is read back" in text
-    assert "because it took an object whose SHA-256 was a lie" in text
+    assert "because it accepted an object with a wrong SHA-256" in text
     assert "does busy" in text
     assert "503 from the proxy" in text
-    assert "believed" not in text
+    assert "trusted" not in text
     assert "does fine" not in text
 
 
 def test_a_probe_that_an_old_verdict_does_not_know_is_named() -> None:
     store = Recording({"new": YES}, needed=("new",))
     verdict = replace(examined(store), answers={}, trusted=False)
-    assert "never asked (does new)" in "\n".join(summary(verdict, store.probes()))
+    assert "never checked (does new)" in "\n".join(summary(verdict, store.probes()))
 
 
 def test_a_store_without_checksums_is_read_back_for_that_reason() -> None:
@@ -240,9 +240,9 @@ def test_a_store_without_checksums_is_read_back_for_that_reason() -> None:
 @pytest.mark.parametrize(
     ("answers", "by"),
     [
-        ({"refuses-overwrite": YES, "one-winner": YES}, "told apart by the target"),
-        ({"refuses-overwrite": YES, "one-winner": NO}, "told apart by keys that are never used twice"),
-        ({"refuses-overwrite": UNKNOWN, "one-winner": YES}, "told apart by keys that are never used twice"),
+        ({"refuses-overwrite": YES, "one-winner": YES}, "The target keeps concurrent runs apart"),
+        ({"refuses-overwrite": YES, "one-winner": NO}, "unique keys keep concurrent runs apart"),
+        ({"refuses-overwrite": UNKNOWN, "one-winner": YES}, "unique keys keep concurrent runs apart"),
     ],
 )
 def test_how_two_runs_at_once_are_told_apart_is_told(answers: dict[str, Answer | StoreError], by: str) -> None:
@@ -265,10 +265,10 @@ def test_nothing_is_told_of_what_was_not_asked() -> None:
 
 def test_only_a_serious_no_is_a_warning() -> None:
     skew = Answer(False, "the clocks are 900 s apart")
-    assert "Take care: the clocks are 900 s apart" in said({"clock-agrees": skew})
-    assert "Take care" not in said({"clock-agrees": skew}, serious=False)
-    assert "Take care" not in said({"clock-agrees": UNKNOWN})
-    assert "Take care" not in said({"clock-agrees": YES})
+    assert "Warning: the clocks are 900 s apart" in said({"clock-agrees": skew})
+    assert "Warning" not in said({"clock-agrees": skew}, serious=False)
+    assert "Warning" not in said({"clock-agrees": UNKNOWN})
+    assert "Warning" not in said({"clock-agrees": YES})
 
 
 def test_the_day_on_which_the_verdict_ends_is_told() -> None:
@@ -296,4 +296,4 @@ def test_a_real_folder_is_examined_read_back_and_left_empty(
     assert list(store.list("")) == []
     lines = summary(verdict, store.probes())
     assert lines[0].startswith("Everything is read back")
-    assert any("told apart by the target" in line for line in lines)
+    assert any("The target keeps concurrent runs apart" in line for line in lines)

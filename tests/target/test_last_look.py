@@ -24,7 +24,7 @@ from tests.target.test_already_there import Twice
 
 DAY = timedelta(days=1)
 SECOND = timedelta(seconds=1)
-STOOD_STILL = "its upload stood still for 7 days or more, so prune may have taken a part of it: it is sent again"
+STOOD_STILL = "its upload was paused for 7 days or more, so prune may have removed part of it: it is sent again"
 
 
 @pytest.fixture
@@ -58,14 +58,14 @@ def test_an_object_that_is_not_there_as_it_was_sent_ends_it(yard: Yard, how: str
     data = yard.store.objects.pop(key)
     if how != "gone":
         yard.store.objects[key] = data[:-1] if how == "cut" else data + b"x"
-    with pytest.raises(IntegrityError, match=f"does not hold {key} any more: it is sent again by the next run"):
+    with pytest.raises(IntegrityError, match=f"no longer holds {key}: it is sent again by the next run"):
         check(yard, prefix, sizes)
 
 
 def test_an_object_of_an_attempt_that_nothing_is_left_of_ends_it(yard: Yard) -> None:
     prefix = yard.attempt("thesis", 5)
     yard.store.objects.clear()
-    with pytest.raises(IntegrityError, match="any more"):
+    with pytest.raises(IntegrityError, match="no longer holds"):
         check(yard, prefix, {f"{prefix}files/0": 5})
 
 

@@ -108,7 +108,9 @@ def test_an_empty_place_becomes_a_target(place: Place) -> None:
 @pytest.mark.parametrize("key", ["data/letters/2019.txt", "notes.txt", "manifests/ship/cargo.csv", "a/vault.json"])
 def test_a_place_with_something_in_it_is_refused_and_nothing_is_written(place: Place, key: str) -> None:
     place.put(key)
-    with pytest.raises(UsageError, match=r"is not empty \(\w+(/|\.txt)\), and no target yet.* add --create") as refused:
+    with pytest.raises(
+        UsageError, match=r"is not empty \(\w+(/|\.txt)\) and not a target yet.* add --create"
+    ) as refused:
         place.begin(place.url)
     assert place.url in str(refused.value)
     assert refused.value.exit_code == 2
@@ -168,7 +170,9 @@ def test_a_readme_of_the_users_own_is_kept_and_counts_as_something(place: Place)
 @pytest.mark.parametrize("yes", [True, False])
 def test_a_vault_file_of_somebody_elses_is_kept_and_refused(place: Place, data: bytes, yes: bool) -> None:
     place.put("vault.json", data)
-    with pytest.raises(StoreUnusable, match=r"vault\.json in .* is (not one of archive_tasks|empty, as a run)"):
+    with pytest.raises(
+        StoreUnusable, match=r"vault\.json in .* (was not written by archive_tasks|is empty, left by a run)"
+    ):
         place.begin(place.url, yes=yes)
     assert place.contents() == {"vault.json": data}
 
@@ -179,13 +183,17 @@ def test_a_vault_file_that_is_damaged_says_how_to_mend_it(place: Place, data: by
     place.put(MANIFEST)
     place.remove("vault.json")
     place.put("vault.json", data)
-    with pytest.raises(StoreUnusable, match=r"is damaged, or another's.*move that file away, and verify --repair"):
+    with pytest.raises(
+        StoreUnusable, match=r"is damaged, or belongs to something else.*move that file away, and verify --repair"
+    ):
         place.begin(place.url)
-    with pytest.raises(StoreUnusable, match=r"is damaged, or another's.*move that file away, and archive --create"):
+    with pytest.raises(
+        StoreUnusable, match=r"is damaged, or belongs to something else.*move that file away, and archive --create"
+    ):
         place.begin(place.url, device="two", renew=True)
     place.remove("vault.json")
     place.put("vault.json", json.dumps({"archive_tasks": "vault", "format": 2, "id": vault}).encode())
-    with pytest.raises(StoreUnusable, match="of another version than this one: upgrade"):
+    with pytest.raises(StoreUnusable, match="has a format that this version cannot read: upgrade"):
         place.begin(place.url, device="two")
 
 
@@ -274,7 +282,7 @@ def test_no_target_begins_inside_of_another_one(place: Place, below: str) -> Non
     place.begin(place.url)
     before = place.contents()
     for yes in (True, False):
-        with pytest.raises(UsageError, match=r"would be inside of another one, .*Nothing was written") as refused:
+        with pytest.raises(UsageError, match=r"would be inside another one, .*Nothing was written") as refused:
             place.begin(f"{place.url}/{below}", yes=yes)
         assert refused.value.exit_code == 2
     assert place.contents() == before
@@ -287,7 +295,7 @@ def test_no_target_begins_around_another_one_also_with_a_yes(place: Place, below
     before = place.contents()
     with pytest.raises(UsageError, match="is not empty"):
         place.begin(place.url)
-    with pytest.raises(UsageError, match=f"would be around another one, {place.url}/{below}, and each"):
+    with pytest.raises(UsageError, match=f"would contain another one, {place.url}/{below}, and each"):
         place.begin(place.url, yes=True)
     assert place.contents() == before
 
@@ -308,9 +316,9 @@ def test_two_targets_that_are_nested_already_are_opened_as_before_and_found_by_w
     outer = place.open_store(place.url)
     assert targets_below(outer, (info.key for info in outer.list("data/")), place.open_store) == [inner]
     lines = nesting.examine(outer, place.open_store).lines()
-    assert lines == [f"Take care: another target is inside of it, {inner}: each could remove what is the other's."]
+    assert lines == [f"Warning: another target is inside it, {inner}: each could remove the other's objects."]
     lines = nesting.examine(place.open_store(inner), place.open_store).lines()
-    assert lines == [f"Take care: it is inside of another target, {place.url}: each could remove what is the other's."]
+    assert lines == [f"Warning: it is inside another target, {place.url}: each could remove the other's objects."]
 
 
 def test_a_vault_file_of_somebody_elses_above_or_below_is_no_target(place: Place) -> None:
@@ -353,7 +361,7 @@ def test_a_folder_is_looked_at_by_every_way_to_it(tmp_path: Path, make_session: 
     (tmp_path / "link").symlink_to(tmp_path / "nas" / "target" / "inner")
     place = Place((tmp_path / "nas").as_uri(), make_session(tmp_path), tmp_path / "catalogues")
     place.begin(f"{place.url}/target", yes=True)
-    with pytest.raises(UsageError, match=f"would be inside of another one, {place.url}/target"):
+    with pytest.raises(UsageError, match=f"would be inside another one, {place.url}/target"):
         place.begin((tmp_path / "link" / "new").as_uri())
 
 
@@ -364,7 +372,7 @@ def test_a_target_below_is_found_whatever_its_folders_are_named(tmp_path: Path, 
     at = f"{place.url}/my%0An%E4s/old%20target"
     place.begin(at)
     assert (tmp_path / "nas" / inner / "vault.json").exists()
-    with pytest.raises(UsageError, match=f"would be around another one, {at}, and each"):
+    with pytest.raises(UsageError, match=f"would contain another one, {at}, and each"):
         place.begin(place.url, yes=True)
 
 
@@ -394,7 +402,7 @@ def test_a_place_above_that_may_not_be_looked_at_counts_as_none_and_is_told() ->
     assert around == (("memory://a/b",), ("memory://a",))
     assert targets_around("memory://a/b/c", stores.__getitem__) == ["memory://a/b"]
     lines = nesting.examine(MemoryStore("memory://a/b"), stores.__getitem__).lines()
-    assert lines == ["memory://a, above it, may not be looked at, and counts as no target."]
+    assert lines == ["memory://a, above it, may not be read, and is assumed not to be a target."]
 
 
 @needs_root
@@ -415,7 +423,7 @@ def test_what_cannot_be_listed_is_said_by_the_doctor(tmp_path: Path, make_sessio
             raise StoreUnusable("the store answered AccessDenied")
 
     found = nesting.examine(Unlisted("memory://a"), lambda _url: MemoryStore())
-    assert found.lines() == ["Whether another target is inside of it is not known: the store answered AccessDenied."]
+    assert found.lines() == ["Whether another target is inside it is not known: the store answered AccessDenied."]
 
 
 # -- requests ----------------------------------------------------------------------------------------
@@ -482,7 +490,7 @@ def test_archive_asks_for_the_flag_and_says_what_is_there(cli: CommandLine, nas:
     assert ran.code == 2
     (line,) = (line for line in ran.err.splitlines() if line.startswith("error:"))
     assert line == (
-        f"error: {nas.as_uri()} is not empty (.incoming/, data/, letter), and no target yet. Name an empty place, e.g. "
+        f"error: {nas.as_uri()} is not empty (.incoming/, data/, letter) and not a target yet. Name an empty place, e.g. "
         f"{nas.as_uri()}/archive, or add --create to use this one beside what is there. Nothing was written"
     )
     assert read_tree(nas) == before
@@ -528,7 +536,7 @@ def test_a_target_inside_of_another_is_refused_by_archive_and_setup(cli: Command
     for task in (("archive", "--root", str(root)), ("setup",)):
         ran = cli.run(*task, "--target", (outer / "data").as_uri(), "--yes", "--create")
         assert ran.code == 2
-        assert "would be inside of another one" in ran.err
+        assert "would be inside another one" in ran.err
     assert read_tree(outer) == before
 
 
@@ -540,6 +548,6 @@ def test_doctor_warns_of_a_target_inside_of_another(cli: CommandLine, root: Path
         assert cli.run("setup", "--target", target.as_uri(), "--yes").code == (0 if target == inner else 2)
     (outer / "vault.json").write_bytes((inner / "vault.json").read_bytes())
     ran = cli.run("doctor", "--target", inner.as_uri())
-    assert f"Take care: it is inside of another target, {outer.as_uri()}" in ran.out
+    assert f"Warning: it is inside another target, {outer.as_uri()}" in ran.out
     document = json.loads(cli.run("doctor", "--target", outer.as_uri(), "--json").out)
     assert document["place"] == {"inside": [], "around": [inner.as_uri()], "unseen": [], "unknown": ""}

@@ -244,7 +244,7 @@ def ends(yard: Yard, message: str, **options: Any) -> None:
 def test_another_target_in_its_place_ends_it(yard: Yard) -> None:
     yard.attempt("thesis")
     yard.store.objects["vault.json"] = b'{"archive_tasks": "vault", "format": 1, "id": "another"}'
-    with pytest.raises(StoreUnusable, match="not the one that it was"):
+    with pytest.raises(StoreUnusable, match="not the one it was before"):
         pruner(yard).look()
     assert not yard.calls("delete")
 
@@ -255,9 +255,7 @@ def test_a_target_around_it_ends_it(tmp_path: Path) -> None:
     yard = Yard(tmp_path, "memory://bucket/inner")
     with yard.catalogue:
         prefix = yard.attempt("thesis")
-        ends(
-            yard, "is inside of the target memory://bucket: nothing is removed in either", open_store=lambda _url: outer
-        )
+        ends(yard, "is inside the target memory://bucket: nothing is removed in either", open_store=lambda _url: outer)
         assert orphans(yard, open_store=lambda url: MemoryStore(url)) == [prefix]
         assert orphans(yard) == [prefix], "where none can be opened, nobody looks"
 
@@ -269,7 +267,7 @@ def test_a_target_inside_of_it_ends_it(yard: Yard) -> None:
     yard.put("data/vault.json", b"{}", days=99)
     assert len(orphans(yard)) == 1, "somebody else's file of that name is none"
     yard.put("data/copy/vault.json", inner.objects["vault.json"])
-    ends(yard, "another target is inside of this one, memory://test/data/copy: nothing is removed in either")
+    ends(yard, "another target is inside this one, memory://test/data/copy: nothing is removed in either")
 
 
 @pytest.mark.parametrize("receipt", [True, False])
@@ -305,7 +303,7 @@ def test_a_manifest_that_cannot_be_read_ends_it(yard: Yard, monkeypatch: pytest.
     else:
         others = {"damaged": data[:-5] + bytes(5), "cut": data[:-40], "another file": b"notes"}
         yard.store.objects[key] = others[how]
-    ends(yard, f"{key} cannot be read .*, so nobody knows what is an orphan; nothing was removed: run verify")
+    ends(yard, f"{key} cannot be read .*, so it is unknown what is an orphan; nothing was removed: run verify")
 
 
 # -- removal ------------------------------------------------------------------------------------------
@@ -366,7 +364,7 @@ def between(yard: Yard, happens: Callable[[str], object], message: str) -> None:
 
 
 def test_an_attempt_to_which_somebody_writes_stays(yard: Yard) -> None:
-    between(yard, lambda prefix: yard.put(f"{prefix}files/new", b"x"), "somebody is writing to data/.*/thesis~")
+    between(yard, lambda prefix: yard.put(f"{prefix}files/new", b"x"), "another run is writing to data/.*/thesis~")
 
 
 def test_an_attempt_of_which_something_is_gone_by_then_goes_all_the_same(yard: Yard) -> None:
@@ -490,7 +488,7 @@ def test_a_commit_while_its_objects_go_ends_it_in_the_middle(yard: Yard, monkeyp
             yard.put(layout.copy_key(prefix), b"x")
 
     monkeypatch.setattr(yard.store, "delete", suspended)
-    with pytest.raises(NotPruned, match="somebody is writing"):
+    with pytest.raises(NotPruned, match="another run is writing"):
         remove(of, found)
     assert {f"{prefix}files/1", f"{prefix}files/2"} <= data_of(yard)
 
@@ -680,7 +678,7 @@ def test_no_more_than_fifty_are_shown(yard: Yard, root: Path, make_session: Any)
 def test_where_writers_set_the_dates_nothing_is_looked_at(desk: Desk) -> None:
     desk.yard.store.dates_can_be_set = True
     desk.yard.store.calls.clear()
-    with pytest.raises(UsageError, match="objects in memory://test bear the dates that their writers gave"):
+    with pytest.raises(UsageError, match="objects in memory://test have dates set by whoever wrote them"):
         desk.prune()
     assert {method for method, _ in desk.yard.store.calls} <= {"read"}
 
@@ -693,12 +691,12 @@ def test_the_targets_around_are_looked_at_by_the_command_too(tmp_path: Path, roo
         desk = Desk(yard, make_session(root, target=yard.store.url))
         desk.session.open_store = lambda url: yard.store if url == yard.store.url else outer  # type: ignore[method-assign]
         yard.attempt("thesis")
-        with pytest.raises(NotPruned, match="inside of the target memory://bucket"):
+        with pytest.raises(NotPruned, match="inside the target memory://bucket"):
             desk.prune(max_share="100")
 
 
 WRONG = [
-    ({"orphans": False}, "say --orphans"),
+    ({"orphans": False}, "add --orphans"),
     ({"grace": "7"}, "--grace must be at least 8 days"),
     ({"grace": "two weeks"}, "--grace is 'two weeks', but must be a number of days"),
     ({"max_share": "101"}, "--max-share is 101, but must be a percentage from 0 to 100"),
@@ -819,7 +817,7 @@ def test_the_command_removes_nothing_while_a_manifest_cannot_be_read(cli: Comman
     before = sorted(target.rglob("*"))
     cli.environment["XDG_DATA_HOME"] = str(cli.project / "new")
     ran = cli.run("prune", "--orphans", "--yes", "--target", target.as_uri())
-    assert (ran.code, "nobody knows what is an orphan" in ran.err) == (1, True)
+    assert (ran.code, "it is unknown what is an orphan" in ran.err) == (1, True)
     assert sorted(target.rglob("*")) == before
     assert cli.run("prune", "--target", target.as_uri()).code == 2
 
@@ -850,7 +848,7 @@ def test_a_mark_is_there_before_the_copy_is_asked_for_and_a_commit_that_sees_it_
     assert data_of(yard) == set()
     other = yard.attempt("film", 1)
     put(yard.store, layout.pruned_key(other), b"x")
-    with pytest.raises(IntegrityError, match="prune removes what its interrupted run had left"):
+    with pytest.raises(IntegrityError, match="prune is removing what its interrupted run left behind"):
         check_attempt(other, {}, yard.store, yard.patience)
 
 
@@ -884,7 +882,7 @@ def test_a_run_that_fails_leaves_its_mark_and_the_next_one_ends_it(
             remove(of, found)
     mark = layout.pruned_key(prefix)
     assert data_of(yard) == {f"{prefix}files/0", f"{prefix}files/1", mark}
-    with pytest.raises(IntegrityError, match="prune removes what its interrupted run had left"):
+    with pytest.raises(IntegrityError, match="prune is removing what its interrupted run left behind"):
         check_attempt(prefix, {}, yard.store, yard.patience)
     yard.now += GRACE
     again = pruner(yard)
@@ -908,7 +906,7 @@ def test_what_others_began_is_said_apart_from_what_is_young(desk: Desk) -> None:
     assert (sizes(document["of_other_devices"]), sizes(document["young"])) == ([(2, 11)], [(1, 7)])
     assert desk.person.said == [
         "0 attempts that nothing refers to; 1 attempt younger than 14 days stay",
-        "2 objects (11 B) of 1 attempt that this device did not begin: prune on the device that did, or add --all-devices",
+        "2 objects (11 B) of 1 attempt that this device did not start: prune on the device that did, or add --all-devices",
     ]
     assert desk.person.asked == []
     assert not verbs_prune.PruneRequest().all_devices

@@ -90,12 +90,12 @@ def test_it_is_read_back_whatever_the_targets_checksums_say(
     assert ("read", key) in calls[calls.index(("put", key)) :]
     read = yard.store.read
     monkeypatch.setattr(yard.store, "read", lambda one, **at: iter([b"other"]) if one == key else read(one, **at))
-    with pytest.raises(IntegrityError, match=f"returns another manifest than was written as {key}"):
+    with pytest.raises(IntegrityError, match=f"returns another manifest than the one written as {key}"):
         again(yard, died)
 
 
 def test_another_manifest_than_the_receipt_knows_is_not_written(yard: Yard, died: str) -> None:
-    refused(yard, died, IntegrityError, "is another manifest than was written", sha256="0" * 64)
+    refused(yard, died, IntegrityError, "is not the manifest that was written", sha256="0" * 64)
 
 
 def test_where_there_is_no_copy_there_is_nothing_to_write(yard: Yard) -> None:
@@ -135,19 +135,19 @@ def test_what_is_not_listed_is_asked_for_by_its_name(yard: Yard, died: str, monk
 def test_an_attempt_that_prune_may_have_met_is_not_committed(yard: Yard) -> None:
     prefix = yard.attempt("thesis", 5, days=20)
     yard.put(layout.copy_key(prefix), yard.manifest(prefix)[1], days=13)
-    refused(yard, prefix, IntegrityError, "stood still for 7 days")
+    refused(yard, prefix, IntegrityError, "was paused for 7 days")
 
 
 def test_the_copy_of_another_attempt_is_refused(yard: Yard, died: str) -> None:
     other = yard.attempt("thesis", 5, 6)
     copies = [layout.copy_key(prefix) for prefix in (died, other)]
     yard.put(copies[1], yard.store.objects[copies[0]], days=20)
-    refused(yard, other, ManifestError, "is of another attempt")
+    refused(yard, other, ManifestError, "belongs to another attempt")
     lines = [{**line, "data": other} if "item" in line else line for line in read_manifest(yard.manifest(died)[1])]
     yard.store.objects[copies[1]] = written(lines)
-    refused(yard, other, ManifestError, "is of another attempt")
+    refused(yard, other, ManifestError, "belongs to another attempt")
     yard.store.objects[copies[1]] = forged(yard.manifest(other)[1], lambda lines: lines[0].update(data=died))
-    refused(yard, other, ManifestError, "is of another attempt")
+    refused(yard, other, ManifestError, "belongs to another attempt")
 
 
 def test_a_copy_that_is_not_read_the_same_way_twice_is_not_written(
@@ -158,7 +158,7 @@ def test_a_copy_that_is_not_read_the_same_way_twice_is_not_written(
     monkeypatch.setattr(
         yard.store, "read", lambda key, **at: iter([next(answers, b"other")]) if key == copy else read(key, **at)
     )
-    refused(yard, died, IntegrityError, "its bytes are not read the same way twice")
+    refused(yard, died, IntegrityError, "reads differently each time")
 
 
 def test_a_target_that_is_busy_is_asked_again(yard: Yard, died: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -215,7 +215,7 @@ def test_a_first_line_that_is_the_last_as_well_is_no_manifest(yard: Yard, died: 
     """It would be whole and empty."""
     line = {"archive_tasks": "manifest", "format": 3, "end": 0, "sha256": digest(b"")}
     yard.store.objects[layout.copy_key(died)] = written([line])
-    refused(yard, died, ManifestError, "no manifest of archive_tasks")
+    refused(yard, died, ManifestError, "not a manifest of archive_tasks")
 
 
 def test_a_large_manifest_that_fails_leaves_no_parts(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -230,7 +230,7 @@ def test_a_large_manifest_that_fails_leaves_no_parts(yard: Yard, monkeypatch: py
 
     monkeypatch.setattr(yard.store, "upload", watched)
     data = os.urandom(6 << 20)
-    with yard.transfer() as transfer, pytest.raises(IntegrityError, match="not read the same way twice"):
+    with yard.transfer() as transfer, pytest.raises(IntegrityError, match="reads differently each time"):
         write_manifest("manifests/x", iter([data]), transfer, sha256="0" * 64)
     assert aborted == ["manifests/x"]
     with yard.transfer() as transfer:
@@ -252,7 +252,7 @@ def test_a_manifest_that_is_right_is_not_touched(yard: Yard, died: str) -> None:
 def test_where_nobody_knows_which_of_the_two_is_right_neither_is_removed(yard: Yard, died: str) -> None:
     key, data = yard.manifest(died, host="another")
     yard.put(key, data)
-    refused(yard, died, ObjectExists, f"{key} is there, and is not as its copy")
+    refused(yard, died, ObjectExists, f"{key} exists and differs from its copy")
 
 
 def test_one_that_cannot_be_read_makes_way_for_one_that_can(yard: Yard, died: str) -> None:
@@ -395,7 +395,7 @@ def test_frames_that_come_out_otherwise_than_the_receipt_says_are_not_written(sh
             (key,),
         )
     (failed,) = shop.repair([key], []).failed
-    assert (failed.item, "not read the same way twice" in failed.reason) == (key, True)
+    assert (failed.item, "reads differently each time" in failed.reason) == (key, True)
     assert key not in shop.store.objects
 
 

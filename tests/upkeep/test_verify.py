@@ -84,7 +84,7 @@ def test_a_pack_whose_end_is_damaged_is_named_though_no_file_is(bench: Bench) ->
     _damage(pack, "flip", at=pack.stat().st_size - 2)
     (one,) = look(store_of(bench)).damaged
     assert one.item.endswith("00001.tar.zst")
-    assert "no file of item is harmed" in one.reason
+    assert "no readable file of item is affected" in one.reason
 
 
 def test_a_damaged_manifest_is_named(bench: Bench) -> None:

@@ -243,7 +243,7 @@ def test_no_bit_of_the_catalogue_leads_a_restore_astray(local: Local) -> None:
 
 
 def _tells_what_to_do(line: str) -> bool:
-    told = ("catalogue --rebuild", "can be moved away", "upgrade this one", "is not the one that it was")
+    told = ("catalogue --rebuild", "can be moved away", "upgrade this one", "is not the one it was before")
     return any(words in line for words in told)
 
 

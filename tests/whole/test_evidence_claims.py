@@ -281,8 +281,8 @@ def test_what_cannot_be_written_again_is_not_well(nas: FolderPlace, make_host: M
     nas.remove(nas.manifests("thesis~")[0])
     fresh = make_host("desktop", nas)
     said = fresh.do("verify")
-    assert "what has a manifest is well" in said
-    assert "1 archive has a copy of the manifest and no manifest" in said
+    assert "everything that has a manifest is well" in said
+    assert "1 archive has a copy of the manifest but no manifest" in said
     nas.put(copy, b"junk")
     for flags in ((), ("--repair",)):
         said = fresh.do("verify", *flags, code=1)
@@ -574,7 +574,7 @@ def test_a_root_of_which_nothing_is_archived_was_not_moved(
     host = make_host("laptop", nas)
     host.archive(fill(root))
     host.do("catalogue", f"--moved={old}", "--root", str(root), "--yes", code=2)
-    assert "is called that now" in host.do("catalogue", f"--moved={root}/", "--root", str(root), "--yes", code=2)
+    assert "is its current path" in host.do("catalogue", f"--moved={root}/", "--root", str(root), "--yes", code=2)
 
 
 # -- a manifest that lies -----------------------------------------------------------------------------
@@ -640,7 +640,7 @@ def test_without_a_receipt_every_entry_is_read_before_anything_is_cleaned(
 def test_a_manifest_that_lies_is_damage_when_every_byte_is_read(
     lying: Host, make_host: MakeHost, nas: FolderPlace
 ) -> None:
-    assert lying.ask("verify", code=1)["damaged"], "it is not as this device wrote it"
+    assert lying.ask("verify", code=1)["damaged"], "it is not what this device wrote"
     new = make_host("desktop", nas)
     damaged = new.ask("verify", "--read-data", code=1)["damaged"]
     assert {one["path"] for one in damaged} == {"thesis/a.txt", "thesis/b.txt"}

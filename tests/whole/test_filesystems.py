@@ -133,7 +133,7 @@ def test_a_file_that_says_that_it_is_empty_and_holds_something_is_kept(cli: Comm
     make_tree(runs.root, {"online": {"a": File("a" * 9_000, age_days=400)}, "alone": File("b" * 9_000, age_days=400)})
     failed = {one["item"]: one["reason"] for one in runs.archive(code=3)["failed"]}
     assert set(failed) == {"online", "alone"}
-    assert all("says that it has 0 bytes, and holds more" in reason for reason in failed.values())
+    assert all("claims 0 bytes and holds more" in reason for reason in failed.values())
     runs.clean()
     assert len((runs.root.parents[1] / "under" / "root" / "online" / "a").read_bytes()) == 9_000
 

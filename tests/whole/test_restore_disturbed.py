@@ -93,7 +93,7 @@ def test_a_target_that_falls_silent_is_told_of_with_what_is_missing_and_the_next
     assert all(after[path].contents == before[path].contents for path in after), "what is there is whole"
     assert {one.item for one in restored.failed} == {path.split("/")[0] for path in missing}
     assert sum(int(one.reason.split(" ")[0]) for one in restored.failed) == len(missing)
-    assert all("does not answer. Run the same again to go on" in one.reason for one in restored.failed)
+    assert all("does not answer. Run the same command again to resume" in one.reason for one in restored.failed)
     assert restored.files == len([path for path in after if not (tmp_path / "out" / path).is_dir() or path == "link"])
     assert store.reads <= reads + 4, "nothing more is asked for, but by the four that are asking already"
     assert not bring_back(Watched(bench), bench.catalogue, tmp_path / "out").failed
@@ -117,7 +117,9 @@ def test_a_restore_from_a_server_in_an_outage_ends_with_3_and_says_what_to_do(
     proxy.add(Fault("status", method="GET", contains="/data/", times=1 << 30))
     ran = cli.run("restore", "--all", "--to", "out", *target)
     assert ran.code == 3, ran.err
-    assert re.search(r"thesis: 2 files were not fetched: .*SlowDown. Run the same again to go on", ran.out), ran.out
+    assert re.search(r"thesis: 2 files were not fetched: .*SlowDown. Run the same command again to resume", ran.out), (
+        ran.out
+    )
     assert re.search(r"note: 1 file was not fetched: ", ran.out), ran.out
     proxy.faults.clear()
     assert cli.run("restore", "--all", "--to", "out", *target).code == 0

@@ -241,4 +241,4 @@ def test_a_cold_class_is_used_only_where_the_stores_word_is_proof(
         assert (ran.code, classes) == (0, {"DEEP_ARCHIVE"})
     else:
         assert (ran.code, classes) == (2, set())
-        assert "cannot be read back: nothing could prove an archive" in ran.err
+        assert "cannot be read back: no archive could be proven" in ran.err

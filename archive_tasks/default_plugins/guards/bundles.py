@@ -42,11 +42,11 @@ ENDINGS = (
     ".dtbase2",
 )
 APPLICATION = ".app"
-"""Also a plain folder's ending, so what macOS asks of an application must lie in it."""
+"""Also a plain folder's ending, so what macOS requires of an application must be in it."""
 
 
 def bundle_around(path: str, root: str) -> str | None:
-    """The outermost folder of `path`, relative to the root, that is a bundle; None where none is."""
+    """The outermost folder of `path`, relative to the root, that is a bundle, or None."""
     below = ""
     for name in path.split("/"):
         below = f"{below}/{name}" if below else name
@@ -60,7 +60,7 @@ def _is_application(path: str, root: str) -> bool:
 
 
 def split(listing: Listing, bundle: str) -> Iterator[str]:
-    """Reasons that the entries of a folder in a bundle make which would be left out."""
+    """Reasons to keep the item for entries of a bundle's folder that would be left out."""
     for name in listing.inodes:
         if why := listing.left_out(name):
             yield (

@@ -1,7 +1,7 @@
 """Keeps items that hold git repositories with unsaved work: what no remote has.
 
 It needs no setting, and can only keep items. `archive.options.git_unsaved.timeout` is how many seconds git may
-take for one answer (10). One finding a repository is told, the first; at most five repositories are named.
+take for one answer (10). Only the first finding of a repository is reported; at most five repositories are named.
 
 What git may do to a stranger's repository, and what is done about it:
 
@@ -63,7 +63,7 @@ class Unknown(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Repository:
-    """A folder with a `.git` folder, a `.git` file, or (bare) what would lie in one."""
+    """A folder with a `.git` folder, a `.git` file, or (bare) the contents of one."""
 
     path: str
     is_bare: bool = False
@@ -74,7 +74,7 @@ class Repository:
 
 
 def repository_in(listing: Listing, root: str) -> Repository | None:
-    """The repository that a folder is, by names alone. What lies in a `.git` belongs to the repository around it."""
+    """The repository that a folder is, by names alone. What is in a `.git` belongs to the repository around it."""
     if ".git" in listing.path.split("/"):
         return None
     path = os.path.join(root, listing.path)
@@ -89,7 +89,7 @@ def finding(repository: Repository, *, item: str, timeout: float) -> str | None:
     """What is unsaved in the repository (`has 3 uncommitted changes`), or None.
 
     Args:
-        item: absolute path of the item, outside of which a repository's own data must not lie.
+        item: absolute path of the item, outside which a repository's own data must not be.
         timeout: seconds that git may take for one answer.
 
     Raises:
@@ -100,17 +100,17 @@ def finding(repository: Repository, *, item: str, timeout: float) -> str | None:
         return "is a bare repository"
     git_folder = _git_folder(repository)
     if not (git_folder + "/").startswith(os.path.realpath(item) + "/"):
-        return "is a worktree or submodule whose repository lies elsewhere"
+        return "is a worktree or submodule whose repository is elsewhere"
     return _operation(git_folder) or _more_worktrees(git_folder) or _asked(repository, git_folder, timeout=timeout)
 
 
 def _git_folder(repository: Repository) -> str:
-    """Where the repository's data lie: `.git`, or where the file of that name points."""
+    """Where the repository's data is: `.git`, or where the file of that name points."""
     if os.path.isdir(repository.dot_git):
         return os.path.realpath(repository.dot_git)
     text = os.fsdecode(_read(repository.dot_git)).rstrip("\n")
     if not text.startswith("gitdir: "):
-        raise Unknown("its .git is no file of git's")
+        raise Unknown("its .git file is not one of git's")
     return os.path.realpath(os.path.join(repository.path, text.removeprefix("gitdir: ")))
 
 
@@ -148,7 +148,7 @@ def _asked(repository: Repository, git_folder: str, *, timeout: float) -> str | 
     keys = git.configured_keys()
     git = _Git(repository.path, overrides=_OVERRIDES | _without_filters(keys), timeout=timeout)
     if os.path.realpath(git.ask("rev-parse", "--absolute-git-dir").removesuffix("\n")) != git_folder:
-        raise Unknown("its .git is no repository")
+        raise Unknown("its .git is not a repository")
     if git.ask("for-each-ref", "--format=%(refname)", "refs/stash"):
         return "has stashed changes"
     return _commits(git, keys) or _changes(git)
@@ -174,7 +174,7 @@ def _changes(git: _Git) -> str | None:
 
 
 def _without_filters(keys: Iterable[str]) -> dict[str, str]:
-    """Settings that disarm every filter by name: an empty command is no command. (git: convert.c, apply_filter)"""
+    """Settings that disarm every filter by name: git treats an empty command as none. (git: convert.c, apply_filter)"""
     names = {key.rpartition(".")[0] for key in keys if key.startswith("filter.")}
     disarmed = {"clean": "", "smudge": "", "process": "", "required": "false"}
     return {f"{name}.{setting}": value for name in names for setting, value in disarmed.items()}
@@ -231,7 +231,7 @@ class _Git:
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
-    """End git and all it started, else one of them could hold the pipes open for ever."""
+    """End git and all it started, else one of them could hold the pipes open forever."""
     try:
         os.killpg(process.pid, signal.SIGKILL)
     except ProcessLookupError:
@@ -273,7 +273,7 @@ def _timeout(settings: Settings) -> float:
     options = settings.options.get("git_unsaved", {})
     for name in options:
         if name != "timeout":
-            raise SettingsError(f"there is no setting archive.options.git_unsaved.{name}; known is timeout")
+            raise SettingsError(f"there is no setting archive.options.git_unsaved.{name}; known: timeout")
     timeout = options.get("timeout", 10)
     if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 < timeout <= 3600:
         raise SettingsError(f"archive.options.git_unsaved.timeout is {timeout!r}, but must be seconds, 0 to 3600")

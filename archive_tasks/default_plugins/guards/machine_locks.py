@@ -1,6 +1,6 @@
 """Keeps items with files that a virtual machine, or another program, has locked: `*.lck`, and locks of the kernel.
 
-VMware lays `name.vmx.lck` and `name.vmdk.lck` folders while a machine runs. QEMU locks bytes of its disks, which
+VMware creates `name.vmx.lck` and `name.vmdk.lck` folders while a machine runs. QEMU locks bytes of its disks, which
 Linux lists in /proc/locks, as it does every lock of any program's, other users' too; no file is opened to see them.
 VirtualBox and Parallels leave no such trace; `open_files` sees their disks while they run.
 """
@@ -19,18 +19,18 @@ from archive_tasks.settings import Settings
 
 _LOCK = ".lck"
 _NOBODY = -1
-"""An open file description's lock is no process's. (fcntl_locking(2))"""
+"""The lock of an open file description belongs to no process. (fcntl_locking(2))"""
 
 
 class Holder(NamedTuple):
-    """Who holds a lock on a device's file: a process, or -1 where the kernel does not tell."""
+    """Who holds a lock on a device's file: a process, or -1 where the kernel does not say."""
 
     device: str
     process: int
 
 
 def kernel_locks(table: str = f"{PROC}/locks") -> dict[int, list[Holder]]:
-    """Holders of locks by inode number; none where there is no such table. Those of our own processes do not count."""
+    """Holders of locks by inode number; empty without such a table. Those of our own processes do not count."""
     try:
         with open(table, encoding="ascii") as file:
             lines = file.read().splitlines()

@@ -30,7 +30,7 @@ _ESCAPED_LINE_BREAK = re.compile(rb"\\012")
 
 
 class Handle(NamedTuple):
-    """A handle of a process by which it has a file open that does not lie in the root by its name."""
+    """A handle of a process by which it has a file open whose path is not in the root."""
 
     process: int
     link: str
@@ -49,7 +49,7 @@ class Opened:
     elsewhere: dict[int, list[Handle]] = field(default_factory=dict)
 
     def add(self, path: str, root: str, who: str) -> bool:
-        """Note an absolute path; False where it does not lie in the root."""
+        """Note an absolute path; False where it is not in the root."""
         if not path.startswith(root + "/"):
             return False
         folder, _, name = path[len(root) + 1 :].rpartition("/")
@@ -83,7 +83,7 @@ def _add_handle(opened: Opened, handle: Handle, root: str) -> None:
 
 
 def _target(handle: Handle) -> str:
-    """The path of what is open; for one that is longer than the system tells (4,096 bytes) only that it is a path."""
+    """The path of what is open; for one longer than the system reports (4,096 bytes), only that it is a path."""
     try:
         return os.readlink(f"{PROC}/{handle.process}/fd/{handle.link}")
     except OSError as error:
@@ -93,7 +93,7 @@ def _target(handle: Handle) -> str:
 
 
 def _inode(handle: Handle) -> int | None:
-    """As Linux tells it since 5.14. (proc_pid_fdinfo(5))"""
+    """As Linux reports it since 5.14. (proc_pid_fdinfo(5))"""
     with open(f"{PROC}/{handle.process}/fdinfo/{handle.link}", "rb") as lines:
         return next((int(line.split()[1]) for line in lines if line.startswith(b"ino:")), None)
 
@@ -151,7 +151,7 @@ def open_in(listing: Listing, opened: Opened) -> Iterator[tuple[str, str]]:
 
 
 def _holder(listing: Listing, name: str, handles: Iterable[Handle]) -> str | None:
-    """The first whose handle leads to this very file: inode numbers are the same on many a filesystem."""
+    """The first whose handle leads to this very file: inode numbers repeat across filesystems."""
     for process, link in handles:
         facts = listing.stat(name)
         try:

@@ -6,9 +6,9 @@ Reading one would fetch it, or archive an empty shell; so none is opened, and th
   and before macOS 14 stubs named `.name.icloud`. (sys/stat.h)
 - Windows (OneDrive, Dropbox): the attributes OFFLINE, RECALL_ON_OPEN and RECALL_ON_DATA_ACCESS. ([MS-FSCC] 2.6)
 - Nextcloud and ownCloud on any system: `name.nextcloud` or `name.owncloud` of at most one byte (vfs_suffix.cpp writes a
-  space), and on Linux their extended attributes, asked for only where their journal lies in a folder around.
+  space), and on Linux their extended attributes, asked for only where their journal is in an enclosing folder.
 
-Size without blocks proves nothing by itself: sparse files, and small ones that btrfs or ext4 keep in the inode, have
+Size without blocks alone proves nothing: sparse files, and small ones that btrfs or ext4 keep in the inode, have
 none either. It only chooses, beside a size of at most one byte, the files whose attributes are asked for.
 """
 
@@ -38,7 +38,7 @@ _NO_ATTRIBUTES = frozenset({errno.ENOTSUP, errno.ENODATA, errno.ENOENT})
 
 
 def is_stub(name: str) -> bool:
-    """A stub of iCloud's by its name?"""
+    """An iCloud stub, by its name?"""
     return name.startswith(".") and name.endswith(".icloud") and len(name) > len("..icloud")
 
 
@@ -50,7 +50,7 @@ def is_elsewhere(facts: os.stat_result) -> bool:
 
 
 def is_virtual(name: str, facts: os.stat_result, folder: int) -> bool:
-    """A placeholder of Nextcloud's or ownCloud's? `folder` is the handle of the file's folder."""
+    """A placeholder of Nextcloud or ownCloud? `folder` is the handle of the file's folder."""
     if not stat.S_ISREG(facts.st_mode):
         return False
     if facts.st_size <= 1 and name.endswith(_VIRTUAL_ENDINGS):
@@ -76,12 +76,12 @@ def _attribute(path: str, name: str) -> bytes | None:
 
 
 def is_synced(names: Iterable[str]) -> bool:
-    """Does a journal of Nextcloud's or ownCloud's lie there? (folderman.cpp)"""
+    """Is there a journal of Nextcloud or ownCloud? (folderman.cpp)"""
     return any(name.startswith(_JOURNALS) and name.endswith(".db") for name in names)
 
 
 def is_in_synced(root: str) -> bool:
-    """Do the root, or folders around it, hold such a journal? What may not be listed is none of ours to sync."""
+    """Does the root, or a folder around it, hold such a journal? A folder that cannot be listed does not count."""
     folder = root
     while True:
         with contextlib.suppress(OSError):
@@ -104,7 +104,7 @@ def placeholders(listing: Listing, *, synced: bool) -> Iterator[str]:
 
 
 class _Looks:
-    """A stat of each file doubles what the guards cost together, so it is taken where it can tell something."""
+    """A stat of each file doubles what the guards cost together, so it is taken only where it can decide something."""
 
     def __init__(self, root: str) -> None:
         self._synced = is_in_synced(root)

@@ -1,4 +1,4 @@
-"""Keeps items with a lock file that a program lays beside a document while it is open.
+"""Keeps items with a lock file that a program puts beside a document while it is open.
 
 Office, LibreOffice, WPS, AutoCAD, Vim, Emacs, Lightroom, InDesign, Premiere and Access; by names alone. A lock that is
 older than this computer's last start may be a leftover, which the reason says; it keeps the item all the same, for

@@ -1,7 +1,7 @@
-"""Keeps items with an SQLite database that a program has not closed: a `-wal`, `-journal` or `-shm` lies beside it.
+"""Keeps items with an SQLite database that a program has not closed: a `-wal`, `-journal` or `-shm` is beside it.
 
 Without its write-ahead log or its hot journal a database lacks its last changes, or is broken; with them it may be
-caught in mid-change. Nothing is read: names and sizes decide, as the formats have them (sqlite.org/fileformat2.html):
+caught mid-change. Nothing is read: names and sizes decide, as the formats have them (sqlite.org/fileformat2.html):
 a database is of whole pages of 512 bytes or a multiple, a `-shm` of blocks of 32 KiB, a log begins with 32 bytes.
 """
 
@@ -22,7 +22,7 @@ _LOG_HEADER = 32
 
 
 def sizes(listing: Listing, *names: str) -> list[int]:
-    """Sizes of those that are files; -1 for what is none, or is not there."""
+    """Sizes of those that are files; -1 for anything else, or what is not there."""
     found = [listing.stat(name) if name in listing.inodes else None for name in names]
     return [facts.st_size if facts and stat.S_ISREG(facts.st_mode) else -1 for facts in found]
 

@@ -18,7 +18,7 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 class Recent(Generic[T]):
     """What `look` saw, at most `seconds` ago; then it looks again.
 
-    A guard is made anew for each question before something is removed, and with it this: then nothing is old.
+    A new guard is made for each question before something is removed, and this with it: then nothing is stale.
     """
 
     def __init__(self, look: Callable[[], T], *, seconds: float = SECONDS_GOOD) -> None:
@@ -45,7 +45,7 @@ def names_in(folder: str) -> list[str]:
 
 
 def other_processes() -> list[int]:
-    """Numbers of all processes but this one and those that it started, by Linux's /proc; none where it has none."""
+    """Numbers of all processes but this one and those that it started, by Linux's /proc; else empty."""
     parents = {number: _parent(number) for number in _numbers()}
     own = {os.getpid()}
     while more := {number for number, parent in parents.items() if parent in own} - own:

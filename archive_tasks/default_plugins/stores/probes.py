@@ -19,7 +19,7 @@ def keeps_odd_keys(store: Store, prefix: str) -> Answer:
                 put(store, key, key.encode())
         except ObjectExists:
             return Answer(
-                False, "it takes names for the same that differ in case only: such items will fail, and say so"
+                False, "it treats names that differ only in case as the same: such items will fail, and say so"
             )
         lost = [key for key in keys if b"".join(store.read(key)) != key.encode()]
     return Answer(not lost, f"it lost {len(lost)} of {len(keys)} names" if lost else "all names came back")

@@ -184,7 +184,7 @@ def test_a_rebase_in_progress_keeps(root: Path) -> None:
 def test_further_worktrees_keep_their_repository_and_themselves(root: Path) -> None:
     git(saved(root), "worktree", "add", str(root / "draft"), "-b", "draft")
     assert reasons(root) == ["thesis has 1 worktree elsewhere (git)"]
-    assert reasons(root, "draft") == ["draft is a worktree or submodule whose repository lies elsewhere (git)"]
+    assert reasons(root, "draft") == ["draft is a worktree or submodule whose repository is elsewhere (git)"]
 
 
 def test_a_bare_repository_keeps(root: Path) -> None:
@@ -209,7 +209,7 @@ def test_a_git_folder_that_is_a_link_out_of_the_item_keeps(root: Path) -> None:
     clone = saved(root)
     (clone / ".git").rename(root / "hidden-away")
     (clone / ".git").symlink_to(root / "hidden-away")
-    assert reasons(root) == ["thesis is a worktree or submodule whose repository lies elsewhere (git)"]
+    assert reasons(root) == ["thesis is a worktree or submodule whose repository is elsewhere (git)"]
 
 
 def test_repositories_are_found_deep_down_and_inside_others_but_not_through_links(root: Path) -> None:
@@ -294,7 +294,7 @@ def test_a_damaged_repository_is_not_mistaken_for_the_one_around_it(root: Path) 
     saved(root)
     (root / "thesis" / "inner" / ".git").mkdir(parents=True)
     (root / "thesis" / ".git" / "info" / "exclude").write_text("inner\n")
-    assert reasons(root) == ["could not ask git about thesis/inner: its .git is no repository"]
+    assert reasons(root) == ["could not ask git about thesis/inner: its .git is not a repository"]
 
 
 def test_variables_of_the_caller_do_not_lead_git_elsewhere(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

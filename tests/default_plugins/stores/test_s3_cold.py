@@ -155,7 +155,7 @@ def test_a_tier_without_room_says_to_choose_another(faulty: tuple[S3Store, Fault
     store, proxy = faulty
     code = "GlacierExpeditedRetrievalNotAvailable"
     proxy.add(Fault("status", method="POST", contains="restore", status=503, code=code, times=9))
-    with pytest.raises(StoreUnusable, match="expedited thawing is not to be had now; choose another tier"):
+    with pytest.raises(StoreUnusable, match="expedited thawing is not available now; choose another tier"):
         store.thaw("cold", tier="Expedited", days=1)
 
 

@@ -1,4 +1,4 @@
-"""Which folder a target's URL names, and what an error of the system's there means for a run."""
+"""Which folder a target's URL names, and what a system error there means for a run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 def path_of(url: str) -> str:
-    """The absolute path that a URL names. Raises UsageError for one that names none on this machine."""
+    """The absolute path that a URL names. Raises UsageError for one that names no path on this machine."""
     parts = urlsplit(url)
     path = os.fsdecode(unquote_to_bytes(parts.path))
     if parts.netloc not in {"", "localhost"} or not path.startswith("/") or parts.query or parts.fragment:
@@ -27,7 +27,7 @@ def path_of(url: str) -> str:
 
 
 def refused(error: OSError, doing: str, target: str, *, at: str | None = None) -> ArchiveTasksError:
-    """Our error for one of the system's. `target` is the target's path, `at` one in it, where one is known."""
+    """Our error for a system error. `target` is the target's path, `at` one in it, where one is known."""
     where = display(target)
     if error.errno in _FULL:
         return StoreUnusable(f"the disk that holds {where} is full: free space there or name another target")
@@ -36,8 +36,8 @@ def refused(error: OSError, doing: str, target: str, *, at: str | None = None) -
     if error.errno in _BUSY:
         return StoreBusy(f"{doing} {where}: {error.strerror}")
     if isinstance(error, FileNotFoundError | NotADirectoryError):
-        if os.path.isdir(target):  # of all that is in it, another run may remove what is empty or its own
-            return StoreBusy(f"{doing} {display(at or target)}: something there went away meanwhile")
+        if os.path.isdir(target):  # another run may remove what is empty or its own
+            return StoreBusy(f"{doing} {display(at or target)}: something there vanished meanwhile")
         return StoreUnusable(f"the target {where} is gone: is its disk still mounted?")
     reason = (error.strerror or str(error)).lower()
     return StoreUnusable(f"{doing} {display(at or target)} failed: {reason}; check its disk and who may write there")

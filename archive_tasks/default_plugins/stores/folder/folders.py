@@ -1,4 +1,4 @@
-"""Folders of a folder target: reached over no link, and open to whom the target's top folder is open.
+"""Folders of a folder target: reached through no link, and open to whoever the target's top folder is open to.
 
 Whoever may use the top folder may use all below it, so that users can share a target: its mode and its group are
 given to every folder, and to every file without the bits that make it a program. A top folder that is private
@@ -54,7 +54,7 @@ def rights_below(top: os.stat_result) -> Rights:
 def give_rights(handle: int, mode: int, group: int) -> None:
     """Give a new file or folder its group and mode, whatever the umask is, as far as that can be done.
 
-    A group that we may not give gets nothing: the file's own group then may do no more than everybody.
+    A group that we may not set gets nothing: the file's own group then may do no more than others.
     """
     if os.fstat(handle).st_gid != group:
         with contextlib.suppress(OSError):
@@ -77,7 +77,7 @@ def opened(top: int, segments: Sequence[str], *, path: str) -> Iterator[int]:
 
     Raises:
         FileNotFoundError, NotADirectoryError: there is no such folder.
-        StoreUnusable: the way leads over a link.
+        StoreUnusable: a link is on the way.
     """
     handle = top
     try:

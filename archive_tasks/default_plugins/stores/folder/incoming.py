@@ -18,7 +18,7 @@ _ABANDONED_AFTER_SECONDS = 7 * 86_400
 
 
 def make_incoming(path: str, rights: Rights) -> None:
-    """Make the folder for what is being written, or give it the rights that the top folder has by now.
+    """Make the folder for what is being written, or give it the top folder's current rights.
 
     Raises:
         StoreUnusable: something else has its name.
@@ -51,8 +51,8 @@ def sweep(incoming: str, fresh: os.stat_result) -> None:
     """Remove what dead runs of the same user left half written.
 
     Args:
-        fresh: of a file that was just written there: it says whose files are ours, and what time the disk says it
-            is, which may be another machine's.
+        fresh: of a file that was just written there: it shows which files are ours, and the time by the disk's
+            clock, which may be another machine's.
     """
     with contextlib.suppress(OSError), os.scandir(incoming) as entries:
         for entry in entries:

@@ -14,7 +14,7 @@ _NOT_OURS = frozenset({INCOMING, "lost+found"})
 def listed(top: str, prefix: str) -> Iterator[tuple[str, os.stat_result]]:
     """Files below `top` whose keys begin with `prefix`, and what is said of each.
 
-    A link that the prefix leads over, or that is below it, would hide what is behind it. Without a prefix each link
+    A link in the prefix's path, or below it, would hide what is behind it. Without a prefix each link
     is listed itself: what holds one is not empty.
 
     Raises:

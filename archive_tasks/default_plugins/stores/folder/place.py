@@ -18,7 +18,7 @@ from archive_tasks.errors import ArchiveTasksError, StoreUnusable
 from archive_tasks.names import display
 
 _OLD_INCOMING = ".incoming"
-"""What the first versions named it; it may be the user's own, so it is neither used nor hidden."""
+"""Its name in the first versions; it may be the user's own, so it is neither used nor hidden."""
 _KEY = re.compile(r"[A-Za-z0-9._~-]+(/[A-Za-z0-9._~-]+)*")
 
 
@@ -40,7 +40,7 @@ class FolderPlace:
         return self._identity is None and self._found() is None
 
     def check_still_here(self) -> os.stat_result:
-        """What is said of the folder. Raises StoreUnusable when it is another than when the store was opened.
+        """The folder's stat. Raises StoreUnusable when it is not the one that the store was opened with.
 
         A mount point of fstab's or autofs' stays when its disk goes away, as an empty folder on another disk.
         """
@@ -50,7 +50,7 @@ class FolderPlace:
         return now
 
     def _found(self) -> os.stat_result | None:
-        """None when there is no such folder."""
+        """None when the folder does not exist."""
         try:
             facts = os.stat(self.path)
         except (FileNotFoundError, NotADirectoryError):
@@ -102,7 +102,7 @@ class FolderPlace:
         return opened(self._top(), segments, path=self.path)
 
     def _top(self) -> int:
-        """The top folder as a handle. Raises StoreUnusable when it is another than when the store was opened."""
+        """The top folder as a handle. Raises StoreUnusable when it is not the one that the store was opened with."""
         handle = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         if self._identity not in {None, _identity_of(os.fstat(handle))}:
             os.close(handle)

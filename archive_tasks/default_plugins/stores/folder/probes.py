@@ -18,7 +18,7 @@ _GB = 10**9
 
 
 def folder_probes(store: Store, path: str) -> Sequence[Probe]:
-    """The probes of a folder store. None of them makes its word a proof: a folder keeps no checksums."""
+    """The probes of a folder store. None of them makes it trusted: a folder keeps no checksums."""
     return (
         Probe(name="keeps-bytes", question="returns the bytes it was given", ask=functools.partial(keeps_bytes, store)),
         Probe(
@@ -71,7 +71,7 @@ def one_winner(store: Store, prefix: str) -> Answer:
 
     with removed(store, [f"{prefix}race"]), ThreadPoolExecutor(_RACERS) as racers:
         winners = sum(racers.map(won, range(_RACERS)))
-    return Answer(winners == 1, f"{winners} of {_RACERS} writers at once were told that they had won")
+    return Answer(winners == 1, f"{winners} of {_RACERS} concurrent writers each reported success")
 
 
 def can_delete(store: Store, prefix: str) -> Answer:

@@ -1,7 +1,7 @@
 """The store for `file:///folder`: a disk, a NAS, and the place archives go before a target is configured.
 
 Every object is written beside its place, synced to the disk, and appears under its key by one hard link: whole,
-or not at all, and never over another. It is open to whom the target's top folder is open.
+or not at all, and never over another. It is open to whoever the target's top folder is open to.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ class FolderStore:
         return _info(key, facts) if stat.S_ISREG(facts.st_mode) else None
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
-        """Links are not followed. One that the prefix leads over, or that is below it, raises StoreUnusable: what is
+        """Links are not followed. One in the prefix's path, or below it, raises StoreUnusable: what is
         behind it must not be taken for missing. Without a prefix each is listed itself, so that none is overlooked.
         """
         if self._place.never_was():
@@ -132,7 +132,7 @@ class FolderStore:
         """Everything here can be read at once."""
 
     def delete(self, key: str) -> None:
-        """Raises StoreUnusable where the way leads over a link: what is behind it is not the target's."""
+        """Raises StoreUnusable where a link is on the way: what is behind it is not the target's."""
         path = self._place.path_of_object(key)
         *folders, name = key.split("/")
         try:
@@ -160,5 +160,5 @@ def _info(key: str, facts: os.stat_result) -> ObjectInfo:
 
 
 def _without_waiting(path: str, flags: int) -> int:
-    """A pipe that bears an object's name has nobody at its other end."""
+    """A pipe with an object's name has nobody at its other end."""
     return os.open(path, flags | os.O_NONBLOCK)

@@ -77,7 +77,7 @@ class FolderUpload:
     def _sync(self) -> None:
         """See that the bytes are on the disk, and that they are read from there when they are proven.
 
-        Linux reports a failed write once, so a second fsync that succeeds proves nothing: what failed in passing
+        Linux reports a failed write once, so a second fsync that succeeds proves nothing: what failed temporarily
         has to be written again from the beginning.
         """
         try:

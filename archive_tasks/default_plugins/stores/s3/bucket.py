@@ -74,7 +74,7 @@ def create_bucket(client: S3Client) -> None:
 
 
 def _was_repeated(answer: Mapping[str, Any]) -> bool:
-    """After a lost answer the client library asks again, and is told that the bucket is there: it is the new one."""
+    """After a lost answer the client library asks again, and hears that the bucket exists: it is the new one."""
     return int(answer.get("ResponseMetadata", {}).get("RetryAttempts", 0)) > 0
 
 

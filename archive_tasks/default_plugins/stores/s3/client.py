@@ -36,7 +36,7 @@ class S3Client:
         url: as it is shown and compared, without a slash at its end.
 
     Raises:
-        UsageError: the URL is none, or the endpoint would send credentials in clear.
+        UsageError: the URL is invalid, or the endpoint would send credentials in clear.
     """
 
     def __init__(self, url: str, settings: Settings) -> None:
@@ -116,7 +116,7 @@ def _parse(url: str) -> tuple[str, str]:
         )
     if not _BUCKET.fullmatch(bucket) or not good:
         raise UsageError(
-            f"the target {display(url)} is no bucket and prefix; write s3://my-bucket/laptop, in letters, digits "
+            f"the target {display(url)} is not a bucket and prefix; write s3://my-bucket/laptop, in letters, digits "
             "and . _ -"
         )
     return bucket, "".join(f"{segment}/" for segment in segments)
@@ -143,7 +143,7 @@ def _make_client(settings: Settings, url: str) -> BotoClient:
             )
             client: BotoClient = session.client("s3", config=config)
         _check_endpoint(client.meta.endpoint_url, http_allowed=settings.s3.allow_http)
-    except ValueError:  # botocore's own word for an address without a scheme, which may hold a password
+    except ValueError:  # botocore's message quotes an address without a scheme, which may hold a password
         raise UsageError(_NO_ADDRESS) from None
     return client
 
@@ -154,13 +154,13 @@ def _region() -> str:
 
 
 _NO_ADDRESS = (
-    "the endpoint in AWS_ENDPOINT_URL_S3 (or endpoint_url of the AWS profile) is no address: write https://host or "
+    "the endpoint in AWS_ENDPOINT_URL_S3 (or endpoint_url of the AWS profile) is not an address: write https://host or "
     "https://host:port"
 )
 
 
 def _check_endpoint(endpoint: str, *, http_allowed: bool) -> None:
-    """Raises UsageError for one that is none, holds a password, or would send credentials in clear."""
+    """Raises UsageError for one that is invalid, holds a password, or would send credentials in clear."""
     parts = urlsplit(endpoint)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise UsageError(_NO_ADDRESS)

@@ -139,7 +139,7 @@ def says_it_exists(answer: Mapping[str, Any]) -> bool:
 
 
 def is_about_something_else(answer: Mapping[str, Any]) -> bool:
-    """Is it an answer to who asks, or when, and not to what was asked? Such an answer proves nothing."""
+    """Is the answer about who asked, or when, rather than what was asked? Such an answer proves nothing."""
     code = code_of(answer)
     return code in _ADVICE or code in BUSY_CODES or status_of(answer) in BUSY_STATUS
 
@@ -153,7 +153,7 @@ def of_answer(answer: Mapping[str, Any], *, where: str, doing: str) -> ArchiveTa
     if code in FROZEN_CODES:
         return ObjectFrozen(f"{doing} {where}: the object is in a cold class and must be thawed first")
     if code == "GlacierExpeditedRetrievalNotAvailable":
-        return StoreUnusable(f"{said}: expedited thawing is not to be had now; choose another tier")
+        return StoreUnusable(f"{said}: expedited thawing is not available now; choose another tier")
     if code == "NoSuchUpload":
         return StoreBusy(f"{doing} {where}: the store has forgotten the upload", start_over=True)
     if code in WRONG_BYTES_CODES:
@@ -188,7 +188,7 @@ def of_exception(error: Exception, *, where: str, doing: str) -> StoreError:
         return StoreUnusable(f"{doing} {where}: no region is set; set AWS_REGION or archive.s3.region")
     if kind == "SSLError" and any(sign in str(error) for sign in _UNTRUSTED_TLS):
         return StoreUnusable(
-            f"{doing} {where}: the server's certificate is not trusted, or it speaks no TLS; see AWS_CA_BUNDLE and "
+            f"{doing} {where}: the server's certificate is not trusted, or it has no TLS; see AWS_CA_BUNDLE and "
             "the endpoint"
         )
     if kind in _BUSY_EXCEPTIONS:

@@ -14,7 +14,7 @@ from archive_tasks.store import ObjectInfo, Thaw
 COLD_CLASSES = frozenset({"GLACIER", "DEEP_ARCHIVE"})
 """Classes whose objects answer GET with InvalidObjectState until they are restored. (S3 user guide)"""
 NEEDS_NO_THAWING = frozenset({"RestoreAlreadyInProgress", "InvalidObjectState", "ObjectAlreadyInActiveTierError"})
-"""Answers to RestoreObject that are no fault: it is on its way, or its class can be read at once."""
+"""Answers to RestoreObject that are not faults: it is on its way, or its class can be read at once."""
 _UNTIL = re.compile(r'expiry-date="([^"]+)"')
 
 

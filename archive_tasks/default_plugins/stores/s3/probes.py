@@ -37,7 +37,7 @@ _NOBODY = "000000000000"
 
 
 def s3_probes(store: Store, client: S3Client) -> Sequence[Probe]:
-    """The probes of an S3 store; the first three decide whether its word is proof."""
+    """The probes of an S3 store; the first three decide whether its checksums are proof."""
     probes = _Probes(store, client)
     return (
         Probe(
@@ -83,13 +83,13 @@ class _Probes:
     def refuses_wrong_checksum(self, prefix: str) -> Answer:
         with removed(self._store, [f"{prefix}lie"]):
             noticed = self._notices("put_object", f"{prefix}lie", Body=b"what is sent", **_claim(b"what is claimed"))
-        return _refusal(noticed, yes="a wrong SHA-256 was refused", no="it took an object whose SHA-256 was a lie")
+        return _refusal(noticed, yes="a wrong SHA-256 was refused", no="it accepted an object with a wrong SHA-256")
 
     def refuses_wrong_md5(self, prefix: str) -> Answer:
         md5 = base64.b64encode(hashlib.md5(b"what is claimed", usedforsecurity=False).digest()).decode()
         with removed(self._store, [f"{prefix}lie"]):
             noticed = self._notices("put_object", f"{prefix}lie", Body=b"what is sent", ContentMD5=md5)
-        return _refusal(noticed, yes="a wrong MD5 was refused", no="it took an object whose MD5 was a lie")
+        return _refusal(noticed, yes="a wrong MD5 was refused", no="it accepted an object with a wrong MD5")
 
     def refuses_wrong_part_checksum(self, prefix: str) -> Answer:
         upload = self._call("create_multipart_upload", f"{prefix}parts", **_MULTIPART)["UploadId"]
@@ -98,10 +98,10 @@ class _Probes:
             noticed = self._notices("upload_part", f"{prefix}parts", **part, **_claim(b"what is claimed"))
         finally:
             self._call("abort_multipart_upload", f"{prefix}parts", UploadId=upload)
-        return _refusal(noticed, yes="a wrong part was refused", no="it took a part whose SHA-256 was a lie")
+        return _refusal(noticed, yes="a wrong part was refused", no="it accepted a part with a wrong SHA-256")
 
     def returns_checksums(self, prefix: str) -> Answer:
-        """Of objects in the class that data will have: so a class that the server does not know is met here."""
+        """Of objects in the class that data will have: so a class that the server does not know shows here."""
         data = os.urandom(1024)
         digest = hashlib.sha256(data).digest()
         with removed(self._store, [f"{prefix}whole", f"{prefix}parts"]):
@@ -136,7 +136,7 @@ class _Probes:
         return _refusal(
             refused and kept,
             yes="a second write was refused",
-            no="it ignores create-only writes; archives rely on keys that are never used twice instead",
+            no="it ignores create-only writes; archives rely on unique keys instead",
         )
 
     def one_winner(self, prefix: str) -> Answer:
@@ -149,7 +149,7 @@ class _Probes:
                 )
             )
         won = lost.count(False)
-        return Answer(won == 1, f"{won} of {_RACERS} writers at once were told that they had won")
+        return Answer(won == 1, f"{won} of {_RACERS} concurrent writers each reported success")
 
     def refuses_wrong_etag(self, prefix: str) -> Answer:
         key = f"{prefix}etag"
@@ -171,7 +171,7 @@ class _Probes:
             answer: Any = self._client.boto.head_bucket(Bucket=self._client.bucket, **self._client.owner)
         theirs = server_time(answer)
         if theirs is None:
-            return Answer(None, "the server does not tell its time")
+            return Answer(None, "the server does not report its time")
         skew = abs((datetime.now(UTC) - theirs).total_seconds())
         return Answer(skew <= _MOST_SKEW_SECONDS, f"the clocks are {skew:.0f} s apart")
 

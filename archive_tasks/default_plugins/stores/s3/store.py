@@ -25,7 +25,7 @@ from archive_tasks.store import ObjectInfo, Probe
 
 _CHUNK = MIB
 _MOST_PARTS = 9_000
-"""S3 allows 10,000; the rest is room for a file that is counted in other units than ours."""
+"""S3 allows 10,000; the rest is a reserve."""
 LARGEST_OBJECT = 5 * 1024 * 1024 * MIB
 
 
@@ -33,7 +33,7 @@ class S3Store:
     """A bucket and a prefix as a target. See `archive_tasks.store.Store` for what its methods promise.
 
     Raises:
-        UsageError: the URL is none, or the endpoint would send credentials in clear.
+        UsageError: the URL is invalid, or the endpoint would send credentials in clear.
     """
 
     dates_can_be_set = False
@@ -142,7 +142,7 @@ class S3Store:
         return s3_probes(self, self.client)
 
     def _holds(self, key: str, size: int, sha256: str, checksum: str) -> bool:
-        """Is the object there with these contents? By its checksum, and where there is none by reading it."""
+        """Is the object there with these contents? By its checksum, or without one by reading it."""
         found = self.describe(key)
         if found is None or found.size != size:
             return False

@@ -1,4 +1,4 @@
-"""A multipart upload to S3, with the SHA-256 of every part, and answers about it that were lost."""
+"""A multipart upload to S3, with the SHA-256 of every part, and what to do when answers about it are lost."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class S3Upload:
 
         Raises:
             ObjectExists: it is not.
-            StoreBusy: the upload is void and must begin anew.
+            StoreBusy: the upload is void and must start over.
         """
         code = code_of(answer)
         if code == "ConditionalRequestConflict":
@@ -90,7 +90,7 @@ class S3Upload:
         raise ObjectExists(f"{display(self._key)} is in {self._client.url} with other contents")
 
     def _is_there(self, digests: Sequence[bytes], size: int) -> bool:
-        """By size and composite checksum; where there is none, by size: the caller proves what it sent anyway."""
+        """By size and composite checksum; without one, by size: the caller proves what it sent anyway."""
         found = self._client.describe(self._key)
         if found is None or found.size != size:
             return False
