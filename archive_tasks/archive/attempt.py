@@ -36,7 +36,7 @@ class OpenAttempt(NamedTuple):
 
     Attributes:
         prefix: where the objects go.
-        stored: sizes of those that an attempt that was cut off has left there, by key.
+        stored: sizes of those that an interrupted attempt left there, by key.
         claims: of this data folder to the attempt.
     """
 
@@ -88,7 +88,7 @@ def give_up(surveyed: SurveyedItem, error: Exception) -> None:
 
 
 def commit_after_all(surveyed: SurveyedItem, transfer_into: Callable[[str], Transfer]) -> bool:
-    """Finish an attempt that was cut off at its commit: its copy of the manifest says what there is.
+    """Finish an attempt interrupted at its commit: its copy of the manifest says what it holds.
 
     Args:
         transfer_into: what objects are sent with into the attempt of a prefix.

@@ -18,7 +18,7 @@ from archive_tasks.names import display
 
 
 def purge_entries(proof: Proof, compare: Comparer, folder: int) -> None:
-    """Remove what was proven, files first. `folder` is the handle of the folder that the item lies in.
+    """Remove what was proven, files first. `folder` is the handle of the folder that the item is in.
 
     Raises:
         ItemChanged: an entry is not as it was proven, or one is missing; it and what comes after it stay.

@@ -37,7 +37,7 @@ def lock_root(root: str, root_fd: int) -> int:
 
 
 def forget_holder(folder: int) -> None:
-    """To be called before the lock is let go of."""
+    """To be called before the lock is released."""
     with contextlib.suppress(FileNotFoundError):
         os.unlink(HOLDER, dir_fd=folder)
 
@@ -69,7 +69,9 @@ def _open_own(root: str, root_fd: int) -> int:
         fd = os.open(SET_ASIDE, FOLDER, dir_fd=root_fd)
     except OSError as error:
         if error.errno in {errno.ENOTDIR, errno.ELOOP}:
-            raise UsageError(f"{display(path)} is not a folder: move it away, it is where items are set aside") from None
+            raise UsageError(
+                f"{display(path)} is not a folder: move it away, it is where items are set aside"
+            ) from None
         if error.errno == errno.EACCES:
             raise _of_another(path, root_fd) from None
         raise

@@ -23,7 +23,7 @@ below such a folder may be opened so.
 FILE_TO_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 """A file, by its name in an open folder, to read it.
 
-O_NOFOLLOW as for a folder. O_NONBLOCK, because a fifo that has taken its place would wait for ever for somebody who
+O_NOFOLLOW as for a folder. O_NONBLOCK, because a fifo that has taken its place would wait forever for somebody who
 writes into it, and a file for a program that has a lease on it; reading a regular file is not changed by it.
 """
 NEW_FILE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC

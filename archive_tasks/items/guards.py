@@ -112,7 +112,7 @@ def _beside(names: set[str], rules: Rules, root_fd: int) -> Listing:
         except FileNotFoundError:
             continue
         except OSError as error:
-            # a name too long for the filesystem is no reason to keep, because nothing can bear it
+            # a name too long for the filesystem says nothing, because no file can have it
             if error.errno != errno.ENAMETOOLONG:
                 raise unreadable(name, error) from error
     return Listing(

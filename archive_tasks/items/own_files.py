@@ -22,7 +22,7 @@ def is_stub(root_fd: int, name: str) -> bool:
 
 
 def signed(text: str) -> str:
-    """The text of a stub with the line that tells whether anybody wrote into it."""
+    """The text of a stub with the line that shows whether anybody wrote into it."""
     return f"{text}{_SIGNED}{_digest(text)}\n"
 
 

@@ -181,5 +181,5 @@ def show_what_else(
         if one.archive.manifest in unlisted:
             console.warn(
                 f"the manifest of {display(one.archive.item)} is not listed in the target; it is restored from what "
-                f"device knows of it: run {command('verify --repair')}"
+                f"this device knows of it: run {command('verify --repair')}"
             )

@@ -75,7 +75,7 @@ class Patience:
                 since = max(since, self._succeeded_at)
                 self._wait(error, tries, since)
             except IntegrityError:
-                # once more, because a bit may flip on the way; the same a second time is no accident of the network
+                # once more, because a bit may flip on the way; a second time it is not the network
                 if doubted:
                     raise
                 doubted = True

@@ -68,7 +68,7 @@ RULES = (
         _COPY,
         _HEAD,
     ),
-    _rule("A now is the store's", ("flows/prune", "one.is_old(now=found.now", "one.is_old(now=session.now")),
+    _rule("A now is the store's", ("flows/prune", "orphan.is_old(now=found.now", "orphan.is_old(now=session.now")),
     _rule(
         "A grace is longer than an attempt may stand still",
         ("flows/prune", "GRACE_DAYS = 14", "GRACE_DAYS = 3"),

@@ -170,3 +170,32 @@ def test_how_folders_are_opened_is_said_in_one_place() -> None:
     """Whether a link is followed there is a decision. Plugins make theirs."""
     spelled = {module for module, path in modules().items() if "os.O_DIRECTORY" in path.read_text()}
     assert {one for one in spelled if room_of(one) != "default_plugins"} == {"disk/open_flags"}
+
+
+REMOVES = {
+    "clean/purge": "what is proven to be in the target",
+    "clean/disposal": "its own unfinished copy; and what the user's trash takes",
+    "clean/quarantine": "slots that are empty, and what it wrote there itself",
+    "clean/root_lock": "the note that says who holds the lock",
+    "clean/stub": "its own notes, as long as nobody wrote into them",
+    "catalogue/device": "its own temporary name",
+    "disk/ctime_trial": "its own trial file",
+    "disk/folders": "its own temporary names in a restore's destination",
+    "default_plugins/stores/folder/folders": "folders of the target that are empty",
+    "default_plugins/stores/folder/incoming": "abandoned uploads of the target's own",
+    "default_plugins/stores/folder/store": "objects of the target, for prune and doctor",
+    "default_plugins/stores/folder/upload": "its own upload, when it is done or given up",
+}
+"""The modules that remove anything, and what. A new one here wants a reason that a stranger believes."""
+
+
+def test_few_modules_remove_anything_and_one_removes_what_is_the_users() -> None:
+    removing = set()
+    for module, path in modules().items():
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call):
+                owner, _, name = ast.unparse(node.func).rpartition(".")
+                gone = name in {"unlink", "rmdir", "remove", "removedirs"} and owner == "os"
+                if gone or name in {"rmtree", "send2trash"}:
+                    removing.add(module)
+    assert removing == set(REMOVES)
