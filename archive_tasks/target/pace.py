@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 from archive_tasks.errors import Interrupted
 
-# Because all threads hear that they must slow down within the same second: eight of them would halve the limit eight times.
+# Because all threads hear of it within the same second: eight of them would halve the limit eight times.
 _SECONDS_BETWEEN_CUTS = 1.0
 
 
