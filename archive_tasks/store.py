@@ -5,6 +5,7 @@ The keys are the layout's, the words are the design's: a target is a URL, a stor
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -207,3 +208,8 @@ class Verdict:
 
 StoreFactory = Callable[[str, Any], Store]
 """(target URL, Settings) -> Store. Opening makes no request and imports what it needs, no sooner."""
+
+
+def put_whole(store: Store, key: str, data: bytes) -> None:
+    """Write an object in one request, with its right checksum. Raises StoreError."""
+    store.put(key, data, sha256=hashlib.sha256(data).digest())

@@ -13,6 +13,7 @@ from archive_tasks.errors import ManifestError, ObjectMissing, ObjectUnreadable
 from archive_tasks.items.difference import matches_manifest
 from archive_tasks.items.survey import Survey, list_entries, watched
 from archive_tasks.target.already_there import newest_of, what_is_missing
+from archive_tasks.target.read_object import read_object
 
 
 class IncompleteArchive(NamedTuple):
@@ -66,7 +67,7 @@ def _compare(known: KnownArchive, surveyed: SurveyedItem, fingerprint: str) -> b
 def _has_same_contents(known: KnownArchive, surveyed: SurveyedItem) -> bool:
     work = surveyed.work
     try:
-        manifest = surveyed.patience.ask(lambda: b"".join(work.store.read(known.archive.manifest)))
+        manifest = read_object(work.store, known.archive.manifest, surveyed.patience)
         if known.receipt and hashlib.sha256(manifest).hexdigest() != known.receipt.manifest_sha256:
             return False
         listing = list_entries(surveyed.item, work.rules, work.root_fd)

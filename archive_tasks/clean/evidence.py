@@ -26,6 +26,7 @@ from archive_tasks.target.open import Target
 from archive_tasks.target.packed_entries import packed_problems
 from archive_tasks.target.proof import prove, prove_side_by_side
 from archive_tasks.target.ranges import Fetch
+from archive_tasks.target.read_object import read_object
 from archive_tasks.target.transfer import Transfer
 
 FRESH = timedelta(minutes=15)
@@ -113,7 +114,7 @@ class Witness:
         return self.monotonic(), self.wall().timestamp()
 
     def _manifest(self, key: str) -> bytes:
-        return self.transfer.patience.ask(lambda: b"".join(self.target.store.read(key)))
+        return read_object(self.target.store, key, self.transfer.patience)
 
     def _size(self, key: str) -> int | None:
         info = self.transfer.patience.ask(lambda: self.target.store.describe(key))

@@ -12,7 +12,6 @@ import os
 import stat
 import time
 from collections.abc import Callable
-from types import TracebackType
 from typing import NamedTuple
 
 from archive_tasks.disk.attributes import FOLDER_BITS, Owners, reason_of, set_attributes, set_link_attributes
@@ -88,9 +87,7 @@ class Destination:
     def __enter__(self) -> Destination:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:

@@ -6,7 +6,6 @@ import errno
 import os
 from collections.abc import Iterator, Sequence
 from itertools import groupby
-from types import TracebackType
 
 from archive_tasks.disk.attributes import FILE_BITS, Owners, set_attributes
 from archive_tasks.disk.folders import OpenFolders, remove_quietly, temporary_name
@@ -72,9 +71,7 @@ class NewFile:
     def __enter__(self) -> NewFile:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.discard()
 
     def write(self, offset: int, data: bytes) -> None:

@@ -12,7 +12,6 @@ import os
 import stat
 from collections import deque
 from collections.abc import Iterator
-from types import TracebackType
 
 from archive_tasks.disk.open_flags import FOLDER, FOLDER_THROUGH_LINKS
 from archive_tasks.errors import ItemUnreadable
@@ -103,9 +102,7 @@ class FolderWalk:
     def __enter__(self) -> FolderWalk:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         while self._open:
             self._open.pop()._close()
 
@@ -155,9 +152,7 @@ class FolderHandles:
     def __enter__(self) -> FolderHandles:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._keep([])
         os.close(self._root)
 
@@ -184,6 +179,23 @@ class FolderHandles:
         while len(self._open) > same:
             os.close(self._open.pop()[1])
         self._path = ""
+
+
+def is_folder(entry: os.DirEntry[str], below: str) -> bool:
+    """Is it a folder? Links are not followed.
+
+    Some filesystems do not report kinds in listings: then this needs a stat, which may be refused.
+
+    Args:
+        below: path of the folder that it is in, with a slash at the end.
+
+    Raises:
+        ItemUnreadable: the system refused.
+    """
+    try:
+        return entry.is_dir(follow_symlinks=False)
+    except OSError as error:
+        raise unreadable(below + entry.name, error) from error
 
 
 def unreadable(path: str, error: OSError) -> ItemUnreadable:

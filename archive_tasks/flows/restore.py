@@ -187,7 +187,7 @@ class _Restoring:
                 RestoreStarted(target=self._store.url, items=len(selections), files=plan.files, bytes=plan.bytes)
             )
             pace = new_pace(self._session)
-            means = RestoreContext(
+            context = RestoreContext(
                 store=self._store,
                 catalogue=self._catalogue,
                 pace=pace,
@@ -198,7 +198,7 @@ class _Restoring:
             )
             restored = restore_selections(
                 selections,
-                means,
+                context,
                 on_conflict=self._wanted.conflict,
                 frozen=frozen,
                 continued=self._begin,

@@ -13,7 +13,7 @@ import stat
 from collections.abc import Iterator, Sequence
 
 from archive_tasks.disk.open_flags import FOLDER_THROUGH_LINKS
-from archive_tasks.disk.walk import Folder, FolderWalk, open_quietly, unreadable
+from archive_tasks.disk.walk import Folder, FolderWalk, is_folder, open_quietly, unreadable
 from archive_tasks.errors import ItemUnreadable
 from archive_tasks.items.rules import Rules
 from archive_tasks.model import Guard, Item, Listing
@@ -133,7 +133,7 @@ def _listing(folder: Folder, rules: Rules) -> Listing:
     for entry in folder.scan():
         name = entry.name
         inodes[name] = entry.inode()
-        if _is_folder(entry, below):
+        if is_folder(entry, below):
             folders.add(name)
             if not rules.left_out(below + name, is_folder=True):
                 folder.descend(name)
@@ -145,10 +145,3 @@ def _listing(folder: Folder, rules: Rules) -> Listing:
         stat=folder.stat,
         left_out=lambda name: rules.left_out(below + name, is_folder=name in folders),
     )
-
-
-def _is_folder(entry: os.DirEntry[str], below: str) -> bool:
-    try:
-        return entry.is_dir(follow_symlinks=False)
-    except OSError as error:
-        raise unreadable(below + entry.name, error) from error

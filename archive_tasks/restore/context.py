@@ -17,6 +17,7 @@ from archive_tasks.model import Archive, Failure
 from archive_tasks.store import Store
 from archive_tasks.target.pace import Pace
 from archive_tasks.target.patience import Patience
+from archive_tasks.target.read_object import read_object
 from archive_tasks.workers.processes import Processes
 
 Conflict = Literal["refuse", "skip", "overwrite", "both"]
@@ -71,9 +72,9 @@ class RestoreRun:
     """
 
     def __init__(
-        self, means: RestoreContext, fetchers: ThreadPoolExecutor, *, on_conflict: Conflict, frozen: frozenset[str]
+        self, context: RestoreContext, fetchers: ThreadPoolExecutor, *, on_conflict: Conflict, frozen: frozenset[str]
     ) -> None:
-        self.means = means
+        self.context = context
         self.fetchers = fetchers
         self.on_conflict = on_conflict
         self.write_how: OnConflict = "refuse" if on_conflict == "skip" else on_conflict
@@ -122,9 +123,9 @@ class RestoreRun:
         """
         if self._problem:
             raise StoreBusy(self._problem)
-        store = self.means.store
+        store = self.context.store
         try:
-            return self.means.patience.ask(lambda: b"".join(store.read(key, offset=offset, length=length)))
+            return read_object(store, key, self.context.patience, offset=offset, length=length)
         except StoreBusy as error:
             self._problem = str(error)
             raise
@@ -141,13 +142,13 @@ class RestoreRun:
         with self._lock:
             self.restored.files += 1
             self.restored.bytes += size
-        self.means.progress.stored(1, 0 if is_told else size)
+        self.context.progress.stored(1, 0 if is_told else size)
 
     def was_there(self, size: int) -> None:
         """A file or link was there already, and the same."""
         with self._lock:
             self.restored.already += 1
-        self.means.progress.stored(1, size)
+        self.context.progress.stored(1, size)
 
     def skip(self) -> None:
         """A name was taken, and the user said to leave those."""
@@ -157,7 +158,7 @@ class RestoreRun:
     def fail(self, path: str, reason: str) -> None:
         with self._lock:
             self.restored.failed.append(Failure(path, reason))
-        self.means.progress.event(EntryFailed(path=path, reason=reason))
+        self.context.progress.event(EntryFailed(path=path, reason=reason))
 
     def lose(self, path: str, lost: Sequence[str]) -> None:
         """What is restored to `path` is back without these."""

@@ -75,14 +75,14 @@ class FileFetcher:
 
     def _start(self, fetches: Iterator[Fetch]) -> None:
         for fetch in fetches:
-            self._run.means.pace.take(fetch.length)
+            self._run.context.pace.take(fetch.length)
             self._run.start(functools.partial(self._fetch_and_free, fetch))
 
     def _fetch_and_free(self, fetch: Fetch) -> None:
         try:
             self._fetch_range(fetch)
         finally:
-            self._run.means.pace.give_back(fetch.length)
+            self._run.context.pace.give_back(fetch.length)
 
     def _fetch_range(self, fetch: Fetch) -> None:
         """Fetch a range, and have its files written; what comes damaged is fetched once more."""
@@ -104,7 +104,7 @@ class FileFetcher:
         data = self._run.read(fetch.key, fetch.offset, fetch.length) if fetch.length else b""
         order = UnpackOrder(self._path, self._run.write_how, data, tuple(fetch.spans), self._folder)
         damaged = []
-        for result in self._run.means.helpers.start(unpack, order)():
+        for result in self._run.context.helpers.start(unpack, order)():
             if result.damaged:
                 damaged.append(result)
             elif result.problem:
@@ -153,7 +153,7 @@ class FileFetcher:
 
     def _fetch_part(self, where: Place, number: int, size: int, write: Callable[[int, bytes], None]) -> None:
         offset = number * where.part_size
-        with self._run.means.pace.hold(size):
+        with self._run.context.pace.hold(size):
             for last_try in (False, True):
                 data = self._run.read(where.key, where.offset + offset, size)
                 if hashlib.sha256(data).hexdigest() == where.parts[number]:
@@ -161,7 +161,7 @@ class FileFetcher:
                 if last_try:
                     raise IntegrityError("the target returned other bytes than were archived")
             write(offset, data)
-        self._run.means.progress.stored(0, size)
+        self._run.context.progress.stored(0, size)
 
     def _fetch_data(self, where: Place, entry: ManifestEntry, new: NewFile) -> None:
         """The ranges that hold data. What was written is read again: a digest of the whole has its holes in it."""
@@ -173,18 +173,18 @@ class FileFetcher:
                 break
         else:
             raise IntegrityError("the target returned other bytes than were archived")
-        self._run.means.progress.stored(0, entry.size - where.length)
+        self._run.context.progress.stored(0, entry.size - where.length)
 
     def _fetch_piece(self, where: Place, piece: tuple[int, int], new: NewFile, *, is_told: bool) -> None:
         offset, size = piece
-        with self._run.means.pace.hold(size):
+        with self._run.context.pace.hold(size):
             data = self._run.read(where.key, offset, size)
             if len(data) != size:
                 raise IntegrityError("the target returned fewer bytes than were archived")
             for at, begin, length in spread(where.extents or (), offset - where.offset, size):
                 new.write(at, data[begin : begin + length])
         if is_told:
-            self._run.means.progress.stored(0, size)
+            self._run.context.progress.stored(0, size)
 
     def _side_by_side(self, works: Iterable[Callable[[], None]]) -> None:
         """Raises what the first to fail raised, once none is running."""

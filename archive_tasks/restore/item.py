@@ -41,7 +41,7 @@ class ItemRestorer:
         self._run.restored.items.append(self._selection.archive)
         found = False
         try:
-            entries = wanted_entries(self._selection, self._run.means.catalogue, on_outside=self._refuse)
+            entries = wanted_entries(self._selection, self._run.context.catalogue, on_outside=self._refuse)
             for place, record in entries:
                 found = True
                 self._guarded(place, self._take, record)
@@ -61,7 +61,7 @@ class ItemRestorer:
         Where files are missing because the target does not answer, the folders stay open for the run that resumes.
         """
         if self._links.are_wanted and self._is_readable:
-            for place, record in wanted_entries(self._selection, self._run.means.catalogue):
+            for place, record in wanted_entries(self._selection, self._run.context.catalogue):
                 if record.get("type") == "link" or "hardlink" in record:
                     self._guarded(place, self._links.make, record)
         if self._files.unfetched:
@@ -71,7 +71,7 @@ class ItemRestorer:
         done = ItemRestored(
             archive=self._selection.archive, to=self._selection.destination, failed=len(self._files.failed)
         )
-        self._run.means.progress.event(done)
+        self._run.context.progress.event(done)
 
     @property
     def _destination(self) -> Destination:
@@ -158,6 +158,6 @@ class ItemRestorer:
 
     def _take_strays(self) -> None:
         """Names of files whose first names were not asked for: the first of each becomes the file."""
-        for record in kept_records(self._run.means.catalogue, self._selection.archive.manifest):
+        for record in kept_records(self._run.context.catalogue, self._selection.archive.manifest):
             if "path" in record and name_in(record, "path") in self._links.strays:
                 self._guarded(self._links.strays[name_in(record, "path")][0], self._take, record)

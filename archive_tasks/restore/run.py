@@ -21,7 +21,7 @@ from archive_tasks.restore.selection import Selection
 
 def restore(
     selections: Sequence[Selection],
-    means: RestoreContext,
+    context: RestoreContext,
     *,
     on_conflict: Conflict,
     frozen: frozenset[str] = frozenset(),
@@ -41,15 +41,15 @@ def restore(
         DestinationUnusable: nothing more can be written.
         StoreError: the target failed otherwise; what is written stays, and the same command again resumes.
     """
-    fetchers = ThreadPoolExecutor(means.concurrency, thread_name_prefix="fetch")
-    run = RestoreRun(means, fetchers, on_conflict=on_conflict, frozen=frozen)
+    fetchers = ThreadPoolExecutor(context.concurrency, thread_name_prefix="fetch")
+    run = RestoreRun(context, fetchers, on_conflict=on_conflict, frozen=frozen)
     try:
         _restore_all(selections, run, continued)
     except KeyboardInterrupt:
-        means.pace.stop()
+        context.pace.stop()
         raise Interrupted("stopped. What is restored is whole; run the same command again to resume") from None
     except BaseException:
-        means.pace.stop()
+        context.pace.stop()
         raise
     finally:
         fetchers.shutdown(wait=True, cancel_futures=True)

@@ -6,7 +6,7 @@ import os
 import stat
 from dataclasses import dataclass
 
-from archive_tasks.disk.walk import Folder, FolderWalk, special_kind, unreadable
+from archive_tasks.disk.walk import Folder, FolderWalk, is_folder, special_kind, unreadable
 from archive_tasks.errors import ItemUnreadable
 from archive_tasks.items.rules import NO_ARCHIVE, Rules, left_out
 from archive_tasks.model import Item
@@ -80,7 +80,7 @@ def _tally_folder(tally: Tally, folder: Folder, rules: Rules, *, to_the_end: boo
         name = entry.name
         if name == NO_ARCHIVE:
             raise ItemUnreadable(f"{display(below + name)} asks to keep it")
-        if _is_folder(entry, below):
+        if is_folder(entry, below):
             _meet_folder(tally, folder, name, rules)
             continue
         if may_leave_out and left_out(rules, below + name, is_folder=False):
@@ -112,14 +112,6 @@ def _is_closed(facts: os.stat_result, name: str, dir_fd: int) -> bool:
     if mode & stat.S_IROTH or (mode & stat.S_IRUSR and facts.st_uid == os.geteuid()) or not stat.S_ISREG(mode):
         return False
     return not os.access(name, os.R_OK, dir_fd=dir_fd, effective_ids=os.access in os.supports_effective_ids)
-
-
-def _is_folder(entry: os.DirEntry[str], below: str) -> bool:
-    """Some filesystems do not report kinds in listings: then this needs a stat, which may be refused."""
-    try:
-        return entry.is_dir(follow_symlinks=False)
-    except OSError as error:
-        raise unreadable(below + entry.name, error) from error
 
 
 def _meet_folder(tally: Tally, folder: Folder, name: str, rules: Rules) -> None:

@@ -18,6 +18,7 @@ from archive_tasks.target.already_there import first_missing, listed_below
 from archive_tasks.target.last_look import check_gaps, check_not_pruned, put_sign
 from archive_tasks.target.object_writer import ObjectWriter
 from archive_tasks.target.patience import Patience
+from archive_tasks.target.read_object import read_object
 from archive_tasks.target.transfer import Transfer, uncounted
 
 # What every manifest is announced as, because its parts get their size before its own is known. It may end smaller.
@@ -95,7 +96,7 @@ def write_copy(prefix: str, frames: Iterator[bytes], transfer: Transfer, *, sha2
 def manifest_problem(key: str, store: Store, patience: Patience) -> str:
     """What is wrong with the manifest, or the copy of one, under this key; empty for one that can be read whole."""
     try:
-        for _ in read_manifest(patience.ask(lambda: b"".join(store.read(key)))):
+        for _ in read_manifest(read_object(store, key, patience)):
             pass
     except (ManifestError, ObjectMissing, ObjectUnreadable) as error:
         return str(error)
@@ -134,7 +135,7 @@ def _make_way(key: str, sha256: str, transfer: Transfer, *, is_known: bool) -> N
     """
     store, patience = transfer.store, transfer.patience
     try:
-        there = patience.ask(lambda: b"".join(store.read(key)))
+        there = read_object(store, key, patience)
         if hashlib.sha256(there).hexdigest() == sha256:
             return
         if not is_known and list(read_manifest(there)):
@@ -196,7 +197,7 @@ def _read(copy: str, prefix: str, transfer: Transfer) -> tuple[str, str, dict[st
 
 
 def _whole(copy: str, transfer: Transfer) -> bytes:
-    return transfer.patience.ask(lambda: b"".join(transfer.store.read(copy)))
+    return read_object(transfer.store, copy, transfer.patience)
 
 
 def key_of(header: Record) -> str:

@@ -10,7 +10,6 @@ store's own dates, seven days passed between two objects of its attempt.
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
@@ -19,7 +18,7 @@ from itertools import pairwise
 from archive_tasks.errors import IntegrityError, StoreError
 from archive_tasks.formats import layout
 from archive_tasks.names import display
-from archive_tasks.store import Store
+from archive_tasks.store import Store, put_whole
 from archive_tasks.target.already_there import first_missing, listed_below
 from archive_tasks.target.patience import Patience
 
@@ -66,8 +65,7 @@ def check_claims(listed: Iterable[str], claims: frozenset[str]) -> None:
 
 def put_sign(key: str, store: Store) -> None:
     """Write a small object of which the key says everything. Raises StoreError."""
-    data = key.encode()
-    store.put(key, data, sha256=hashlib.sha256(data).digest())
+    put_whole(store, key, key.encode())
 
 
 def check_not_pruned(
@@ -108,12 +106,7 @@ class SignsOfLife:
             if now - self._last < _SIGN_EVERY:
                 return
             self._last = now
-        data = now.isoformat().encode()
         try:
-            self._store.put(layout.alive_key(self._prefix, int(now.timestamp())), data, sha256=_sha256(data))
+            put_whole(self._store, layout.alive_key(self._prefix, int(now.timestamp())), now.isoformat().encode())
         except StoreError:
             return
-
-
-def _sha256(data: bytes) -> bytes:
-    return hashlib.sha256(data).digest()

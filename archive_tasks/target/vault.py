@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import secrets
@@ -11,7 +10,7 @@ from typing import Any
 from archive_tasks.errors import ObjectExists, ObjectMissing, StoreBusy, StoreUnusable
 from archive_tasks.formats import layout
 from archive_tasks.names import display, typed
-from archive_tasks.store import Store
+from archive_tasks.store import Store, put_whole
 
 _FORMAT = 1
 LARGEST_VAULT_FILE = 4096
@@ -105,7 +104,7 @@ def _put_where_missing(store: Store, key: str, data: bytes) -> None:
     """Some servers let a create-only write replace what is there, so it is asked for first."""
     if store.describe(key) is None:
         try:
-            store.put(key, data, sha256=hashlib.sha256(data).digest())
+            put_whole(store, key, data)
         except ObjectExists:
             return
 

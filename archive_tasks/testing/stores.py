@@ -22,6 +22,7 @@ from datetime import UTC, datetime, timedelta
 from archive_tasks.errors import IntegrityError, ObjectExists, ObjectFrozen, ObjectMissing
 from archive_tasks.formats.checksums import composite_checksum, whole_checksum
 from archive_tasks.store import Answer, ObjectInfo, Probe, Store, Thaw, Upload
+from archive_tasks.store import put_whole as put
 
 __all__ = ["MemoryStore", "StoreContract", "put"]
 
@@ -341,11 +342,6 @@ class StoreContract:
         store.delete("a/b")
         assert store.describe("a/b") is None
         assert list(store.list("")) == []
-
-
-def put(store: Store, key: str, data: bytes) -> None:
-    """Write an object with its right checksum."""
-    store.put(key, data, sha256=hashlib.sha256(data).digest())
 
 
 def _creates(store: Store, key: str, data: bytes) -> bool:

@@ -33,6 +33,7 @@ from archive_tasks.target.last_look import put_sign
 from archive_tasks.target.nesting import OpenStore, targets_around, targets_below
 from archive_tasks.target.open import check_vault
 from archive_tasks.target.patience import Patience
+from archive_tasks.target.read_object import read_object
 from archive_tasks.target.refresh import list_manifests
 
 LEAST_GRACE = timedelta(days=8)
@@ -218,7 +219,7 @@ class Pruner:
 
     def _attempts_in(self, key: str) -> set[str]:
         try:
-            data = self._patience.ask(lambda: b"".join(self._store.read(key)))
+            data = read_object(self._store, key, self._patience)
             return {layout.attempt_of(one) for one in objects_of(read_manifest(data))}
         except (ManifestError, ObjectMissing, ObjectUnreadable) as error:
             raise NotPruned(

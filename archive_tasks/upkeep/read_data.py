@@ -21,6 +21,7 @@ from archive_tasks.names import display
 from archive_tasks.store import ObjectInfo, Store
 from archive_tasks.target.packed_entries import packed_problems
 from archive_tasks.target.patience import Patience
+from archive_tasks.target.read_object import read_object
 from archive_tasks.upkeep.packs_in_order import PacksInOrder
 from archive_tasks.upkeep.verified import Verified, VerifyOptions
 
@@ -133,7 +134,7 @@ class ObjectChecker:
         return "" if digest.hexdigest() == expected.sha256 else "it holds other bytes than were written"
 
     def _range(self, key: str, offset: int, length: int) -> bytes:
-        return self._patience.ask(lambda: b"".join(self._store.read(key, offset=offset, length=length)))
+        return read_object(self._store, key, self._patience, offset=offset, length=length)
 
     def _range_or_nothing(self, key: str, offset: int, length: int) -> bytes:
         """Where it cannot be read, the files in it are named as those of a pack that is cut short."""
@@ -189,9 +190,7 @@ class ObjectChecker:
         if place is None or place.within is None or problem == _MISSING:
             return problem
         try:
-            data = self._patience.ask(
-                lambda: b"".join(self._store.read(place.key, offset=place.offset, length=place.length))
-            )
+            data = read_object(self._store, place.key, self._patience, offset=place.offset, length=place.length)
             if place.within + entry.size > LARGEST_UNPACKED:
                 raise EntryError("its place makes no sense")
             contents = unpack_frame(data, place.within + entry.size)[place.within :]

@@ -14,6 +14,7 @@ from archive_tasks.formats import layout
 from archive_tasks.formats.manifest import read_manifest
 from archive_tasks.model import Failure
 from archive_tasks.target.commit import manifest_problem, write_copy, write_from_catalogue, write_from_copy
+from archive_tasks.target.read_object import read_object
 from archive_tasks.target.transfer import Transfer
 
 
@@ -57,7 +58,7 @@ def repair(
 
 def _copy_again(key: str, catalogue: Catalogue, transfer: Transfer) -> str:
     """The key of the copy. Raises IntegrityError where it is unknown here which of the two is right."""
-    data = transfer.patience.ask(lambda: b"".join(transfer.store.read(key)))
+    data = read_object(transfer.store, key, transfer.patience)
     sha256, prefix = hashlib.sha256(data).hexdigest(), str(next(read_manifest(data)).get("data"))
     known = catalogue.known(key)
     is_right = bool(known and known.receipt and known.receipt.manifest_sha256 == sha256)

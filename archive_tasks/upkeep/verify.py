@@ -19,6 +19,7 @@ from archive_tasks.model import Archive, Failure
 from archive_tasks.store import ObjectInfo, Store
 from archive_tasks.target.commit import manifest_problem
 from archive_tasks.target.patience import Patience
+from archive_tasks.target.read_object import read_object
 from archive_tasks.target.refresh import archive_of, list_manifests
 from archive_tasks.upkeep.read_data import ObjectChecker
 from archive_tasks.upkeep.verified import Promise, Verified, VerifyOptions
@@ -124,7 +125,7 @@ def _contents(key: str, promise: Promise | None, store: Store, patience: Patienc
     try:
         if promise is not None:
             return contents_digest(promise.lines())
-        return contents_digest(read_manifest(patience.ask(lambda: b"".join(store.read(key)))))
+        return contents_digest(read_manifest(read_object(store, key, patience)))
     except (ManifestError, ObjectMissing, ObjectUnreadable):
         return ""
 
@@ -196,7 +197,7 @@ class _Verifier:
         self._verified.archives += 1
         archive = promise.archive if promise else None
         try:
-            manifest = self._patience.ask(lambda: b"".join(self._store.read(key)))
+            manifest = read_object(self._store, key, self._patience)
         except ObjectMissing:
             if promise:
                 self._verified.missing.append(key)

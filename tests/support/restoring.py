@@ -59,7 +59,7 @@ def bring_back(
         roots = frozenset(archive.root for archive in archives)
         request = RestoreRequest(patterns=tuple(patterns), to=str(to), at=at, roots=roots)
         selections = select(request, archives).selections
-        means = RestoreContext(
+        context = RestoreContext(
             store=store,
             catalogue=catalogue,
             pace=pace,
@@ -68,7 +68,7 @@ def bring_back(
             progress=Silent(),
             concurrency=4,
         )
-        return restore(selections, means, on_conflict=on_conflict, continued=_remembering(catalogue))
+        return restore(selections, context, on_conflict=on_conflict, continued=_remembering(catalogue))
 
 
 def _remembering(catalogue: Catalogue) -> Any:

@@ -8,9 +8,9 @@ import shutil
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from archive_tasks.default_plugins.stores.probes import keeps_odd_keys, put, removed
+from archive_tasks.default_plugins.stores.probes import keeps_odd_keys, removed
 from archive_tasks.errors import ObjectExists
-from archive_tasks.store import Answer, Probe, Store
+from archive_tasks.store import Answer, Probe, Store, put_whole
 
 _MIB = 1024 * 1024
 _RACERS = 16
@@ -41,16 +41,16 @@ def folder_probes(store: Store, path: str) -> Sequence[Probe]:
 def keeps_bytes(store: Store, prefix: str) -> Answer:
     data = os.urandom(_MIB)
     with removed(store, [f"{prefix}bytes"]):
-        put(store, f"{prefix}bytes", data)
+        put_whole(store, f"{prefix}bytes", data)
         same = b"".join(store.read(f"{prefix}bytes")) == data
     return Answer(same, "1 MiB came back as it was" if same else "1 MiB came back with other bytes")
 
 
 def refuses_overwrite(store: Store, prefix: str) -> Answer:
     with removed(store, [f"{prefix}one"]):
-        put(store, f"{prefix}one", b"first")
+        put_whole(store, f"{prefix}one", b"first")
         try:
-            put(store, f"{prefix}one", b"second")
+            put_whole(store, f"{prefix}one", b"second")
         except ObjectExists:
             kept = b"".join(store.read(f"{prefix}one")) == b"first"
             return Answer(
@@ -64,7 +64,7 @@ def one_winner(store: Store, prefix: str) -> Answer:
 
     def won(number: int) -> bool:
         try:
-            put(store, f"{prefix}race", b"%d" % number)
+            put_whole(store, f"{prefix}race", b"%d" % number)
         except ObjectExists:
             return False
         return True
@@ -75,7 +75,7 @@ def one_winner(store: Store, prefix: str) -> Answer:
 
 
 def can_delete(store: Store, prefix: str) -> Answer:
-    put(store, f"{prefix}gone", b"x")
+    put_whole(store, f"{prefix}gone", b"x")
     store.delete(f"{prefix}gone")
     gone = store.describe(f"{prefix}gone") is None
     return Answer(gone, "objects can be removed (append-only: no)" if gone else "they cannot (append-only: yes)")
