@@ -354,5 +354,5 @@ def _text(value: Any, *, name: str) -> str:
     if value is None:
         return ""
     if isinstance(value, Mapping | list | tuple):
-        raise SettingsError(f"archive.{name} is {value!r}, but must be a text")
+        raise SettingsError(f"archive.{name} is {value!r}, but must be text")
     return str(value)

@@ -55,7 +55,7 @@ def test_invokes_own_mappings_are_understood() -> None:
         ({"days": True}, r"archive\.days is True, but must be a whole number"),
         ({"days": -1}, r"archive\.days is -1, but must be between 0"),
         ({"hidden": "maybe"}, r"archive\.hidden is 'maybe', but must be true or false"),
-        ({"root": ["a"]}, r"archive\.root is \['a'\], but must be a text"),
+        ({"root": ["a"]}, r"archive\.root is \['a'\], but must be text"),
         ({"s3": "x"}, r"archive\.s3 is 'x', but must be a mapping"),
         ({"options": {"photos": 3}}, r"archive\.options\.photos is 3, but must be a mapping"),
         ({"memory": "lots"}, r"archive\.memory is 'lots', which is not a size"),

@@ -121,7 +121,7 @@ def _number_of_blocks(catalogue: Catalogue, manifest: str) -> int | None:
         return None
     kept = catalogue.rows("select count(*) from blocks where manifest = ?", manifest)
     if not written[0][0] or written != kept:
-        raise catalogue.damaged("what it keeps of an archive's entries is not all of them")
+        raise catalogue.damaged("it keeps only some of an archive's entries")
     return int(written[0][0])
 
 
@@ -181,5 +181,5 @@ def _matching(catalogue: Catalogue, manifest: str, number: int, names: bytes, qu
     lines = _kept_lines(catalogue, manifest, number)
     for index in wanted:
         if index >= len(lines):
-            raise catalogue.damaged("the names that it keeps are not those of its entries")
+            raise catalogue.damaged("its names do not match its entries")
         yield parse_line(lines[index])

@@ -33,7 +33,7 @@ def check_place(catalogue: Catalogue, root: str) -> None:
     if known is None or place_of_root(root) == known:
         return
     raise UsageError(
-        f"another disk or folder is at {display(root)} than when it was archived: is the right disk mounted? "
+        f"{display(root)} is not the disk or folder that was archived from there: is the right disk mounted? "
         "If it is, run archive again, which compares everything again"
     )
 

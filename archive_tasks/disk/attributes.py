@@ -99,7 +99,7 @@ def set_link_attributes(name: str, dir_fd: int, attributes: Attributes, owners: 
             lambda: os.chown(name, user, group, dir_fd=dir_fd, follow_symlinks=False),
         )
     _try(lost, "its time", lambda: os.utime(name, ns=times, dir_fd=dir_fd, follow_symlinks=False))
-    return lost + [_without(key, "symlinks get none back") for key in attributes.xattrs or {}]
+    return lost + [_without(key, "not restored on symlinks") for key in attributes.xattrs or {}]
 
 
 def _give(fd: int, attributes: Attributes, owners: Owners) -> None:
@@ -111,7 +111,7 @@ def _set_extended(fd: int, extended: Mapping[str, bytes], owners: Owners, lost: 
         if name == _POWER:
             lost.append(_without(name, "it gives a program power, as setuid does"))
         elif not hasattr(os, "setxattr"):
-            lost.append(_without(name, "this system has none"))
+            lost.append(_without(name, "this system does not support it"))
         elif name.startswith(_NOT_FOR_USERS) and not owners.as_root:
             lost.append(_without(name, "only root may set it"))
         else:

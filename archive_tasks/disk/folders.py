@@ -191,7 +191,7 @@ class OpenFolders:
         except OSError as error:
             if error.errno in _NO_FOLDER:
                 path = _joined(parent.path, name)
-                raise EntryOccupied(f"{display(path)} is not a folder, and is where one would go") from error
+                raise EntryOccupied(f"{display(path)} is not a folder, and one is needed there") from error
             raise
         self._remember(folder)
         self._sweep_once(folder)

@@ -49,7 +49,7 @@ def dry_run_document(
 
 def plan_summary(document: Document, prices: str) -> str:
     """What a restore fetches, and what that costs."""
-    fetch = f"{size_text(document['to_fetch'])} to fetch by {count_text(document['requests'], 'request')}"
+    fetch = f"{size_text(document['to_fetch'])} to fetch in {count_text(document['requests'], 'request')}"
     cost = f", about {dollars_text(document['dollars'])} ({display(prices)})" if document["dollars"] is not None else ""
     frozen = (
         f"; {count_text(document['frozen_objects'], 'object')} must be thawed first"

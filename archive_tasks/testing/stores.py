@@ -169,7 +169,7 @@ class MemoryStore:
             self.put(f"{prefix}lie", b"sent", sha256=hashlib.sha256(b"claimed").digest())
         except IntegrityError:
             return Answer(True, "a wrong SHA-256 was refused")
-        return Answer(False, "it took a lie")
+        return Answer(False, "it accepted a wrong SHA-256")
 
     def _note(self, method: str, key: str) -> None:
         with self._lock:

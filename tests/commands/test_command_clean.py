@@ -163,7 +163,7 @@ def test_another_folder_at_the_roots_place_is_refused_until_it_is_archived(
     shutil.copytree(root.with_name("unplugged"), root, symlinks=True)
     ran = cli.run("clean", "--root", str(root), "--yes")
     assert ran.code == 2
-    assert "another disk or folder is at" in ran.err
+    assert "is not the disk or folder that was archived from there" in ran.err
     assert "run archive again" in ran.err
     assert cli.run("archive", "--root", str(root), "--yes").code == 0
     assert "2 items (10 B) set aside" in cli.run("clean", "--root", str(root), "--yes").out

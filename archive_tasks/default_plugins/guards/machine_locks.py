@@ -73,10 +73,10 @@ def _reasons(listing: Listing, locks: dict[int, list[Holder]]) -> Iterator[str]:
     for name in listing.inodes:
         if name.endswith(_LOCK):
             path = display(listing.path_of(name))
-            yield f"{path} is a lock of a virtual machine or another program: end that, or remove it if none runs"
+            yield f"{path} is a lock of a virtual machine or another program: stop that, or remove a stale lock"
     for name, who in locked_in(listing, locks):
         path = display(listing.path_of(name))
-        yield f"{path} is locked by {display(who)}, as the disk of a virtual machine that runs: end that first"
+        yield f"{path} is locked by {display(who)}, like the disk of a running virtual machine: stop that first"
 
 
 @hookimpl

@@ -39,7 +39,7 @@ def locked(path: Path, how: str) -> str:
 def test_a_lock_folder_of_a_running_machine_keeps_its_item(root: Path) -> None:
     make_tree(root, {"item": {"a.vmx": OLD, "a.vmx.lck": {"M12345.lck": File("", 1)}}}, now=NOW)
     assert reasons(root)[0] == (
-        "item/a.vmx.lck is a lock of a virtual machine or another program: end that, or remove it if none runs"
+        "item/a.vmx.lck is a lock of a virtual machine or another program: stop that, or remove a stale lock"
     )
 
 
@@ -56,7 +56,7 @@ def test_a_lock_of_the_kernel_keeps_its_item_and_no_other(root: Path, hold: Hold
     (reason,) = reasons(root)
     who = "a program" if how == "OFD" else "python"
     assert reason.startswith(f"item/a.qcow2 is locked by {who}")
-    assert reason.endswith(", as the disk of a virtual machine that runs: end that first")
+    assert reason.endswith(", like the disk of a running virtual machine: stop that first")
     assert reasons(root, "other") == []
 
 

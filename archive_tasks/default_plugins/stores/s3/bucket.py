@@ -121,5 +121,5 @@ def _try(request: Any, purpose: str, **arguments: Any) -> None:
     except (BotoCoreError, ClientError) as error:
         reason = code_of(error.response) if isinstance(error, ClientError) else type(error).__name__
         logging.getLogger("archive_tasks").warning(
-            "this server cannot %s (%s): see to it by hand where it matters", purpose, reason
+            "this server cannot %s (%s): do it by hand if it matters", purpose, reason
         )

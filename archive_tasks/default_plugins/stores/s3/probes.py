@@ -116,9 +116,7 @@ class _Probes:
             and whole.checksum == whole_checksum(digest)
             and parts.checksum == composite_checksum([digest])
         )
-        return Answer(
-            right, "both kinds came back right" if right else "not both kinds of checksum come back as S3 has them"
-        )
+        return Answer(right, "both kinds came back right" if right else "checksums do not come back as S3 returns them")
 
     def etag_is_md5(self, prefix: str) -> Answer:
         data = os.urandom(64)
