@@ -10,11 +10,8 @@ from __future__ import annotations
 import os
 
 from archive_tasks.clean.proof import Comparer, LastLook, Proof, not_in_use
-from archive_tasks.disk.open_flags import FOLDER
-from archive_tasks.disk.walk import FolderHandles
-from archive_tasks.errors import ItemUnreadable
+from archive_tasks.disk.walk import FolderHandles, FolderWalk, is_folder
 from archive_tasks.items.survey import Listed
-from archive_tasks.names import display
 
 
 def purge_entries(proof: Proof, compare: Comparer, folder: int) -> None:
@@ -54,15 +51,19 @@ def _remove_folders(paths: list[str], folder: int) -> None:
 
 
 def _remove_left_out(name: str, dir_fd: int) -> None:
-    """Remove a folder that the user gave up, with all that is in it. Raises OSError; ItemUnreadable at a mount."""
-    handle = os.open(name, FOLDER, dir_fd=dir_fd)
-    try:
-        if os.fstat(handle).st_dev != os.fstat(dir_fd).st_dev:
-            raise ItemUnreadable(f"another filesystem is mounted at {display(name)}")
-        with os.scandir(handle) as entries:
-            below = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
-        for inner, is_folder in below:
-            _remove_left_out(inner, handle) if is_folder else os.unlink(inner, dir_fd=handle)
-    finally:
-        os.close(handle)
-    os.rmdir(name, dir_fd=dir_fd)
+    """Remove a folder that the user gave up, with all that is in it, however deep.
+
+    Raises:
+        ItemUnreadable: it cannot be read, or another filesystem is mounted in it.
+        OSError: the system refused.
+    """
+    folders: list[str] = []
+    with FolderWalk(dir_fd, name) as walk:
+        for folder in walk:
+            folders.append(folder.path)
+            for entry in list(folder.scan()):
+                if is_folder(entry, f"{folder.path}/"):
+                    folder.descend(entry.name)
+                else:
+                    os.unlink(entry.name, dir_fd=folder.fd)
+    _remove_folders(folders, dir_fd)

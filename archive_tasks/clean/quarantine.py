@@ -72,6 +72,12 @@ class Quarantine:
 
     def __exit__(self, *_: object) -> None:
         """Leave nothing behind where nothing is set aside."""
+        try:
+            self._tidy()
+        finally:
+            os.close(self._fd)
+
+    def _tidy(self) -> None:
         forget_holder(self._fd)
         left = set(os.listdir(self._fd))
         if left <= _OWN_FILES:
@@ -79,7 +85,6 @@ class Quarantine:
                 os.unlink(name, dir_fd=self._fd)
             with contextlib.suppress(OSError):
                 os.rmdir(SET_ASIDE, dir_fd=self._root_fd)
-        os.close(self._fd)
 
     @classmethod
     def glance(cls, root_fd: int) -> list[Slot]:

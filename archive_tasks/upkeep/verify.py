@@ -79,7 +79,7 @@ def _check_copies(verified: Verified, store: Store, patience: Patience) -> None:
     """Copies of manifests that are not there: what these would be written again from."""
     copies = [layout.copy_key(attempt) for attempt in verified.uncommitted]
     verified.damaged += [
-        Failure(copy, f"its manifest is missing, and of this copy: {problem}")
+        Failure(copy, f"its manifest is missing, and this copy is bad: {problem}")
         for copy in copies
         if (problem := manifest_problem(copy, store, patience))
     ]

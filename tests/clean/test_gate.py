@@ -660,6 +660,23 @@ def test_a_left_out_folder_goes_with_all_that_is_in_it_and_nothing_that_it_links
     assert os.path.exists("/etc/passwd")
 
 
+def test_a_left_out_folder_goes_however_deep_it_is(with_left_out: CleanBench) -> None:
+    with ExitStack() as stack:
+        ground = Ground(with_left_out, stack, discard_left_out=True, settings={"exclude": ["cache"]})
+        proof = ground.set_aside("code")
+        folder = os.open(Path(ground.quarantine.path_of(proof.slot), "cache"), os.O_RDONLY | os.O_DIRECTORY)
+        for level in range(3000):
+            os.mkdir("d", dir_fd=folder)
+            below = os.open("d", os.O_RDONLY | os.O_DIRECTORY, dir_fd=folder)
+            os.close(folder)
+            folder = below
+            if level % 500 == 0:
+                os.close(os.open("file", os.O_WRONLY | os.O_CREAT, dir_fd=folder))
+        os.close(folder)
+        ground.gate.purge(proof)
+        assert not Path(ground.quarantine.path_of(proof.slot)).exists()
+
+
 def test_a_slot_whose_state_gives_nothing_up_is_not_purged_when_something_is_left_out(
     with_left_out: CleanBench,
 ) -> None:
