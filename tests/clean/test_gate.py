@@ -666,8 +666,8 @@ def test_a_left_out_folder_goes_however_deep_it_is(with_left_out: CleanBench) ->
         proof = ground.set_aside("code")
         folder = os.open(Path(ground.quarantine.path_of(proof.slot), "cache"), os.O_RDONLY | os.O_DIRECTORY)
         for level in range(3000):
-            os.mkdir("d", dir_fd=folder)
-            below = os.open("d", os.O_RDONLY | os.O_DIRECTORY, dir_fd=folder)
+            os.mkdir("deep", dir_fd=folder)
+            below = os.open("deep", os.O_RDONLY | os.O_DIRECTORY, dir_fd=folder)
             os.close(folder)
             folder = below
             if level % 500 == 0:
