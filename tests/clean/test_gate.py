@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from archive_tasks.catalogue import journal
 from archive_tasks.catalogue.database import Catalogue, catalogue_path
 from archive_tasks.catalogue.rows import KnownArchive
 from archive_tasks.clean.evidence import FRESH, Witness
@@ -150,18 +151,20 @@ def test_the_state_of_a_slot_tells_everything(open_gate: Callable[..., Ground], 
     assert state_of(ground.set_aside("note").slot).kind == "file"
 
 
-def test_each_step_is_in_the_journal_before_it_is_taken(open_gate: Callable[..., Ground], bench: CleanBench) -> None:
+def test_each_step_is_in_the_journal_before_it_is_taken(
+    open_gate: Callable[..., Ground], bench: CleanBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ground = open_gate()
     told: list[tuple[str, bool, bool]] = []
-    note = ground.catalogue.note
+    note = journal.note
 
-    def noting(what: str, **details: Any) -> None:
-        note(what, **details)
+    def noting(catalogue: Catalogue, what: str, **details: Any) -> None:
+        note(catalogue, what, **details)
         told.append(
             (what, (bench.root / "papers").exists(), bool(list(bench.root.glob(f"{SET_ASIDE}/*/item/papers/p1"))))
         )
 
-    ground.catalogue.note = noting  # type: ignore[method-assign]
+    monkeypatch.setattr(journal, "note", noting)
     ground.gate.purge(ground.set_aside())
     assert told == [
         ("setting aside", True, False),
@@ -661,20 +664,19 @@ def test_a_left_out_folder_goes_with_all_that_is_in_it_and_nothing_that_it_links
 
 
 def test_a_left_out_folder_goes_however_deep_it_is(with_left_out: CleanBench) -> None:
+    folder = os.open(with_left_out.root / "code" / "cache", os.O_RDONLY | os.O_DIRECTORY)
+    for level in range(3000):
+        os.mkdir("deep", dir_fd=folder)
+        below = os.open("deep", os.O_RDONLY | os.O_DIRECTORY, dir_fd=folder)
+        os.close(folder)
+        folder = below
+        if level % 500 == 0:
+            os.close(os.open("file", os.O_WRONLY | os.O_CREAT, dir_fd=folder))
+    os.close(folder)
     with ExitStack() as stack:
         ground = Ground(with_left_out, stack, discard_left_out=True, settings={"exclude": ["cache"]})
-        proof = ground.set_aside("code")
-        folder = os.open(Path(ground.quarantine.path_of(proof.slot), "cache"), os.O_RDONLY | os.O_DIRECTORY)
-        for level in range(3000):
-            os.mkdir("deep", dir_fd=folder)
-            below = os.open("deep", os.O_RDONLY | os.O_DIRECTORY, dir_fd=folder)
-            os.close(folder)
-            folder = below
-            if level % 500 == 0:
-                os.close(os.open("file", os.O_WRONLY | os.O_CREAT, dir_fd=folder))
-        os.close(folder)
-        ground.gate.purge(proof)
-        assert not Path(ground.quarantine.path_of(proof.slot)).exists()
+        ground.gate.purge(ground.set_aside("code"))
+    assert not with_left_out.home()
 
 
 def test_a_slot_whose_state_gives_nothing_up_is_not_purged_when_something_is_left_out(
