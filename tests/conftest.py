@@ -23,7 +23,21 @@ from tests.support.moment import NOW
 hypothesis.settings.register_profile("shared machine", deadline=None)
 hypothesis.settings.load_profile("shared machine")
 
+SLOW = frozenset(
+    # A process for each command, a server, another machine's Python, another user, a tracer: seconds a test.
+    ["cli", "s3", "moto_s3", "strict_s3", "rclone_s3", "rclone_tls_s3", "make_host", "make_place", "place", "strace"]
+)
+"""Fixtures whose tests are slow."""
+
 pytest_plugins = ["tests.support.s3_fixtures", "tests.support.evidence_fixtures"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what is slow, so that `-m "not slow"` leaves a loop of less than a minute."""
+    for item in items:
+        crosses_rooms = Path(__file__).parent / "whole" in item.path.parents
+        if crosses_rooms or SLOW & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(autouse=True)
