@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from typing import Any
 
 from archive_tasks.amounts import count_text, size_text
+from archive_tasks.catalogue.database import Catalogue, catalogue_path, list_catalogues
 from archive_tasks.errors import UsageError
 from archive_tasks.flows.invocation import session_of
 from archive_tasks.names import display
@@ -20,12 +21,6 @@ from archive_tasks.show.report import show_archives
 
 def report(c: Any, flags: Mapping[str, Any], *, json_document: bool, csv_text: bool) -> Document:
     """Show what the catalogues know."""
-    from archive_tasks.catalogue.database import (  # a scan does without SQLite
-        Catalogue,
-        catalogue_path,
-        list_catalogues,
-    )
-
     console = Console(json_document=json_document or csv_text)
     session = session_of(c, flags)
     wanted = flags.get("target")
@@ -46,8 +41,6 @@ def report(c: Any, flags: Mapping[str, Any], *, json_document: bool, csv_text: b
 
 
 def _check_known(wanted: str | None, paths: list[str], session: Session) -> None:
-    from archive_tasks.catalogue.database import Catalogue, list_catalogues
-
     if wanted is None or os.path.exists(paths[0]):
         return
     targets: list[str] = []

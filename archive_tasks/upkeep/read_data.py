@@ -7,6 +7,7 @@ read. Nothing is thawed.
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 
@@ -54,6 +55,9 @@ class ObjectChecker:
         self._verified = verified
         self._present = present
         self._random = random
+        self._lock = threading.Lock()
+        self._unread: dict[str, str] = {}
+        self._met_frozen: set[str] = set()
 
     def problems(self, manifest: bytes, objects: Mapping[str, ArchivedObject]) -> list[Failure]:
         """What is wrong with the objects of an archive, down to the file. Raises ManifestError."""
@@ -87,7 +91,7 @@ class ObjectChecker:
         if problem := self._presence(key, expected):
             return problem
         if self._is_cold(key):
-            self._verified.frozen += 1
+            self._count(frozen=1)
             return self._by_its_word(key, expected) or ""
         if self._ask.read >= 1 or self._random() < self._ask.read:
             return self._by_reading(key, expected)
@@ -95,7 +99,7 @@ class ObjectChecker:
         if word is not None:
             return word
         if self._ask.quick or self._ask.read:
-            self._verified.unread += 1
+            self._count(unread=1)
             return ""
         return self._by_reading(key, expected)
 
@@ -115,7 +119,7 @@ class ObjectChecker:
             return _MISSING
         if found.checksum is None:
             return None
-        self._verified.trusted += 1
+        self._count(trusted=1)
         return "" if found.checksum == expected.as_stored(key).checksum else "it has another checksum"
 
     def _by_reading(self, key: str, expected: ArchivedObject) -> str:
@@ -124,39 +128,57 @@ class ObjectChecker:
             for offset in range(0, expected.size, _RANGE):
                 digest.update(self._range(key, offset, _RANGE))
         except ObjectFrozen:
-            self._verified.frozen += 1
+            self._count(frozen=1)
             return ""
         except ObjectMissing:
             return _MISSING
         except ObjectUnreadable as error:
             return str(error)
-        self._verified.read += expected.size
+        self._count(read=expected.size)
         return "" if digest.hexdigest() == expected.sha256 else "it holds other bytes than were written"
 
     def _range(self, key: str, offset: int, length: int) -> bytes:
         return read_object(self._store, key, self._patience, offset=offset, length=length)
 
     def _range_or_nothing(self, key: str, offset: int, length: int) -> bytes:
-        """Where it cannot be read, the files in it are named as those of a pack that is cut short."""
+        """Where it cannot be read, the files in it are named as those of a pack that is cut short.
+
+        A pack can vanish, or move to a cold class by a rule of the bucket's, after it was listed.
+        """
         try:
             return self._range(key, offset, length)
-        except ObjectUnreadable:
-            return b""
+        except ObjectFrozen:
+            self._met_frozen.add(key)
+        except ObjectMissing:
+            self._unread[key] = _MISSING
+        except ObjectUnreadable as error:
+            self._unread[key] = str(error)
+        return b""
+
+    def _count(self, *, read: int = 0, trusted: int = 0, unread: int = 0, frozen: int = 0) -> None:
+        """Called by several threads: `+=` alone could lose a count."""
+        with self._lock:
+            self._verified.read += read
+            self._verified.trusted += trusted
+            self._verified.unread += unread
+            self._verified.frozen += frozen
 
     # -- packs, read once: their bytes against their digests, their entries against the manifest -----
 
     def _packs(self, manifest: bytes, packs: Mapping[str, ArchivedObject]) -> list[Failure]:
         bad = {key: problem for key, one in packs.items() if (problem := self._presence(key, one))}
         cold = {key for key in packs if key not in bad and self._is_cold(key)}
-        self._verified.frozen += len(cold)
         readable = {key: one for key, one in packs.items() if key not in bad and key not in cold}
         reading = PacksInOrder(readable, self._range_or_nothing, self._pool)
         problems = self._named(manifest, bad) if bad else []
         problems += packed_problems(manifest, reading)
-        self._verified.read += sum(one.size for one in readable.values())
         others = [Failure(key, reading.rest(key, one)) for key, one in readable.items()]
-        named = {key for key in readable if any(problem.reason.endswith(f"({key})") for problem in problems)}
-        return problems + [one for one in others if one.reason and one.item not in named]
+        others = [Failure(key, self._unread.get(key, reason)) for key, reason in others if reason]
+        read = readable.keys() - self._met_frozen
+        self._count(read=sum(readable[key].size for key in read), frozen=len(cold) + len(readable) - len(read))
+        problems = [one for one in problems if not one.reason.endswith(tuple(f"({key})" for key in self._met_frozen))]
+        named = {key for key in read if any(problem.reason.endswith(f"({key})") for problem in problems)}
+        return problems + [one for one in others if one.item in read and one.item not in named]
 
     def _is_cold(self, key: str) -> bool:
         info = self._present.get(key)
@@ -194,7 +216,7 @@ class ObjectChecker:
             if place.within + entry.size > LARGEST_UNPACKED:
                 raise EntryError("its place makes no sense")
             contents = unpack_frame(data, place.within + entry.size)[place.within :]
-        except (ObjectFrozen, ObjectUnreadable):
+        except (ObjectFrozen, ObjectMissing, ObjectUnreadable):
             return problem
         except (ValueError, EntryError) as error:
             return f"its pack is damaged: {error}"

@@ -96,7 +96,7 @@ def test_a_file_that_became_shorter_or_longer_is_not_padded_nor_cut(file: Path, 
         with pytest.raises(ItemChanged):
             source.piece(0, source.size)
         os.truncate(file, len(CONTENTS) + 1)
-        with pytest.raises(ItemUnreadable, match="says that it has 16,384 bytes, and holds more"):
+        with pytest.raises(ItemUnreadable, match="claims 16,384 bytes and holds more"):
             source.check()
 
 
