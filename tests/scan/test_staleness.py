@@ -47,7 +47,7 @@ def test_the_reason_says_when_it_was_used(days: float, reason: str) -> None:
 def test_a_walk_to_the_end_says_how_near_it_is() -> None:
     near = tally(2, finished=True)
     near.fresh = 1
-    assert decide(ITEM, near, LIMITS).reason == "stale but for 1 of 4 files: thesis/a was used 2 days ago"
+    assert decide(ITEM, near, LIMITS).reason == "stale except for 1 of 4 files: thesis/a was used 2 days ago"
     near.fresh = 4
     assert decide(ITEM, near, LIMITS).reason == "thesis/a was used 2 days ago"
 

@@ -147,7 +147,7 @@ class _Probes:
                 )
             )
         won = lost.count(False)
-        return Answer(won == 1, f"{won} of {_RACERS} concurrent writers each reported success")
+        return Answer(won == 1, f"{won} of {_RACERS} concurrent writers reported success")
 
     def refuses_wrong_etag(self, prefix: str) -> Answer:
         key = f"{prefix}etag"
