@@ -66,7 +66,7 @@ def test_a_race_has_one_winner_or_the_number_of_them_is_told(
     moto_s3: S3Server, rclone_s3: S3Server, store_at: StoreAt
 ) -> None:
     assert ask(store_at(moto_s3), "one-winner").detail.startswith("1 of 16 concurrent writers reported success")
-    assert ask(store_at(rclone_s3), "one-winner").detail.startswith("16 of 16 writers")
+    assert ask(store_at(rclone_s3), "one-winner").detail.startswith("16 of 16 concurrent writers")
 
 
 # -- an accident is no answer --------------------------------------------------------------------------

@@ -71,7 +71,7 @@ def one_winner(store: Store, prefix: str) -> Answer:
 
     with removed(store, [f"{prefix}race"]), ThreadPoolExecutor(_RACERS) as racers:
         winners = sum(racers.map(won, range(_RACERS)))
-    return Answer(winners == 1, f"{winners} of {_RACERS} concurrent writers each reported success")
+    return Answer(winners == 1, f"{winners} of {_RACERS} concurrent writers reported success")
 
 
 def can_delete(store: Store, prefix: str) -> Answer:
