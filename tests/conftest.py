@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from archive_tasks.plugins import make_plugin_manager
 from archive_tasks.session import Session
 from archive_tasks.settings import make_settings
 from tests.support.moment import NOW
+from tests.support.warm import Warm
 
 hypothesis.settings.register_profile("shared machine", deadline=None)
 hypothesis.settings.load_profile("shared machine")
@@ -81,6 +83,17 @@ def make_session(tmp_path: Path) -> Callable[..., Session]:
     return make
 
 
+@functools.cache
+def warm() -> Warm:
+    """What runs the commands of this process' tests."""
+    return Warm()
+
+
+def pytest_unconfigure() -> None:
+    if warm.cache_info().currsize:
+        warm().close()
+
+
 @dataclass(frozen=True)
 class Ran:
     """A finished command."""
@@ -104,6 +117,8 @@ class CommandLine:
         return {**os.environ, **self.environment}
 
     def run(self, *arguments: str, stdin: str | None = None, timeout: float = 120) -> Ran:
+        if type(self).command is CommandLine.command and warm().can_run(self.env()):
+            return self._run_warm(*arguments, stdin=stdin or "", timeout=timeout)
         done = subprocess.run(
             self.command(*arguments),
             cwd=self.project,
@@ -117,6 +132,18 @@ class CommandLine:
             check=False,
         )
         return Ran(done.returncode, done.stdout, done.stderr)
+
+    def _run_warm(self, *arguments: str, stdin: str, timeout: float) -> Ran:
+        ended = warm().run(
+            "invoke",
+            *arguments,
+            cwd=str(self.project),
+            environment=self.env(),
+            stdin=stdin.encode(errors="surrogateescape"),
+            timeout=timeout,
+        )
+        out, err = (text.decode(errors="surrogateescape") for text in (ended.out, ended.err))
+        return Ran(ended.code, out, err)
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         return subprocess.Popen(

@@ -19,7 +19,7 @@ from tests.support.cleaning import CleanBench, make_items, sums_in
 from tests.support.strace import why_not
 
 CALLS = ("fsync", "fdatasync", "unlinkat", "renameat2", "rename,renameat", "mkdirat", "pwrite64", "ftruncate")
-POINTS = int(os.environ.get("SYSCALL_POINTS", "3").replace("all", "1000000"))
+POINTS = int(os.environ.get("SYSCALL_POINTS", "2").replace("all", "1000000"))
 """For each call and fault; by hand, `SYSCALL_POINTS=all` fails every one."""
 
 

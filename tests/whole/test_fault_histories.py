@@ -20,7 +20,7 @@ from tests.support.bench import Bench
 from tests.support.foreign import check_archives
 from tests.support.restoring import bring_back, comparable
 
-HISTORIES = int(os.environ.get("HISTORIES", "500"))
+HISTORIES = int(os.environ.get("HISTORIES", "300"))
 """By hand, e.g. `HISTORIES=100000`."""
 PARTS = 12
 pytestmark = pytest.mark.timeout(0 if "HISTORIES" in os.environ else 600)
