@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import subprocess
 import sys
@@ -83,15 +82,19 @@ def make_session(tmp_path: Path) -> Callable[..., Session]:
     return make
 
 
-@functools.cache
-def warm() -> Warm:
+_WARM: dict[bool, Warm] = {}
+
+
+def warm(*, product: bool) -> Warm:
     """What runs the commands of this process' tests."""
-    return Warm()
+    if product not in _WARM:
+        _WARM[product] = Warm(product=product)
+    return _WARM[product]
 
 
 def pytest_unconfigure() -> None:
-    if warm.cache_info().currsize:
-        warm().close()
+    for server in _WARM.values():
+        server.close()
 
 
 @dataclass(frozen=True)
@@ -117,8 +120,9 @@ class CommandLine:
         return {**os.environ, **self.environment}
 
     def run(self, *arguments: str, stdin: str | None = None, timeout: float = 120) -> Ran:
-        if type(self).command is CommandLine.command and warm().can_run(self.env()):
-            return self._run_warm(*arguments, stdin=stdin or "", timeout=timeout)
+        server = warm(product="MACHINE_CLOCK" not in self.environment)
+        if type(self).command is CommandLine.command and server.can_run(self.env()):
+            return self._run_warm(server, *arguments, stdin=stdin or "", timeout=timeout)
         done = subprocess.run(
             self.command(*arguments),
             cwd=self.project,
@@ -133,8 +137,8 @@ class CommandLine:
         )
         return Ran(done.returncode, done.stdout, done.stderr)
 
-    def _run_warm(self, *arguments: str, stdin: str, timeout: float) -> Ran:
-        ended = warm().run(
+    def _run_warm(self, server: Warm, *arguments: str, stdin: str, timeout: float) -> Ran:
+        ended = server.run(
             "invoke",
             *arguments,
             cwd=str(self.project),

@@ -1,8 +1,9 @@
 """Commands in processes of their own that need not load Python's and others' libraries first.
 
-Half of what a short command takes is loading Invoke, boto3 and the standard library, thousands of times in all tests.
-Here a process loads them once; each command is a fork of it, with its own environment, folder and streams, which loads
-archive_tasks itself, runs, and really ends, or is really killed.
+Nearly all that a short command takes is loading Invoke, boto3, the standard library and archive_tasks, thousands of
+times in all tests. Here a process loads them once; each command is a fork of it, with its own environment, folder and
+streams, which runs, and really ends, or is really killed. What loading costs, and what is loaded when, is for other
+tests, which start Python itself.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import gc
 import importlib
 import json
 import os
+import pkgutil
 import resource
 import runpy
 import signal
@@ -41,11 +43,15 @@ class Ended(NamedTuple):
 
 
 class Warm:
-    """The process that has everything loaded, and its forks. It ends with the process that made it."""
+    """The process that has everything loaded, and its forks. It ends with the process that made it.
 
-    def __init__(self) -> None:
+    Args:
+        product: False leaves archive_tasks to be loaded by each command, e.g. after its clock was changed.
+    """
+
+    def __init__(self, *, product: bool) -> None:
         ours, theirs = socket.socketpair()
-        command = [sys.executable, "-m", "tests.support.warm", str(theirs.fileno())]
+        command = [sys.executable, "-m", "tests.support.warm", str(theirs.fileno()), *(["product"] if product else [])]
         self._variables = _read_at_start(os.environ)
         self._process = subprocess.Popen(
             command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
@@ -116,12 +122,20 @@ def _umask() -> int:
 # -- in the process that is forked ------------------------------------------------------------------------
 
 
-def serve(handle: int) -> None:
-    """Fork for each order; returns in the fork alone, ready to be the command, and ends when nobody orders any more."""
-    orders = socket.socket(fileno=handle)
+def _load(*, product: bool) -> None:
     for name in LIBRARIES:
         with suppress(ImportError):  # a name of another Python's
             importlib.import_module(name)
+    if product:
+        package = importlib.import_module("archive_tasks")
+        for found in pkgutil.walk_packages(package.__path__, "archive_tasks."):
+            importlib.import_module(found.name)
+
+
+def serve(handle: int, *, product: bool) -> None:
+    """Fork for each order; returns in the fork alone, ready to be the command, and ends when nobody orders any more."""
+    orders = socket.socket(fileno=handle)
+    _load(product=product)
     gc.freeze()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     while True:
@@ -169,5 +183,5 @@ def _become(message: int, stdin: int, out: int, err: int, answer: int) -> None:
 
 
 if __name__ == "__main__":
-    serve(int(sys.argv[1]))
+    serve(int(sys.argv[1]), product=sys.argv[2:] == ["product"])
     runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
