@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from archive_tasks.errors import ArchiveTasksError, PluginError
@@ -66,7 +66,11 @@ class HookAnswers:
         named: dict[str, Any] = {}
         owners: dict[str, str] = {}
         for plugin, things in self.each(hook):
-            for name, thing in dict(things or {}).items():
+            if things is not None and not isinstance(things, Mapping):
+                raise PluginError(f"{hook} of {self.origin(plugin)} answered {things!r}, not names and what they mean")
+            for name, thing in (things or {}).items():
+                if not isinstance(name, str) or not callable(thing):
+                    raise PluginError(f"{hook} of {self.origin(plugin)} answered {name!r}: {thing!r}, not a function")
                 if name in named:
                     both = f"{self.origin(owners[name])} and {self.origin(plugin)}"
                     raise PluginError(

@@ -29,6 +29,8 @@ def main() -> None:
     program = _ArchiveProgram(name="archive-tasks", binary="archive-tasks", namespace=ns, version=own_version())
     try:
         program.run()
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         folder = display(config_folder())
         sys.exit(f"error: the settings in {folder} are not valid YAML: {' '.join(str(error).split())}")
+    except IsADirectoryError as error:
+        sys.exit(f"error: {display(str(error.filename))} is a folder, and the settings are read from it: move it away")

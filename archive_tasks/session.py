@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from archive_tasks.catalogue.device import device_id
-from archive_tasks.errors import UsageError
+from archive_tasks.errors import ArchiveTasksError, PluginError, UsageError
 from archive_tasks.hook_answers import HookAnswers
 from archive_tasks.names import display, typed
 from archive_tasks.plugins import answers
@@ -81,7 +81,14 @@ class Session:
         if scheme not in factories:
             known = ", ".join(f"{name}://" for name in sorted(factories))
             raise UsageError(f"no plugin opens {display(scheme)}:// targets; known: {known}")
-        store: Store = factories[scheme](url, self.settings)
+        try:
+            store: Store = factories[scheme](url, self.settings)
+        except ArchiveTasksError:
+            raise
+        except (Exception, SystemExit) as error:
+            raise PluginError(
+                f"the plugin that opens {display(scheme)}:// failed at {display(url)}: {type(error).__name__}: {error}"
+            ) from error
         return store
 
     def notify(self, event: Event) -> None:

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from archive_tasks.catalogue.rows import KnownArchive
 from archive_tasks.clean.gate import Gate
 from archive_tasks.clean.proof import Proof
-from archive_tasks.clean.quarantine import Quarantine, refusal
+from archive_tasks.clean.quarantine import FULL, Quarantine, refusal
 from archive_tasks.clean.slot import Slot, State, state_of
 from archive_tasks.disk.open_flags import FOLDER, FOLDER_THROUGH_LINKS
 from archive_tasks.disk.rename import rename_to_free_name
-from archive_tasks.errors import ItemError, NotCleaned, NotProven
+from archive_tasks.errors import ItemError, ItemUnreadable, NotCleaned, NotProven
 from archive_tasks.items.difference import first_difference
 from archive_tasks.items.survey import list_entries
 from archive_tasks.model import Item
@@ -88,9 +88,12 @@ def _move(proof: Proof, gate: Gate, disposal: Disposal) -> None:
         _move_into(to_fd, proof, gate, disposal)
     except FileExistsError as error:
         raise _stays(disposal, slot, f"{display(os.path.join(state.to, state.item))} already exists") from error
+    except shutil.Error as error:
+        raise _not_copied(disposal, slot, error) from error
     except (OSError, ItemError) as error:
         what = refusal(error) if isinstance(error, OSError) else str(error)
-        raise _stays(disposal, slot, f"it could not be moved to {display(state.to)}: {what}") from error
+        stays = _stays(disposal, slot, f"it could not be moved to {display(state.to)}: {what}")
+        raise _failed(stays, error) from error
     finally:
         os.close(to_fd)
     disposal.note("moved", slot)
@@ -162,6 +165,22 @@ def _check_copy(place: str, proof: Proof, gate: Gate) -> None:
         os.close(folder)
     if difference:
         raise NotCleaned(f"the copy is not the same: {difference}")
+
+
+def _not_copied(disposal: Disposal, slot: Slot, error: shutil.Error) -> ItemError:
+    """What `shutil.copytree` says of each file that it could not copy, as one sentence."""
+    failures = error.args[0]
+    path, reason = failures[0][0], str(failures[0][2]).lower()
+    more = f", and {len(failures) - 1:,} more" if len(failures) > 1 else ""
+    where = display(state_of(slot).to)
+    what = f"{display(os.path.basename(path))} could not be copied to {where}: {display(reason)}{more}"
+    return ItemUnreadable(str(_stays(disposal, slot, what)))
+
+
+def _failed(stays: NotCleaned, error: Exception) -> ItemError:
+    """A full disk is not a reason of the item's own: that it stays is a failure, which the exit code says."""
+    is_full = isinstance(error, OSError) and error.errno in FULL
+    return ItemUnreadable(str(stays)) if is_full else stays
 
 
 def _forget_copy(place: str) -> None:

@@ -195,7 +195,9 @@ def _check_room(plan: Plan, device: str, target: Target) -> None:
 
 def _say_how_proven(target: Target, console: Console) -> None:
     if not target.verdict.trusted:
-        console.say("this target does not check what it is sent, so everything is read back and compared", style="dim")
+        console.say(
+            "this target's checksums were not seen to be proof, so everything is read back and compared", style="dim"
+        )
 
 
 def _end(outcome: Outcome, session: Session) -> None:

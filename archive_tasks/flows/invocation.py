@@ -109,8 +109,9 @@ def end_with(code: int) -> None:
 
 
 def _exit_now(code: int) -> None:
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:  # it was closed when Python started
+            stream.flush()
     os._exit(code)
 
 

@@ -161,7 +161,7 @@ def promises(catalogue: Catalogue) -> dict[str, Promise]:
 def _say_how(ask: VerifyOptions, console: Console) -> None:
     if not ask.quick and not ask.trusted and not ask.read:
         console.say(
-            "this target does not check what it is sent, so every object is read "
+            "this target's checksums were not seen to be proof, so every object is read "
             "(--sample 5% reads less, --quick nothing)",
             style="dim",
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
+from archive_tasks.disk.open_flags import FOLDER_THROUGH_LINKS
 from archive_tasks.errors import UsageError
 from archive_tasks.items.rules import Rules, make_rules
 from archive_tasks.names import display
@@ -34,11 +35,15 @@ def resolve_root(session: Session) -> Root:
     """The root of the settings, its plugins asked.
 
     Raises:
-        UsageError: none is named, it is missing, or it is not a folder.
+        UsageError: none is named, it is missing, not a folder, or cannot be opened.
         SettingsError: the clock is unknown.
         PluginError: a plugin failed.
     """
     path = root_path(session)
+    try:
+        os.close(os.open(path, FOLDER_THROUGH_LINKS))  # before a plugin stumbles over a file in it
+    except OSError as error:
+        raise UsageError(f"the root {display(path)} cannot be opened: {(error.strerror or '').lower()}") from error
     target = target_for(session, path)
     return Root(
         path=path,

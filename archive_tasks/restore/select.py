@@ -208,16 +208,20 @@ def _is_meant(archive: Archive, request: RestoreRequest) -> bool:
 
 
 def _only(found: list[Archive], pattern: PathPattern, request: RestoreRequest) -> Archive:
-    """Where several sources have an item of the name, this device's own is meant, and that of the root at hand."""
+    """Where several sources have an item of the name, this device's own is meant, and that of the root at hand.
+
+    A root that a flag names is meant, whichever device archived from there.
+    """
     ours = [one for one in found if one.device == request.device and request.device]
     at_hand = [one for one in ours if one.root == request.root]
-    if request.only_root and not at_hand and not request.to and not _filters(request):
+    from_there = [one for one in found if one.root == request.only_root]
+    if request.only_root and not from_there and not request.to and not _filters(request):
         raise SeveralSources(
             f"{display(pattern.text)} was not archived from {display(request.only_root)}, but from what is listed "
             "above: choose it with --from-root, or give --to FOLDER",
             found,
         )
-    candidates = at_hand or ours or found
+    candidates = at_hand or from_there or ours or found
     if len(candidates) == 1:
         return candidates[0]
     raise SeveralSources(

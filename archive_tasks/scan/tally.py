@@ -88,7 +88,7 @@ def _tally_folder(tally: Tally, folder: Folder, rules: Rules, *, to_the_end: boo
             continue
         try:
             facts = entry.stat(follow_symlinks=False)
-            used = clock(outside + name, facts)
+            used = clock(outside + name, facts) + 0  # what is not a number fails here, and keeps its item
         except Exception as error:
             raise _unjudged(below + name, rules, error) from error
         if may_be_closed and _is_closed(facts, name, folder.fd):
@@ -124,7 +124,7 @@ def _meet_folder(tally: Tally, folder: Folder, name: str, rules: Rules) -> None:
 
 def _used(item: Item, facts: os.stat_result, rules: Rules) -> int:
     try:
-        return rules.clock(item.path, facts)
+        return rules.clock(item.path, facts) + 0
     except Exception as error:
         raise _unjudged(item.name, rules, error) from error
 
@@ -144,7 +144,11 @@ def _weigh(tally: Tally, path: str, mode: int, used: int, rules: Rules) -> None:
         tally.one_time &= used == tally.newest_ns
         if not is_fresh:
             return
-    if rules.is_noise(path.rpartition("/")[2]):
+    try:
+        is_noise = rules.is_noise(path.rpartition("/")[2])
+    except Exception as error:
+        raise _unjudged(path, rules, error) from error
+    if is_noise:
         return
     if tally.newest is None or used > tally.newest_ns:
         tally.one_time &= tally.newest is None

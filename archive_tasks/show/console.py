@@ -6,7 +6,9 @@ holds the one document and nothing else: all text for people goes to stderr.
 
 from __future__ import annotations
 
+import functools
 import json
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -34,7 +36,7 @@ class Console:
 
     def __init__(self, *, json_document: bool = False) -> None:
         self._json = json_document
-        self._out: IO[str] = sys.stderr if json_document else sys.stdout
+        self._out = _open_stream(sys.stderr if json_document else sys.stdout)
         self._rich: RichConsole | None = None
 
     @property
@@ -60,19 +62,21 @@ class Console:
 
     def warn(self, text: str) -> None:
         """A line on stderr, whatever stdout is for."""
-        print(f"warning: {text}\n", end="", file=sys.stderr, flush=True)
+        print(f"warning: {text}\n", end="", file=_open_stream(sys.stderr), flush=True)
 
     def document(self, value: Any) -> None:
         """The JSON document, where stdout is for one; in ASCII, so that no name can harm a terminal or a decoder."""
         if not self._json:
             return
-        json.dump(value, sys.stdout, indent=2)
-        print(flush=True)
+        out = _open_stream(sys.stdout)
+        json.dump(value, out, indent=2)
+        print(file=out, flush=True)
 
     def raw(self, text: str) -> None:
         """Text for a file or another program, as it is."""
-        sys.stdout.write(text)
-        sys.stdout.flush()
+        out = _open_stream(sys.stdout)
+        out.write(text)
+        out.flush()
 
     def ask(self, question: str, *, default: bool) -> bool:
         """Ask a yes-or-no question on the terminal; end of input is no."""
@@ -135,6 +139,16 @@ class Console:
             print(file=self._out)
             return None
         return line
+
+
+def _open_stream(stream: IO[str] | None) -> IO[str]:
+    """A stream that was closed when Python started (`>&-`) is None: nobody wants to hear us, and the work goes on."""
+    return stream if stream is not None else _nowhere()
+
+
+@functools.cache
+def _nowhere() -> IO[str]:
+    return open(os.devnull, "w", encoding="utf-8")
 
 
 def escaped(text: str) -> str:

@@ -95,7 +95,9 @@ def _limits(plan: Plan) -> Limits:
 def show_plan(plan: Plan, console: Console) -> None:
     """The table of a scan, its warnings, and its sum."""
     rows = plan_rows(plan)
-    console.say(f"{display(_from_home(plan.root))}: stale after {plan.days} days without use, by {plan.clock}")
+    console.say(
+        f"{display(_from_home(plan.root))}: stale after {count_text(plan.days, 'day')} without use, by {plan.clock}"
+    )
     if console.is_terminal and rows:
         _show_table(rows, console)
     for row in [] if console.is_terminal else rows:

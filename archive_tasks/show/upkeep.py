@@ -99,7 +99,8 @@ def show_orphans(
     for orphan in old[:MOST_SHOWN]:
         console.say(f"orphan   {display(orphan.attempt)} ({orphans_text([orphan])})")
     young = len(found.orphans) - len(old) - len(others)
-    waits = f"; {count_text(young, 'attempt')} younger than {grace.days} days stay" if young else ""
+    stay = f"younger than {grace.days} days {'stays' if young == 1 else 'stay'}"
+    waits = f"; {count_text(young, 'attempt')} {stay}" if young else ""
     console.say(f"{count_text(len(old), 'attempt')} that nothing refers to{waits}", style="bold")
     if others:
         console.say(

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from typing import NoReturn, TypeVar
 
+from archive_tasks.amounts import count_text
 from archive_tasks.errors import IntegrityError, StoreBusy
 from archive_tasks.target.pace import Pace
 
@@ -100,6 +101,6 @@ class Patience:
 
 
 def _give_up(error: StoreBusy, waited: float) -> NoReturn:
-    spoken = f"{waited / 60:.0f} minutes" if waited >= 90 else f"{waited:.0f} seconds"
+    spoken = f"{waited / 60:.0f} minutes" if waited >= 90 else count_text(round(waited), "second")
     message = f"gave up after {spoken}: {error}"
     raise StoreBusy(message, slow_down=error.slow_down, retry_after=error.retry_after) from error

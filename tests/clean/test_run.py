@@ -426,8 +426,23 @@ def test_another_disk_that_is_full_keeps_the_item_at_home(
     monkeypatch.setattr("archive_tasks.clean.disposal._copy_tree", full)
     document = bench.clean("move", to=str(other_disk))
     assert "no space left on device; it stays where it was" in reasons(document)["film"]
+    assert items_of(document["failed"]) == {"film", "papers", "note"}, "a full disk is not a reason of the items' own"
     assert bench.home() == before
     assert list(other_disk.iterdir()) == []
+
+
+def test_files_of_a_folder_that_another_disk_has_no_room_for_are_one_sentence(
+    bench: CleanBench, other_disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> None:
+        raise shutil.Error([(f"/root/papers/p{n}", "copy", "[Errno 28] No space left on device") for n in range(3)])
+
+    monkeypatch.setattr("archive_tasks.clean.disposal._copy_tree", full)
+    document = bench.clean("move", to=str(other_disk), max_items=1)
+    (failed,) = document["failed"]
+    assert failed["reason"] == (
+        f"p0 could not be copied to {other_disk}: [errno 28] no space left on device, and 2 more; it stays where it was"
+    )
 
 
 def test_a_copy_that_is_there_already_and_the_same_is_not_made_again(bench: CleanBench, other_disk: Path) -> None:

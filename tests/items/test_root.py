@@ -54,3 +54,19 @@ def test_a_root_that_is_not_here_is_named(tmp_path: Path, make_session: Any) -> 
         with pytest.raises(UsageError, match=message):
             root_path(session)
         assert root_if_there(session) == ""
+
+
+def test_a_root_that_may_not_be_opened_is_named_and_no_file_in_it(
+    root: Path, make_session: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (root / ".archiveignore").write_text("*.tmp\n")
+    plain = os.open
+
+    def refuse(path: Any, *more: Any, **named: Any) -> int:
+        if str(path).startswith(str(root)):
+            raise PermissionError(13, "Permission denied", str(path))
+        return plain(path, *more, **named)
+
+    monkeypatch.setattr(os, "open", refuse)
+    with pytest.raises(UsageError, match=f"the root {root} cannot be opened: permission denied"):
+        resolve_root(make_session(root))

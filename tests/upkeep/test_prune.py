@@ -564,7 +564,7 @@ def test_the_old_ones_go_and_the_document_tells_of_both(desk: Desk) -> None:
     attempt = document["removed"][0]["attempt"]
     assert desk.person.said == [
         f"orphan   {attempt} (2 objects (11 B))",
-        "1 attempt that nothing refers to; 1 attempt younger than 14 days stay",
+        "1 attempt that nothing refers to; 1 attempt younger than 14 days stays",
         "removed 2 objects (11 B)",
     ]
 
@@ -905,7 +905,7 @@ def test_what_others_began_is_said_apart_from_what_is_young(desk: Desk) -> None:
     document = desk.prune(Person(True), all_devices=False, yes=False)
     assert (sizes(document["of_other_devices"]), sizes(document["young"])) == ([(2, 11)], [(1, 7)])
     assert desk.person.said == [
-        "0 attempts that nothing refers to; 1 attempt younger than 14 days stay",
+        "0 attempts that nothing refers to; 1 attempt younger than 14 days stays",
         "2 objects (11 B) of 1 attempt that this device did not start: prune on the device that did, or add --all-devices",
     ]
     assert desk.person.asked == []
