@@ -6,7 +6,11 @@ A message says what happened, where, and what to do; it is shown as it is.
 ArchiveTasksError                exit code 1
 ├── UsageError                   exit code 2: a flag, a root, a target URL
 │   ├── SettingsError            an unknown or impossible setting
-│   └── PluginError              a plugin that cannot load or answers nonsense
+│   ├── PluginError              a plugin that cannot load or answers nonsense
+│   └── SeveralSources           a restore that could mean several archives; carries them
+├── PartlyFailed                 exit code 3: done, but not everything
+├── Damaged                      verify found damage
+├── NotPruned                    prune stops: what is an orphan is unknown, or somebody is writing
 ├── ItemError                    one item cannot be archived or cleaned now; the others go on
 │   ├── ItemChanged              it changed while it was read
 │   ├── ItemUnreadable           something in it cannot be read or stored
@@ -30,9 +34,17 @@ ArchiveTasksError                exit code 1
 │   └── CatalogueDamaged         it is not what was written, and must be rebuilt
 └── Interrupted                  the user stopped the run
 ```
+`HolesHoldData` stands beside the tree: it is caught where a file with holes is sent, and the file is sent as any other.
 """
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from archive_tasks.model import Archive
 
 
 class ArchiveTasksError(Exception):
@@ -174,3 +186,19 @@ class PartlyFailed(ArchiveTasksError):
 
 class Damaged(ArchiveTasksError):
     """Something in the target is not as it should be."""
+
+
+class SeveralSources(UsageError):
+    """An item of the name was archived from several sources, and it is not clear which one is meant."""
+
+    def __init__(self, message: str, candidates: Sequence[Archive]) -> None:
+        super().__init__(message)
+        self.candidates = tuple(candidates)
+
+
+class NotPruned(ArchiveTasksError):
+    """Something about the target is doubtful, so it is unknown what is an orphan. Nothing was removed."""
+
+
+class HolesHoldData(Exception):
+    """The filesystem reported a hole that holds data: the file must be sent as any other."""

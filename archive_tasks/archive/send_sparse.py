@@ -14,6 +14,7 @@ from typing import NamedTuple
 from archive_tasks.archive.segment import Member
 from archive_tasks.disk.read_file import SourceFile
 from archive_tasks.disk.sparse import Extent, forget_zeros, is_zeros
+from archive_tasks.errors import HolesHoldData
 from archive_tasks.formats import tar
 from archive_tasks.formats.manifest import Record
 from archive_tasks.formats.objects import Stored
@@ -21,10 +22,6 @@ from archive_tasks.target.object_writer import ObjectWriter, begun_anew
 from archive_tasks.target.transfer import Transfer
 
 _PIECE = 1024 * 1024
-
-
-class HolesHoldData(Exception):
-    """The filesystem reported a hole that holds data: the file must be sent as any other."""
 
 
 class SparseSent(NamedTuple):

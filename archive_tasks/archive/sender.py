@@ -12,10 +12,10 @@ from archive_tasks.archive.context import Work
 from archive_tasks.archive.packer import Packs, Placement, object_line
 from archive_tasks.archive.segment import Member
 from archive_tasks.archive.send_file import send_file
-from archive_tasks.archive.send_sparse import HolesHoldData, SparseSent, send_sparse
+from archive_tasks.archive.send_sparse import SparseSent, send_sparse
 from archive_tasks.disk.read_file import SourceFile, identity_of
 from archive_tasks.disk.sparse import extents_of
-from archive_tasks.errors import Interrupted
+from archive_tasks.errors import HolesHoldData, Interrupted
 from archive_tasks.formats import layout, tar
 from archive_tasks.formats.manifest import Record, name_fields, name_in
 from archive_tasks.formats.objects import Stored

@@ -11,7 +11,7 @@ from archive_tasks.catalogue.database import Catalogue
 from archive_tasks.catalogue.entries import kept_records
 from archive_tasks.catalogue.restores import begin_restore, end_restore
 from archive_tasks.clean.stub import forget_stub
-from archive_tasks.errors import ManifestError, PartlyFailed, UsageError
+from archive_tasks.errors import ManifestError, PartlyFailed, SeveralSources, UsageError
 from archive_tasks.events import RestoreStarted
 from archive_tasks.flows.invocation import session_of
 from archive_tasks.flows.restore_request import RestoreOptions, manifests_of, request_of
@@ -26,7 +26,7 @@ from archive_tasks.restore.context import RestoreContext, Restored
 from archive_tasks.restore.patterns import EVERYTHING
 from archive_tasks.restore.plan import dollars_to_fetch, quick_plan, restore_plan
 from archive_tasks.restore.run import restore as restore_selections
-from archive_tasks.restore.select import RestoreRequest, Selected, SeveralSources, select
+from archive_tasks.restore.select import RestoreRequest, Selected, select
 from archive_tasks.restore.selection import Selection
 from archive_tasks.session import Session
 from archive_tasks.show import restore as reporting

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from archive_tasks.errors import UsageError
+from archive_tasks.errors import SeveralSources, UsageError
 from archive_tasks.formats import layout
 from archive_tasks.model import Archive, Source
 from archive_tasks.names import display
@@ -61,14 +61,6 @@ class Selected:
     selections: tuple[Selection, ...]
     elsewhere: tuple[Archive, ...] = ()
     others: tuple[Archive, ...] = ()
-
-
-class SeveralSources(UsageError):
-    """An item of the name was archived from several sources, and it is not clear which one is meant."""
-
-    def __init__(self, message: str, candidates: Sequence[Archive]) -> None:
-        super().__init__(message)
-        self.candidates = tuple(candidates)
 
 
 def select(

@@ -17,8 +17,8 @@ from datetime import datetime, timedelta
 from archive_tasks.catalogue.attempts import forget_attempts_below
 from archive_tasks.catalogue.database import Catalogue
 from archive_tasks.errors import (
-    ArchiveTasksError,
     ManifestError,
+    NotPruned,
     ObjectMissing,
     ObjectUnreadable,
     StoreUnusable,
@@ -37,13 +37,9 @@ from archive_tasks.target.read_object import read_object
 from archive_tasks.target.refresh import list_manifests
 
 LEAST_GRACE = timedelta(days=8)
-"""A day more than an attempt is resumed for (`item_archive.RESUMED_FOR`) and a commit permits (`last_look`)."""
+"""A day more than an attempt is resumed for (`archive.attempt.RESUMED_FOR`) and a commit permits (`last_look`)."""
 LONGEST_LOOK = 300.0
 """Seconds from the last look at an attempt to the removal of its objects; then it is looked at again."""
-
-
-class NotPruned(ArchiveTasksError):
-    """Something about the target is doubtful, so it is unknown what is an orphan. Nothing was removed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

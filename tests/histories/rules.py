@@ -201,7 +201,7 @@ RULES = (
     ),
     _rule(
         "C restore takes that of the root at hand",
-        ("restore/select", "candidates = at_hand or ours or found", "candidates = ours or found"),
+        ("restore/select", "candidates = at_hand or from_there or ours or found", "candidates = ours or found"),
     ),
     _rule(
         "C without --to, only roots of this device",

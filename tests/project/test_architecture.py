@@ -199,3 +199,17 @@ def test_few_modules_remove_anything_and_one_removes_what_is_the_users() -> None
                 if gone or name in {"rmtree", "send2trash"}:
                     removing.add(module)
     assert removing == set(REMOVES)
+
+
+def test_the_tree_of_errors_is_whole() -> None:
+    """Errors are in `errors` alone, and its docstring shows each. A guard has one of its own, which it catches itself."""
+    text = modules()["errors"].read_text()
+    drawn = (ast.get_docstring(ast.parse(text)) or "").split()
+    for module, path in modules().items():
+        for node in ast.walk(ast.parse(path.read_text())):
+            bases = [ast.unparse(base) for base in node.bases] if isinstance(node, ast.ClassDef) else []
+            if any(base.endswith(("Error", "Exception")) for base in bases):
+                assert module in {"errors", "default_plugins/guards/git_unsaved"}, f"{module}: {node.name}"
+    for node in ast.parse(text).body:
+        if isinstance(node, ast.ClassDef):
+            assert {node.name, f"`{node.name}`"} & set(drawn), f"{node.name} is not in the tree"

@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 
 from archive_tasks.catalogue.database import Catalogue
-from archive_tasks.errors import UsageError
+from archive_tasks.errors import SeveralSources, UsageError
 from archive_tasks.model import Archive
 from archive_tasks.restore.patterns import PathPattern
-from archive_tasks.restore.select import RestoreRequest, Selected, SeveralSources, select, short_id
+from archive_tasks.restore.select import RestoreRequest, Selected, select, short_id
 from archive_tasks.restore.selection import Selection, wanted_entries
 from archive_tasks.testing.stores import MemoryStore
 from archive_tasks.testing.trees import File, make_tree

@@ -17,7 +17,7 @@ import pytest
 from archive_tasks.catalogue import journal
 from archive_tasks.catalogue.attempts import AttemptOf, begin_attempt, find_attempt
 from archive_tasks.catalogue.database import Catalogue
-from archive_tasks.errors import IntegrityError, Interrupted, StoreUnusable, UsageError
+from archive_tasks.errors import IntegrityError, Interrupted, NotPruned, StoreUnusable, UsageError
 from archive_tasks.flows import prune as verbs_prune
 from archive_tasks.flows.using_target import open_catalogue
 from archive_tasks.formats import layout
@@ -28,15 +28,7 @@ from archive_tasks.target.last_look import check_attempt
 from archive_tasks.target.vault import write_vault
 from archive_tasks.testing.stores import MemoryStore, put
 from archive_tasks.testing.trees import File, make_tree
-from archive_tasks.upkeep.prune import (
-    LEAST_GRACE,
-    NotPruned,
-    Orphan,
-    Pruner,
-    check_grace,
-    objects_of,
-    seconds_awake_or_not,
-)
+from archive_tasks.upkeep.prune import LEAST_GRACE, Orphan, Pruner, check_grace, objects_of, seconds_awake_or_not
 from tests.conftest import NOW, CommandLine
 from tests.support.bench import Bench
 from tests.support.yard import DEVICE, ID, MIB, SCOPE, Yard
