@@ -23,6 +23,10 @@ def is_vault(data: bytes) -> bool:
     return document.get("archive_tasks") == "vault" and isinstance(document.get("id"), str)
 
 
+_READS = 10
+"""Because two devices that begin a target at once may both write its id, where a server lets a write replace."""
+
+
 def is_target_folder(path: str) -> bool:
     """Is this folder a target? One that cannot be read counts as not."""
     try:
@@ -50,7 +54,11 @@ def read_vault(store: Store, known: str | None = None) -> str | None:
     data = vault_bytes(store)
     if data is not None and known is not None and _id_in(data) == known:
         return known
-    if vault_bytes(store) != data:
+    for _ in range(_READS):
+        before, data = data, vault_bytes(store)
+        if data == before:
+            break
+    else:
         raise StoreBusy(f"{layout.VAULT_KEY} of {display(store.url)} reads differently each time: try again")
     if data is None:
         return None

@@ -21,7 +21,7 @@ from tests.histories.rules import RULES
 from tests.histories.shrink import shrunk
 from tests.support.checkout import ROOT, TESTS
 
-HISTORIES = int(os.environ.get("HISTORIES", "700"))
+HISTORIES = int(os.environ.get("HISTORIES", "1000"))
 """By hand, e.g. `HISTORIES=20000`; `FIRST_HISTORY=7000` begins elsewhere."""
 FIRST = int(os.environ.get("FIRST_HISTORY", "0"))
 PARTS = len(THEMES)
