@@ -55,6 +55,7 @@ class ArchiveTask(Task):  # type: ignore[type-arg]  # Invoke 2.2's Task is not g
         return arguments
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        _fill_standard_streams()
         try:
             return super().__call__(*args, **kwargs)
         except Interrupted as error:
@@ -78,6 +79,19 @@ def archive_task(**options: Any) -> Callable[[Callable[..., Any]], Any]:
     """`@task` with our class, and without short flags: made up by Invoke, they change when a flag is added."""
     decorate: Callable[[Callable[..., Any]], Any] = task(klass=ArchiveTask, auto_shortflags=False, **options)
     return decorate
+
+
+def _fill_standard_streams() -> None:
+    """Open what was closed when the program started (`>&-`), as nothing.
+
+    Because the next file that is opened would get its number: a library's message to stderr would be written into an
+    object, or into a file that is restored.
+    """
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the system gives the lowest number that is free
 
 
 def _line(error: Exception) -> str:

@@ -143,9 +143,9 @@ def _offer_to_clean(c: Any, flags: Mapping[str, Any], outcome: Outcome, root: Ro
     proven = (*outcome.archives, *outcome.already)
     if not proven or not console.can_ask:
         return
-    from archive_tasks.flows import clean as verbs_cleaning
+    from archive_tasks.flows import clean as cleaning
 
-    verbs_cleaning.warn_of_one_disk(root, console)
+    cleaning.warn_of_one_disk(root, console)
     number = count_text(len(proven), "item is", "items are")
     size = size_text(sum(archive.bytes for archive in proven))
     answer = console.ask_text(f"{number} archived ({size}). Free their space? no/aside/trash/move/delete", default="no")
@@ -157,8 +157,8 @@ def _offer_to_clean(c: Any, flags: Mapping[str, Any], outcome: Outcome, root: Ro
     judging = {
         name: value for name, value in flags.items() if name in {"root", "target", "days", "clock", "hidden", "exclude"}
     }
-    wanted = verbs_cleaning.CleanRequest(agreed=frozenset(archive.item for archive in proven if mode == "quarantine"))
-    verbs_cleaning.clean(c, {**judging, "clean.mode": mode, "clean.to": to}, wanted, json_document=False)
+    wanted = cleaning.CleanRequest(agreed=frozenset(archive.item for archive in proven if mode == "quarantine"))
+    cleaning.clean(c, {**judging, "clean.mode": mode, "clean.to": to}, wanted, json_document=False)
 
 
 def _known_already(plan: Plan, session: Session, store: Store) -> int:

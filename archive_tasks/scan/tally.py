@@ -147,7 +147,8 @@ def _weigh(tally: Tally, path: str, mode: int, used: int, rules: Rules) -> None:
     try:
         is_noise = rules.is_noise(path.rpartition("/")[2])
     except Exception as error:
-        raise _unjudged(path, rules, error) from error
+        what = f"{type(error).__name__}: {error}"
+        raise ItemUnreadable(f"a noise filter failed at {display(path)}: {what}") from error
     if is_noise:
         return
     if tally.newest is None or used > tally.newest_ns:

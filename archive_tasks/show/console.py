@@ -148,7 +148,7 @@ def _open_stream(stream: IO[str] | None) -> IO[str]:
 
 @functools.cache
 def _nowhere() -> IO[str]:
-    return open(os.devnull, "w", encoding="utf-8")
+    return open(os.devnull, "w", encoding="utf-8", errors="replace")
 
 
 def escaped(text: str) -> str:

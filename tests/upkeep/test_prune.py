@@ -18,7 +18,7 @@ from archive_tasks.catalogue import journal
 from archive_tasks.catalogue.attempts import AttemptOf, begin_attempt, find_attempt
 from archive_tasks.catalogue.database import Catalogue
 from archive_tasks.errors import IntegrityError, Interrupted, NotPruned, StoreUnusable, UsageError
-from archive_tasks.flows import prune as verbs_prune
+from archive_tasks.flows import prune as pruning
 from archive_tasks.flows.using_target import open_catalogue
 from archive_tasks.formats import layout
 from archive_tasks.session import Session
@@ -528,7 +528,7 @@ class Desk:
             "all_devices": True,
             **wanted,
         }
-        return verbs_prune.prune_target(self.session, verbs_prune.options(**asked), self.person)
+        return pruning.prune_target(self.session, pruning.options(**asked), self.person)
 
 
 @pytest.fixture
@@ -701,7 +701,7 @@ WRONG = [
 def test_what_cannot_be_meant_is_refused(wanted: dict[str, Any], message: str) -> None:
     asked = {"orphans": True, "grace": None, "max_share": None, "yes": False, "dry_run": False, **wanted}
     with pytest.raises(UsageError, match=message):
-        verbs_prune.options(**asked)
+        pruning.options(**asked)
 
 
 @pytest.mark.parametrize("json_document", [True, False])
@@ -709,8 +709,8 @@ def test_the_document_is_printed_where_that_is_asked_for(
     yard: Yard, root: Path, make_session: Any, monkeypatch: pytest.MonkeyPatch, capsys: Any, *, json_document: bool
 ) -> None:
     desk = Desk(yard, make_session(root, target=yard.store.url))
-    monkeypatch.setattr(verbs_prune, "session_of", lambda _c, flags: desk.session if flags == {"target": "x"} else None)
-    document = verbs_prune.prune(None, {"target": "x"}, verbs_prune.PruneRequest(), json_document=json_document)
+    monkeypatch.setattr(pruning, "session_of", lambda _c, flags: desk.session if flags == {"target": "x"} else None)
+    document = pruning.prune(None, {"target": "x"}, pruning.PruneRequest(), json_document=json_document)
     out = capsys.readouterr().out
     assert document["removed"] == []
     if json_document:
@@ -720,10 +720,10 @@ def test_the_document_is_printed_where_that_is_asked_for(
 
 
 def test_without_a_word_two_weeks_and_a_tenth_are_meant() -> None:
-    meant = verbs_prune.options(orphans=True, grace=None, max_share=None, yes=False, dry_run=False)
-    assert meant == verbs_prune.PruneRequest()
+    meant = pruning.options(orphans=True, grace=None, max_share=None, yes=False, dry_run=False)
+    assert meant == pruning.PruneRequest()
     assert (meant.grace, meant.max_share, meant.yes, meant.dry_run) == (GRACE, 10, False, False)
-    said = verbs_prune.options(orphans=True, grace=" 8 ", max_share="0%", yes=True, dry_run=True)
+    said = pruning.options(orphans=True, grace=" 8 ", max_share="0%", yes=True, dry_run=True)
     assert (said.grace, said.max_share, said.yes, said.dry_run) == (LEAST_GRACE, 0, True, True)
 
 
@@ -901,4 +901,4 @@ def test_what_others_began_is_said_apart_from_what_is_young(desk: Desk) -> None:
         "2 objects (11 B) of 1 attempt that this device did not start: prune on the device that did, or add --all-devices",
     ]
     assert desk.person.asked == []
-    assert not verbs_prune.PruneRequest().all_devices
+    assert not pruning.PruneRequest().all_devices

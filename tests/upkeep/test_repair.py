@@ -20,7 +20,7 @@ from archive_tasks.errors import (
     StoreBusy,
     StoreUnusable,
 )
-from archive_tasks.flows import verify as verbs_verify
+from archive_tasks.flows import verify as verifying
 from archive_tasks.formats import layout
 from archive_tasks.formats.manifest import read_manifest
 from archive_tasks.model import Failure
@@ -304,8 +304,8 @@ class Shop:
     def verify(self, *, code: int = 0, **wanted: Any) -> tuple[dict[str, Any], list[str]]:
         """The document, and what was said."""
         heard = Heard()
-        options = verbs_verify.VerifyRequest(**{"repair": True, **wanted})
-        document = verbs_verify.verify_target(self.session, options, heard)
+        options = verifying.VerifyRequest(**{"repair": True, **wanted})
+        document = verifying.verify_target(self.session, options, heard)
         assert bool(document["damaged"]) == bool(code)
         return document, heard.said
 
@@ -625,11 +625,11 @@ def test_a_second_device_finishes_a_commit_and_knows_the_archive_then(
     second.data = str(tmp_path / "second")
     second.open_store = lambda _url: shop.store
     heard = Heard()
-    document = verbs_verify.verify_target(second, verbs_verify.VerifyRequest(), heard)
+    document = verifying.verify_target(second, verifying.VerifyRequest(), heard)
     assert document["uncommitted"]
     assert document["damaged"] == []
     assert any("verify --repair writes it again" in line for line in heard.said)
-    document = verbs_verify.verify_target(second, verbs_verify.VerifyRequest(repair=True), heard)
+    document = verifying.verify_target(second, verifying.VerifyRequest(repair=True), heard)
     assert (document["repaired"], document["uncommitted"], document["orphans"]) == ([key], [], [])
     with Catalogue(catalogue_path(second.data, shop.store.url)) as catalogue:
         assert [known.archive.manifest for known in catalogue.archives()] == [key], "it alone was taken in"
