@@ -66,7 +66,7 @@ def _tally_folder(tally: Tally, folder: Folder, rules: Rules, *, to_the_end: boo
     """Add up one folder's own entries and have its subfolders walked.
 
     The loop runs once a file, so what most files need (a stat, two comparisons, two sums) is inlined here;
-    open; `_weigh` is for those that could decide something. Measured on 100,000 stale files, calling it for
+    `_weigh` is for those that could decide something. Measured on 100,000 stale files, calling it for
     each of them costs a third more.
     """
     below = folder.path + "/"
